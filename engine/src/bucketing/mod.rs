@@ -1,0 +1,1 @@
+//! Bucketing arithmetic: one file per dialect (`spec` names the systems).
