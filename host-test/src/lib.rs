@@ -1,1 +1,47 @@
-//! See Cargo.toml.
+#![doc = include_str!("../README.md")]
+
+mod abi;
+mod builder;
+mod callout;
+mod calls;
+mod config;
+mod connection;
+mod error;
+mod events;
+mod faults;
+mod headers;
+mod host;
+mod http;
+mod log;
+mod message;
+mod metrics;
+mod module;
+mod pairs;
+mod properties;
+mod rng;
+mod route;
+mod shared;
+mod state;
+mod sweep;
+mod tcp;
+mod types;
+mod vm;
+mod worker;
+
+pub use builder::HostBuilder;
+pub use callout::{CalloutRecord, GrpcReply, GrpcRequest};
+pub use config::FailurePolicy;
+pub use connection::Connection;
+pub use error::{HostError, LoadError, Phase, Trap};
+pub use faults::{Fault, FaultPlan, Hostcall, When};
+pub use headers::Headers;
+pub use host::Host;
+pub use log::{LogEntry, LogSource, VmId};
+pub use message::{ClientResponse, Exchange, Request, UpstreamRequest, UpstreamResponse};
+pub use metrics::MetricValue;
+pub use module::{EngineOptions, FilterModule};
+pub use route::Route;
+pub use shared::SharedState;
+pub use sweep::{SweepCase, SweepOptions, SweepReport, sweep};
+pub use types::{AbiVersion, LogLevel, Peer, Status};
+pub use worker::{Stats, StreamId, Worker};

@@ -1,0 +1,151 @@
+//! Callouts on their way: what will come back, and when.
+
+use crate::callout::{GrpcReply, GrpcRequest};
+use crate::config::World;
+use crate::headers::Headers;
+use crate::message::{Message, UpstreamKind, UpstreamResponse};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// gRPC status 14, which Envoy makes of a 503 or 504.
+const UNAVAILABLE: u32 = 14;
+
+/// A callout that the guest waits for.
+#[derive(Debug)]
+pub(crate) struct PendingCall {
+    pub(crate) root: u32,
+    pub(crate) events: VecDeque<(u64, CallEvent)>,
+    /// `Some` for gRPC streams, which can send more.
+    pub(crate) stream: Option<GrpcRequest>,
+    pub(crate) local_closed: bool,
+}
+
+/// Something that comes back.
+#[derive(Debug)]
+pub(crate) enum CallEvent {
+    Http(Message),
+    HttpReset,
+    GrpcInitial(Headers),
+    GrpcMessage(Vec<u8>),
+    GrpcTrailing(Headers),
+    GrpcClose(u32, String),
+}
+
+impl PendingCall {
+    /// An HTTP callout with the upstream's answer, cut off at the timeout.
+    pub(crate) fn http(
+        root: u32,
+        now: u64,
+        timeout: Duration,
+        response: UpstreamResponse,
+    ) -> PendingCall {
+        let late = matches!(response.kind, UpstreamKind::Hang)
+            || !timeout.is_zero() && response.delay > timeout;
+        let (due, event) = match response.kind {
+            _ if late && timeout.is_zero() => return PendingCall::with(root, VecDeque::new()),
+            _ if late => (
+                timeout,
+                CallEvent::Http(local_message(504, "upstream request timeout")),
+            ),
+            UpstreamKind::Response(message) => (response.delay, CallEvent::Http(message)),
+            UpstreamKind::ConnectionRefused => (response.delay, CallEvent::Http(refused())),
+            UpstreamKind::Reset | UpstreamKind::Hang => (response.delay, CallEvent::HttpReset),
+        };
+        PendingCall::with(root, VecDeque::from([(later(now, due), event)]))
+    }
+
+    /// A unary gRPC call: one message, or a close with its status.
+    pub(crate) fn grpc(root: u32, now: u64, timeout: Duration, reply: GrpcReply) -> PendingCall {
+        let late = reply.hang || !timeout.is_zero() && reply.delay > timeout;
+        if late && timeout.is_zero() {
+            return PendingCall::with(root, VecDeque::new());
+        }
+        let event = match (late, reply.status, reply.messages.into_iter().next()) {
+            (true, ..) => CallEvent::GrpcClose(UNAVAILABLE, "upstream request timeout".into()),
+            (_, Some((status, message)), _) if status != 0 => CallEvent::GrpcClose(status, message),
+            (_, _, Some(message)) => CallEvent::GrpcMessage(message),
+            (_, _, None) => CallEvent::GrpcMessage(Vec::new()),
+        };
+        let due = if late { timeout } else { reply.delay };
+        PendingCall::with(root, VecDeque::from([(later(now, due), event)]))
+    }
+
+    /// A gRPC stream that was just opened.
+    pub(crate) fn grpc_stream(root: u32, request: GrpcRequest) -> PendingCall {
+        PendingCall {
+            stream: Some(request),
+            ..PendingCall::with(root, VecDeque::new())
+        }
+    }
+
+    /// Queues what a gRPC stream's upstream answers.
+    pub(crate) fn extend(&mut self, now: u64, reply: GrpcReply) {
+        if reply.hang {
+            return;
+        }
+        let due = later(now, reply.delay);
+        let mut push = |event| self.events.push_back((due, event));
+        if !reply.initial_metadata.is_empty() {
+            push(CallEvent::GrpcInitial(reply.initial_metadata));
+        }
+        reply
+            .messages
+            .into_iter()
+            .for_each(|message| push(CallEvent::GrpcMessage(message)));
+        if let Some((status, message)) = reply.status {
+            push(CallEvent::GrpcTrailing(reply.trailing_metadata));
+            push(CallEvent::GrpcClose(status, message));
+        }
+    }
+
+    pub(crate) fn due(&self) -> Option<u64> {
+        self.events.front().map(|(due, _)| *due)
+    }
+
+    fn with(root: u32, events: VecDeque<(u64, CallEvent)>) -> PendingCall {
+        PendingCall {
+            root,
+            events,
+            stream: None,
+            local_closed: false,
+        }
+    }
+}
+
+/// Asks a gRPC upstream; one without a handler is unavailable.
+pub(crate) fn ask_grpc(world: &World, request: &GrpcRequest) -> GrpcReply {
+    match world.grpc.get(&request.cluster) {
+        Some(upstream) => upstream(request),
+        None => GrpcReply::error(UNAVAILABLE, "no healthy upstream"),
+    }
+}
+
+/// A response that the proxy makes up.
+pub(crate) fn local_message(status: u16, body: &str) -> Message {
+    let mut headers = Headers::new();
+    headers.add(":status", status.to_string());
+    if !body.is_empty() {
+        headers.add("content-length", body.len().to_string());
+        headers.add("content-type", "text/plain");
+    }
+    let chunks = if body.is_empty() {
+        Vec::new()
+    } else {
+        vec![body.as_bytes().to_vec()]
+    };
+    Message {
+        headers,
+        chunks,
+        trailers: None,
+    }
+}
+
+pub(crate) const REFUSED_BODY: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+
+fn refused() -> Message {
+    local_message(503, REFUSED_BODY)
+}
+
+pub(crate) fn later(now: u64, delay: Duration) -> u64 {
+    now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX))
+}

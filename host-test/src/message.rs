@@ -1,0 +1,294 @@
+//! What goes in and out of a host: requests, upstream replies, and the record
+//! of one exchange.
+
+use crate::callout::CalloutRecord;
+use crate::error::Trap;
+use crate::headers::Headers;
+use crate::log::LogEntry;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A request as the client sends it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) headers: Headers,
+    pub(crate) chunks: Vec<Vec<u8>>,
+    pub(crate) trailers: Option<Headers>,
+    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) worker: Option<usize>,
+    pub(crate) rejected: Option<u16>,
+}
+
+impl Request {
+    /// A request with this method and path, to authority `example.com`.
+    pub fn new(method: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Request {
+        let mut headers = Headers::new();
+        headers.add(":authority", "example.com");
+        headers.add(":path", path);
+        headers.add(":method", method);
+        headers.add(":scheme", "http");
+        Request {
+            headers,
+            chunks: Vec::new(),
+            trailers: None,
+            properties: BTreeMap::new(),
+            worker: None,
+            rejected: None,
+        }
+    }
+
+    /// A `GET`.
+    pub fn get(path: impl AsRef<[u8]>) -> Request {
+        Request::new("GET", path)
+    }
+
+    /// A `POST` with a body in one chunk.
+    pub fn post(path: impl AsRef<[u8]>, body: impl Into<Vec<u8>>) -> Request {
+        Request::new("POST", path).chunk(body)
+    }
+
+    /// Adds a header; a repeated name stays repeated. A pseudo header
+    /// (`:authority`) is replaced.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Request {
+        if name.as_ref().first() == Some(&b':') {
+            self.headers.set(name, value);
+        } else {
+            self.headers.add(name, value);
+        }
+        self
+    }
+
+    /// Adds a body chunk; the filter sees each chunk in its own call.
+    #[must_use]
+    pub fn chunk(mut self, chunk: impl Into<Vec<u8>>) -> Request {
+        self.chunks.push(chunk.into());
+        self
+    }
+
+    /// Adds a trailer.
+    #[must_use]
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Request {
+        self.trailers.get_or_insert_default().add(name, value);
+        self
+    }
+
+    /// Fixes a property for this stream, such as
+    /// `property(["source", "address"], "10.0.0.1:4000")`.
+    #[must_use]
+    pub fn property<'a>(
+        mut self,
+        path: impl IntoIterator<Item = &'a str>,
+        value: impl Into<Vec<u8>>,
+    ) -> Request {
+        self.properties
+            .insert(crate::properties::path_key(path), value.into());
+        self
+    }
+
+    /// Sends it to this worker instead of the next one in turn. Counted from
+    /// 0; a number past the last worker wraps around.
+    #[must_use]
+    pub fn on_worker(mut self, worker: usize) -> Request {
+        self.worker = Some(worker);
+        self
+    }
+
+    /// A request that the codec rejects with `status` (431, a missing Host):
+    /// the filter gets a context and `on_log`, and no headers.
+    #[must_use]
+    pub fn rejected_by_codec(mut self, status: u16) -> Request {
+        self.rejected = Some(status);
+        self
+    }
+
+    /// The headers so far.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+}
+
+/// A request as an upstream cluster gets it.
+#[derive(Clone, Debug)]
+pub struct UpstreamRequest {
+    /// The cluster that the route or the callout named.
+    pub cluster: String,
+    /// Headers, pseudo headers included.
+    pub headers: Headers,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// Trailers, when the request had any.
+    pub trailers: Option<Headers>,
+    /// 1 for the first attempt, 2 for the first retry.
+    pub attempt: u32,
+}
+
+/// What an upstream does with a request.
+#[derive(Clone, Debug)]
+pub struct UpstreamResponse {
+    pub(crate) kind: UpstreamKind,
+    pub(crate) delay: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum UpstreamKind {
+    Response(Message),
+    ConnectionRefused,
+    Reset,
+    Hang,
+}
+
+/// Headers, body chunks and trailers of a response.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Message {
+    pub(crate) headers: Headers,
+    pub(crate) chunks: Vec<Vec<u8>>,
+    pub(crate) trailers: Option<Headers>,
+}
+
+impl UpstreamResponse {
+    /// A response with this status and no body.
+    pub fn status(status: u16) -> UpstreamResponse {
+        let mut headers = Headers::new();
+        headers.add(":status", status.to_string());
+        UpstreamResponse::of(UpstreamKind::Response(Message {
+            headers,
+            ..Message::default()
+        }))
+    }
+
+    /// A 200 with a body in one chunk; an empty one means no body.
+    pub fn ok(body: impl Into<Vec<u8>>) -> UpstreamResponse {
+        UpstreamResponse::status(200).chunk(body)
+    }
+
+    /// The cluster does not accept the connection: the client gets 503, a
+    /// callout gets a 503 response.
+    pub fn connection_refused() -> UpstreamResponse {
+        UpstreamResponse::of(UpstreamKind::ConnectionRefused)
+    }
+
+    /// The stream is reset before a response: the client gets 503, a callout
+    /// is answered with no headers at all.
+    pub fn reset() -> UpstreamResponse {
+        UpstreamResponse::of(UpstreamKind::Reset)
+    }
+
+    /// Never answers: the client or the callout gets 504 after its timeout.
+    pub fn hang() -> UpstreamResponse {
+        UpstreamResponse::of(UpstreamKind::Hang)
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> UpstreamResponse {
+        if let UpstreamKind::Response(message) = &mut self.kind {
+            message.headers.add(name, value);
+        }
+        self
+    }
+
+    /// Adds a body chunk.
+    #[must_use]
+    pub fn chunk(mut self, chunk: impl Into<Vec<u8>>) -> UpstreamResponse {
+        let chunk = chunk.into();
+        if let UpstreamKind::Response(message) = &mut self.kind
+            && !chunk.is_empty()
+        {
+            message.chunks.push(chunk);
+        }
+        self
+    }
+
+    /// Adds a trailer.
+    #[must_use]
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> UpstreamResponse {
+        if let UpstreamKind::Response(message) = &mut self.kind {
+            message.trailers.get_or_insert_default().add(name, value);
+        }
+        self
+    }
+
+    /// Answers after this much virtual time.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> UpstreamResponse {
+        self.delay = delay;
+        self
+    }
+
+    fn of(kind: UpstreamKind) -> UpstreamResponse {
+        UpstreamResponse {
+            kind,
+            delay: Duration::ZERO,
+        }
+    }
+}
+
+/// The response as the client gets it.
+#[derive(Clone, Debug, Default)]
+pub struct ClientResponse {
+    /// The status code; 0 when the stream was reset before headers.
+    pub status: u16,
+    /// Headers, `:status` included.
+    pub headers: Headers,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// Trailers, when there were any.
+    pub trailers: Option<Headers>,
+    /// The stream was reset instead of ended.
+    pub reset: bool,
+}
+
+impl ClientResponse {
+    /// The first value of a response header as text, with invalid UTF-8
+    /// replaced.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.text(name)
+    }
+}
+
+/// Everything that one request caused.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// What the client got.
+    pub response: ClientResponse,
+    /// What upstreams got, one per attempt; empty when the request did not
+    /// leave the proxy.
+    pub upstream: Vec<UpstreamRequest>,
+    /// The request headers as the filter left them.
+    pub request_headers: Headers,
+    /// Why the response is what it is, in Envoy's words (`via_upstream`,
+    /// `route_not_found`, `wasm_fail_stream`).
+    pub details: String,
+    /// Envoy's response flags, in their short form (`NR`, `NC`, `UT`), empty
+    /// when all went well.
+    pub flags: String,
+    /// Log lines written in this worker while the stream was open.
+    pub logs: Vec<LogEntry>,
+    /// Callouts made in this worker while the stream was open.
+    pub callouts: Vec<CalloutRecord>,
+    /// Filter state written with `set_property`: name (without Envoy's
+    /// `wasm.` prefix) to value.
+    pub filter_state: BTreeMap<String, Vec<u8>>,
+    /// The trap, when the guest trapped during this stream.
+    pub trap: Option<Trap>,
+    /// The worker that served it.
+    pub worker: usize,
+    /// The context id that the guest saw.
+    pub context_id: u32,
+    /// Virtual time from the request to the end of the response.
+    pub duration: Duration,
+}
+
+impl Exchange {
+    /// The last request that an upstream got.
+    pub fn upstream_request(&self) -> Option<&UpstreamRequest> {
+        self.upstream.last()
+    }
+
+    /// The cluster that served the request.
+    pub fn cluster(&self) -> Option<&str> {
+        self.upstream_request()
+            .map(|request| request.cluster.as_str())
+    }
+}
