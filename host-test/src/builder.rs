@@ -179,9 +179,7 @@ impl HostBuilder {
         path: impl IntoIterator<Item = &'a str>,
         value: impl Into<Vec<u8>>,
     ) -> HostBuilder {
-        self.world
-            .properties
-            .insert(crate::properties::path_key(path), value.into());
+        self.world.properties.insert(crate::properties::path_key(path), value.into());
         self
     }
 
@@ -252,34 +250,19 @@ impl HostBuilder {
     pub fn start(mut self) -> Result<Host, HostError> {
         let fallback = || {
             let cluster = self.world.clusters.keys().next().cloned()?;
-            self.world
-                .routes
-                .is_empty()
-                .then(|| Route::any().to(cluster).named("default"))
+            self.world.routes.is_empty().then(|| Route::any().to(cluster).named("default"))
         };
         if let Some(route) = self.default_route.take().or_else(fallback) {
             self.world.routes.push(route);
         }
-        let shared = self
-            .shared
-            .unwrap_or_else(|| SharedState::with_log_capacity(self.log_capacity));
-        shared
-            .0
-            .set_now_ns(u64::try_from(self.now.as_nanos()).unwrap_or(u64::MAX));
-        Host::start(
-            self.module,
-            self.world,
-            shared,
-            self.workers,
-            self.configuration,
-        )
+        let shared = self.shared.unwrap_or_else(|| SharedState::with_log_capacity(self.log_capacity));
+        shared.0.set_now_ns(u64::try_from(self.now.as_nanos()).unwrap_or(u64::MAX));
+        Host::start(self.module, self.world, shared, self.workers, self.configuration)
     }
 }
 
 impl std::fmt::Debug for HostBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HostBuilder")
-            .field("workers", &self.workers)
-            .finish_non_exhaustive()
+        f.debug_struct("HostBuilder").field("workers", &self.workers).finish_non_exhaustive()
     }
 }

@@ -53,10 +53,7 @@ impl GrpcReply {
 
     /// One message; the stream stays open.
     pub fn message(message: impl Into<Vec<u8>>) -> GrpcReply {
-        GrpcReply {
-            messages: vec![message.into()],
-            ..GrpcReply::default()
-        }
+        GrpcReply { messages: vec![message.into()], ..GrpcReply::default() }
     }
 
     /// Nothing now; the stream stays open.
@@ -71,10 +68,7 @@ impl GrpcReply {
 
     /// Never answers.
     pub fn hang() -> GrpcReply {
-        GrpcReply {
-            hang: true,
-            ..GrpcReply::default()
-        }
+        GrpcReply { hang: true, ..GrpcReply::default() }
     }
 
     /// Ends the call with this status.
@@ -86,22 +80,14 @@ impl GrpcReply {
 
     /// Adds an initial metadata entry.
     #[must_use]
-    pub fn initial_metadata(
-        mut self,
-        name: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-    ) -> GrpcReply {
+    pub fn initial_metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> GrpcReply {
         self.initial_metadata.add(name, value);
         self
     }
 
     /// Adds a trailing metadata entry.
     #[must_use]
-    pub fn trailing_metadata(
-        mut self,
-        name: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-    ) -> GrpcReply {
+    pub fn trailing_metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> GrpcReply {
         self.trailing_metadata.add(name, value);
         self
     }

@@ -33,20 +33,12 @@ pub(crate) enum CallEvent {
 
 impl PendingCall {
     /// An HTTP callout with the upstream's answer, cut off at the timeout.
-    pub(crate) fn http(
-        root: u32,
-        now: u64,
-        timeout: Duration,
-        response: UpstreamResponse,
-    ) -> PendingCall {
-        let late = matches!(response.kind, UpstreamKind::Hang)
-            || !timeout.is_zero() && response.delay > timeout;
+    pub(crate) fn http(root: u32, now: u64, timeout: Duration, response: UpstreamResponse) -> PendingCall {
+        let late =
+            matches!(response.kind, UpstreamKind::Hang) || !timeout.is_zero() && response.delay > timeout;
         let (due, event) = match response.kind {
             _ if late && timeout.is_zero() => return PendingCall::with(root, VecDeque::new()),
-            _ if late => (
-                timeout,
-                CallEvent::Http(local_message(504, "upstream request timeout")),
-            ),
+            _ if late => (timeout, CallEvent::Http(local_message(504, "upstream request timeout"))),
             UpstreamKind::Response(message) => (response.delay, CallEvent::Http(message)),
             UpstreamKind::ConnectionRefused => (response.delay, CallEvent::Http(refused())),
             UpstreamKind::Reset | UpstreamKind::Hang => (response.delay, CallEvent::HttpReset),
@@ -72,10 +64,7 @@ impl PendingCall {
 
     /// A gRPC stream that was just opened.
     pub(crate) fn grpc_stream(root: u32, request: GrpcRequest) -> PendingCall {
-        PendingCall {
-            stream: Some(request),
-            ..PendingCall::with(root, VecDeque::new())
-        }
+        PendingCall { stream: Some(request), ..PendingCall::with(root, VecDeque::new()) }
     }
 
     /// Queues what a gRPC stream's upstream answers.
@@ -88,10 +77,7 @@ impl PendingCall {
         if !reply.initial_metadata.is_empty() {
             push(CallEvent::GrpcInitial(reply.initial_metadata));
         }
-        reply
-            .messages
-            .into_iter()
-            .for_each(|message| push(CallEvent::GrpcMessage(message)));
+        reply.messages.into_iter().for_each(|message| push(CallEvent::GrpcMessage(message)));
         if let Some((status, message)) = reply.status {
             push(CallEvent::GrpcTrailing(reply.trailing_metadata));
             push(CallEvent::GrpcClose(status, message));
@@ -103,12 +89,7 @@ impl PendingCall {
     }
 
     fn with(root: u32, events: VecDeque<(u64, CallEvent)>) -> PendingCall {
-        PendingCall {
-            root,
-            events,
-            stream: None,
-            local_closed: false,
-        }
+        PendingCall { root, events, stream: None, local_closed: false }
     }
 }
 
@@ -128,19 +109,12 @@ pub(crate) fn local_message(status: u16, body: &str) -> Message {
         headers.add("content-length", body.len().to_string());
         headers.add("content-type", "text/plain");
     }
-    let chunks = if body.is_empty() {
-        Vec::new()
-    } else {
-        vec![body.as_bytes().to_vec()]
-    };
-    Message {
-        headers,
-        chunks,
-        trailers: None,
-    }
+    let chunks = if body.is_empty() { Vec::new() } else { vec![body.as_bytes().to_vec()] };
+    Message { headers, chunks, trailers: None }
 }
 
-pub(crate) const REFUSED_BODY: &str = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+pub(crate) const REFUSED_BODY: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
 
 fn refused() -> Message {
     local_message(503, REFUSED_BODY)

@@ -22,12 +22,9 @@ impl Host {
     pub fn connect(&mut self, worker: usize) -> Connection<'_> {
         let vm = self.worker_vm(worker);
         let root = vm.root;
-        let context = vm.state_mut().new_context(|_| {
-            Context::Tcp(Box::new(TcpStream {
-                root,
-                ..TcpStream::default()
-            }))
-        });
+        let context = vm
+            .state_mut()
+            .new_context(|_| Context::Tcp(Box::new(TcpStream { root, ..TcpStream::default() })));
         vm.call(context, "proxy_on_context_create", |exports, store| {
             exports.on_context_create.call2(store, context, root)
         });
@@ -40,13 +37,7 @@ impl Host {
             stream.closed = matches!(answer, Called::Failed);
         }
         vm.settle();
-        Connection {
-            host: self,
-            worker,
-            context,
-            allowed,
-            ended: false,
-        }
+        Connection { host: self, worker, context, allowed, ended: false }
     }
 }
 
@@ -68,9 +59,7 @@ impl Connection<'_> {
         buffer.extend_from_slice(data.as_ref());
         let size = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
         let answer = vm.call(context, "proxy_on_downstream_data", |exports, store| {
-            exports
-                .on_downstream_data
-                .call3(store, context, size, end.into())
+            exports.on_downstream_data.call3(store, context, size, end.into())
         });
         if let Some(stream) = tcp(vm, context) {
             stream.closed |= matches!(answer, Called::Failed);
@@ -96,9 +85,7 @@ impl Connection<'_> {
         buffer.extend_from_slice(data.as_ref());
         let size = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
         let answer = vm.call(context, "proxy_on_upstream_data", |exports, store| {
-            exports
-                .on_upstream_data
-                .call3(store, context, size, end.into())
+            exports.on_upstream_data.call3(store, context, size, end.into())
         });
         if let Some(stream) = tcp(vm, context) {
             stream.closed |= matches!(answer, Called::Failed);
@@ -149,20 +136,12 @@ impl Connection<'_> {
         }
         let id = self.context;
         let vm = self.host.worker_vm(self.worker);
-        vm.call(
-            id,
-            "proxy_on_downstream_connection_close",
-            |exports, store| exports.on_downstream_close.call2(store, id, peer as u32),
-        );
-        vm.call(id, "proxy_on_done", |exports, store| {
-            exports.on_done.call1(store, id)
+        vm.call(id, "proxy_on_downstream_connection_close", |exports, store| {
+            exports.on_downstream_close.call2(store, id, peer as u32)
         });
-        vm.call(id, "proxy_on_log", |exports, store| {
-            exports.on_log.call1(store, id)
-        });
-        vm.call(id, "proxy_on_delete", |exports, store| {
-            exports.on_delete.call1(store, id)
-        });
+        vm.call(id, "proxy_on_done", |exports, store| exports.on_done.call1(store, id));
+        vm.call(id, "proxy_on_log", |exports, store| exports.on_log.call1(store, id));
+        vm.call(id, "proxy_on_delete", |exports, store| exports.on_delete.call1(store, id));
         vm.state_mut().contexts.remove(&id);
         vm.settle();
     }
@@ -176,18 +155,14 @@ impl Drop for Connection<'_> {
 
 impl std::fmt::Debug for Connection<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("context", &self.context)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("context", &self.context).finish_non_exhaustive()
     }
 }
 
 fn close_upstream(vm: &mut Vm, id: u32, peer: Peer) {
-    vm.call(
-        id,
-        "proxy_on_upstream_connection_close",
-        |exports, store| exports.on_upstream_close.call2(store, id, peer as u32),
-    );
+    vm.call(id, "proxy_on_upstream_connection_close", |exports, store| {
+        exports.on_upstream_close.call2(store, id, peer as u32)
+    });
 }
 
 fn tcp(vm: &mut Vm, id: u32) -> Option<&mut TcpStream> {

@@ -58,19 +58,14 @@ impl fmt::Display for LoadError {
                 write!(f, "cannot read {}: {source}", path.display())
             }
             LoadError::Invalid(error) => write!(f, "not a valid WebAssembly module: {error:#}"),
-            LoadError::UnknownImport {
-                module,
-                name,
-                found,
-            } => write!(
+            LoadError::UnknownImport { module, name, found } => write!(
                 f,
                 "unknown import {module}.{name} {found}: Proxy-Wasm 0.2.1 hosts have no such function; \
                  the module was built for another host or a newer ABI"
             ),
-            LoadError::ImportType(error) => write!(
-                f,
-                "an import has another signature than the ABI's: {error:#}"
-            ),
+            LoadError::ImportType(error) => {
+                write!(f, "an import has another signature than the ABI's: {error:#}")
+            }
             LoadError::AbiVersion { found } if found.is_empty() => write!(
                 f,
                 "no proxy_abi_version export: expected proxy_abi_version_0_2_0 or proxy_abi_version_0_2_1, \
@@ -84,11 +79,7 @@ impl fmt::Display for LoadError {
                 )
             }
             LoadError::MissingExport { name } => write!(f, "the module does not export {name}"),
-            LoadError::ExportType {
-                name,
-                expected,
-                found,
-            } => {
+            LoadError::ExportType { name, expected, found } => {
                 write!(f, "export {name}: expected {expected}, found {found}")
             }
         }
@@ -124,11 +115,7 @@ pub struct Trap {
 
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the guest trapped in {} ({:?} VM): {}",
-            self.export, self.vm, self.reason
-        )?;
+        write!(f, "the guest trapped in {} ({:?} VM): {}", self.export, self.vm, self.reason)?;
         for line in &self.last_words {
             write!(f, "\n  it said: {line}")?;
         }
@@ -202,8 +189,7 @@ pub enum Phase {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let said = |f: &mut fmt::Formatter<'_>, logs: &[String]| {
-            logs.iter()
-                .try_for_each(|line| write!(f, "\n  it said: {line}"))
+            logs.iter().try_for_each(|line| write!(f, "\n  it said: {line}"))
         };
         match self {
             HostError::Load(error) => error.fmt(f),
@@ -224,10 +210,9 @@ impl fmt::Display for HostError {
                 "the guest paused in {phase:?} and was not resumed in {waited:?} of virtual time, with no callout left: \
                  call resume_http_request/response or send a local response from a callback"
             ),
-            HostError::UnknownStream => write!(
-                f,
-                "no such open stream on this host: it was finished, or belongs to another host"
-            ),
+            HostError::UnknownStream => {
+                write!(f, "no such open stream on this host: it was finished, or belongs to another host")
+            }
         }
     }
 }

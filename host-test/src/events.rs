@@ -30,17 +30,11 @@ impl Vm {
             .iter()
             .filter_map(|(&(grpc, token), call)| Some((call.due()?, Event::Call(grpc, token))));
         let upstream = state.contexts.iter().filter_map(upstream_event);
-        let ticks = state
-            .contexts
-            .iter()
-            .filter_map(|(&id, context)| match context {
-                Context::Root(root) => Some((root.timer?.due_ns, Event::Tick(id))),
-                _ => None,
-            });
-        calls
-            .chain(upstream)
-            .chain(ticks)
-            .min_by_key(|(due, _)| *due)
+        let ticks = state.contexts.iter().filter_map(|(&id, context)| match context {
+            Context::Root(root) => Some((root.timer?.due_ns, Event::Tick(id))),
+            _ => None,
+        });
+        calls.chain(upstream).chain(ticks).min_by_key(|(due, _)| *due)
     }
 
     /// Runs an event that is due.
@@ -64,16 +58,10 @@ impl Vm {
     /// Ticks a root context now and sets its next time.
     pub(crate) fn tick(&mut self, root: u32) {
         let now = self.state().shared.now_ns();
-        if let Some(timer) = self
-            .state_mut()
-            .root_mut(root)
-            .and_then(|root| root.timer.as_mut())
-        {
+        if let Some(timer) = self.state_mut().root_mut(root).and_then(|root| root.timer.as_mut()) {
             timer.due_ns = now.saturating_add(timer.period_ns);
         }
-        self.call(root, "proxy_on_tick", |exports, store| {
-            exports.on_tick.call1(store, root)
-        });
+        self.call(root, "proxy_on_tick", |exports, store| exports.on_tick.call1(store, root));
         self.apply_actions();
     }
 
@@ -92,11 +80,7 @@ impl Vm {
     /// After a clock jump: everything keeps its distance from now.
     pub(crate) fn shift_time(&mut self, before: u64, after: u64) {
         let moved = |due: u64| {
-            if due == u64::MAX {
-                due
-            } else {
-                after.saturating_add(due.saturating_sub(before))
-            }
+            if due == u64::MAX { due } else { after.saturating_add(due.saturating_sub(before)) }
         };
         self.loaded_ns = after.saturating_sub(before.saturating_sub(self.loaded_ns));
         let state = self.state_mut();
@@ -145,9 +129,7 @@ impl Vm {
         let size = len(&data);
         self.state_mut().received.call_data = Some(data);
         self.call(root, "proxy_on_foreign_function", |exports, store| {
-            exports
-                .on_foreign_function
-                .call3(store, root, function, size)
+            exports.on_foreign_function.call3(store, root, function, size)
         });
         self.state_mut().received = Received::default();
         self.settle();
@@ -171,19 +153,15 @@ impl Vm {
             CallEvent::HttpReset => {
                 self.state_mut().received.status = (BROKEN_CONNECTION, "reset".into());
                 self.call(root, "proxy_on_http_call_response", |exports, store| {
-                    exports
-                        .on_http_call_response
-                        .call5(store, (root, token, 0, 0, 0))
+                    exports.on_http_call_response.call5(store, (root, token, 0, 0, 0))
                 });
             }
             CallEvent::GrpcInitial(metadata) => {
                 let count = count(&metadata);
                 self.state_mut().received.grpc_initial = Some(metadata);
-                self.call(
-                    root,
-                    "proxy_on_grpc_receive_initial_metadata",
-                    |exports, store| exports.on_grpc_initial.call3(store, root, token, count),
-                );
+                self.call(root, "proxy_on_grpc_receive_initial_metadata", |exports, store| {
+                    exports.on_grpc_initial.call3(store, root, token, count)
+                });
             }
             CallEvent::GrpcMessage(message) => {
                 let size = len(&message);
@@ -195,11 +173,9 @@ impl Vm {
             CallEvent::GrpcTrailing(metadata) => {
                 let count = count(&metadata);
                 self.state_mut().received.grpc_trailing = Some(metadata);
-                self.call(
-                    root,
-                    "proxy_on_grpc_receive_trailing_metadata",
-                    |exports, store| exports.on_grpc_trailing.call3(store, root, token, count),
-                );
+                self.call(root, "proxy_on_grpc_receive_trailing_metadata", |exports, store| {
+                    exports.on_grpc_trailing.call3(store, root, token, count)
+                });
             }
             CallEvent::GrpcClose(status, message) => {
                 self.state_mut().received.status = (status, message);
@@ -213,19 +189,14 @@ impl Vm {
 
     fn http_answer(&mut self, root: u32, token: u32, message: crate::message::Message) {
         let body = message.chunks.concat();
-        let (headers, trailers) = (
-            count(&message.headers),
-            message.trailers.as_ref().map_or(0, count),
-        );
+        let (headers, trailers) = (count(&message.headers), message.trailers.as_ref().map_or(0, count));
         let size = len(&body);
         let received = &mut self.state_mut().received;
         received.call_headers = Some(message.headers);
         received.call_trailers = message.trailers;
         received.call_body = Some(body);
         self.call(root, "proxy_on_http_call_response", |exports, store| {
-            exports
-                .on_http_call_response
-                .call5(store, (root, token, headers, size, trailers))
+            exports.on_http_call_response.call5(store, (root, token, headers, size, trailers))
         });
     }
 }

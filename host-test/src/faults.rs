@@ -94,10 +94,7 @@ hostcalls! {
 impl Hostcall {
     /// The hostcall with this import name.
     pub fn from_name(name: &str) -> Option<Hostcall> {
-        Hostcall::ALL
-            .iter()
-            .copied()
-            .find(|hostcall| hostcall.name() == name)
+        Hostcall::ALL.iter().copied().find(|hostcall| hostcall.name() == name)
     }
 
     /// Whether it hands bytes or numbers to the guest.
@@ -195,10 +192,7 @@ impl FaultPlan {
 
     pub(crate) fn find(&self, hostcall: Hostcall, count: u64) -> Option<Fault> {
         let faults = self.faults.get(&hostcall)?;
-        faults
-            .iter()
-            .find(|(when, _)| when.hits(count))
-            .map(|(_, fault)| *fault)
+        faults.iter().find(|(when, _)| when.hits(count)).map(|(_, fault)| *fault)
     }
 }
 
@@ -208,9 +202,11 @@ mod tests {
 
     #[test]
     fn the_first_fault_that_hits_wins() {
-        let plan = FaultPlan::new()
-            .fail(Hostcall::Log, When::Nth(2), Fault::Garbage)
-            .fail(Hostcall::Log, When::From(2), Fault::Raw(99));
+        let plan = FaultPlan::new().fail(Hostcall::Log, When::Nth(2), Fault::Garbage).fail(
+            Hostcall::Log,
+            When::From(2),
+            Fault::Raw(99),
+        );
         assert_eq!(plan.find(Hostcall::Log, 1), None);
         assert_eq!(plan.find(Hostcall::Log, 2), Some(Fault::Garbage));
         assert_eq!(plan.find(Hostcall::Log, 3), Some(Fault::Raw(99)));

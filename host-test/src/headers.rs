@@ -64,8 +64,7 @@ impl Headers {
 
     /// The first value of `name` as text, with invalid UTF-8 replaced.
     pub fn text(&self, name: impl AsRef<[u8]>) -> Option<String> {
-        self.get(name)
-            .map(|value| String::from_utf8_lossy(value).into_owned())
+        self.get(name).map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
     /// All values of `name`, in order.
@@ -105,8 +104,7 @@ impl Headers {
 
     /// Removes every value of `name`.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) {
-        self.entries
-            .retain(|(key, _)| !key.eq_ignore_ascii_case(name.as_ref()));
+        self.entries.retain(|(key, _)| !key.eq_ignore_ascii_case(name.as_ref()));
     }
 
     /// Number of entries; a repeated name counts each time.
@@ -121,17 +119,12 @@ impl Headers {
 
     /// Sum of the lengths of names and values, in bytes.
     pub fn byte_size(&self) -> usize {
-        self.entries
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum()
+        self.entries.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     /// Names and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
-        self.entries
-            .iter()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        self.entries.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
     /// Removes every entry.
@@ -141,11 +134,7 @@ impl Headers {
 
     fn insert(&mut self, name: Vec<u8>, value: Vec<u8>) {
         if name.first() == Some(&b':') {
-            let at = self
-                .entries
-                .iter()
-                .take_while(|(key, _)| key.first() == Some(&b':'))
-                .count();
+            let at = self.entries.iter().take_while(|(key, _)| key.first() == Some(&b':')).count();
             self.entries.insert(at, (name, value));
         } else {
             self.entries.push((name, value));
@@ -167,9 +156,7 @@ impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(
-                self.iter().map(|(name, value)| {
-                    format!("{}: {}", name.escape_ascii(), value.escape_ascii())
-                }),
+                self.iter().map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii())),
             )
             .finish()
     }
@@ -186,9 +173,8 @@ mod tests {
 
     #[test]
     fn set_replaces_all_and_add_keeps() {
-        let mut headers: Headers = [("Set-Cookie", "a"), ("x", "1"), ("set-cookie", "b")]
-            .into_iter()
-            .collect();
+        let mut headers: Headers =
+            [("Set-Cookie", "a"), ("x", "1"), ("set-cookie", "b")].into_iter().collect();
         headers.add("set-cookie", "c");
         assert_eq!(headers.get_all("set-cookie").count(), 3);
         headers.set("SET-COOKIE", "d");
@@ -201,9 +187,6 @@ mod tests {
         let mut headers: Headers = [("x-forwarded-for", "1.1.1.1")].into_iter().collect();
         headers.add("x-forwarded-for", "2.2.2.2");
         headers.add(":path", "/");
-        assert_eq!(
-            format!("{headers:?}"),
-            r#"[":path: /", "x-forwarded-for: 1.1.1.1,2.2.2.2"]"#
-        );
+        assert_eq!(format!("{headers:?}"), r#"[":path: /", "x-forwarded-for: 1.1.1.1,2.2.2.2"]"#);
     }
 }

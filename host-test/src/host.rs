@@ -52,32 +52,11 @@ impl Host {
         let main = load(VmId::Main)?;
         let worker = |index| {
             let vm = load(VmId::Worker(index))?;
-            Ok(Worker::new(
-                vm,
-                index,
-                &module,
-                &world,
-                &shared.0,
-                &configuration,
-            ))
+            Ok(Worker::new(vm, index, &module, &world, &shared.0, &configuration))
         };
-        let workers = (0..workers)
-            .map(worker)
-            .collect::<Result<Vec<Worker>, HostError>>()?;
-        let stats = Stats {
-            configured: 1,
-            ..Stats::default()
-        };
-        let mut host = Host {
-            module,
-            world,
-            shared,
-            main,
-            workers,
-            next_worker: 0,
-            configuration,
-            stats,
-        };
+        let workers = (0..workers).map(worker).collect::<Result<Vec<Worker>, HostError>>()?;
+        let stats = Stats { configured: 1, ..Stats::default() };
+        let mut host = Host { module, world, shared, main, workers, next_worker: 0, configuration, stats };
         host.settle();
         Ok(host)
     }
@@ -111,10 +90,7 @@ impl Host {
     /// # Errors
     /// As [`Host::send`], and [`HostError::UnknownStream`].
     pub fn finish(&mut self, stream: StreamId) -> Result<Exchange, HostError> {
-        let worker = self
-            .workers
-            .get_mut(stream.worker)
-            .ok_or(HostError::UnknownStream)?;
+        let worker = self.workers.get_mut(stream.worker).ok_or(HostError::UnknownStream)?;
         let before = self.shared.0.now_ns();
         let result = worker.finish(stream);
         if self.shared.0.now_ns() != before {
@@ -127,9 +103,7 @@ impl Host {
     /// Whether an open stream has come to its end and only its last callbacks
     /// (log, done, delete) are left for [`Host::finish`].
     pub fn is_done(&mut self, stream: StreamId) -> bool {
-        self.workers
-            .get_mut(stream.worker)
-            .is_none_or(|worker| worker.is_done(stream))
+        self.workers.get_mut(stream.worker).is_none_or(|worker| worker.is_done(stream))
     }
 
     /// Takes a new plugin configuration as Envoy does: a canary VM tries it;
@@ -178,11 +152,8 @@ impl Host {
                 .workers
                 .iter()
                 .filter_map(|worker| Some((worker.vm.next_event()?.0, Some(worker.index))));
-            let Some((due, who)) = main
-                .into_iter()
-                .chain(workers)
-                .min_by_key(|(due, _)| *due)
-                .filter(|(due, _)| *due <= end)
+            let Some((due, who)) =
+                main.into_iter().chain(workers).min_by_key(|(due, _)| *due).filter(|(due, _)| *due <= end)
             else {
                 break;
             };
@@ -201,12 +172,8 @@ impl Host {
     /// Sets the clock, forwards or backwards, without running what would have
     /// come due: a clock jump. Ticks keep their distance from now.
     pub fn jump_to(&mut self, now: SystemTime) {
-        let now = u64::try_from(
-            now.duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_nanos(),
-        )
-        .unwrap_or(u64::MAX);
+        let now =
+            u64::try_from(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
         let before = self.shared.0.now_ns();
         self.shared.0.set_now_ns(now);
         for vm in self.vms_mut() {
@@ -245,10 +212,8 @@ impl Host {
     pub fn hostcall_counts(&self) -> BTreeMap<Hostcall, u64> {
         let mut counts = BTreeMap::new();
         for vm in self.vms() {
-            for (hostcall, &count) in Hostcall::ALL
-                .iter()
-                .zip(vm.state().counts.iter())
-                .filter(|(_, count)| **count > 0)
+            for (hostcall, &count) in
+                Hostcall::ALL.iter().zip(vm.state().counts.iter()).filter(|(_, count)| **count > 0)
             {
                 *counts.entry(*hostcall).or_default() += count;
             }
@@ -297,9 +262,7 @@ impl Host {
 
     /// The traps of VMs that are failed now.
     pub fn traps(&self) -> Vec<Trap> {
-        self.vms()
-            .filter_map(|vm| vm.state().failed.clone())
-            .collect()
+        self.vms().filter_map(|vm| vm.state().failed.clone()).collect()
     }
 
     /// Counters about configurations and reloads.
@@ -321,11 +284,7 @@ impl Host {
     /// Time inside calls into the guest, and the part of it that its
     /// hostcalls took, when [`HostBuilder::measure`] is on.
     pub fn times(&self) -> (Duration, Duration) {
-        self.vms()
-            .map(Vm::times)
-            .fold(Default::default(), |sum, one| {
-                (sum.0 + one.0, sum.1 + one.1)
-            })
+        self.vms().map(Vm::times).fold(Default::default(), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// Virtual time.
@@ -386,9 +345,7 @@ impl Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host")
-            .field("workers", &self.workers.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Host").field("workers", &self.workers.len()).finish_non_exhaustive()
     }
 }
 

@@ -60,20 +60,10 @@ struct Lines {
 
 impl LogBook {
     pub(crate) fn new(capacity: usize) -> LogBook {
-        LogBook {
-            inner: Mutex::default(),
-            capacity,
-        }
+        LogBook { inner: Mutex::default(), capacity }
     }
 
-    pub(crate) fn push(
-        &self,
-        time_ns: u64,
-        vm: VmId,
-        level: LogLevel,
-        source: LogSource,
-        message: &[u8],
-    ) {
+    pub(crate) fn push(&self, time_ns: u64, vm: VmId, level: LogLevel, source: LogSource, message: &[u8]) {
         let mut inner = crate::shared::lock(&self.inner);
         let sequence = inner.next;
         inner.next += 1;
@@ -84,14 +74,7 @@ impl LogBook {
             inner.lines.pop_front();
         }
         let message = String::from_utf8_lossy(message).into_owned();
-        inner.lines.push_back(LogEntry {
-            sequence,
-            time_ns,
-            vm,
-            level,
-            source,
-            message,
-        });
+        inner.lines.push_back(LogEntry { sequence, time_ns, vm, level, source, message });
     }
 
     /// The sequence number that the next line gets.
@@ -105,8 +88,7 @@ impl LogBook {
         if inner.next == position {
             return Vec::new();
         }
-        let wanted =
-            |line: &&LogEntry| line.sequence >= position && vm.is_none_or(|vm| vm == line.vm);
+        let wanted = |line: &&LogEntry| line.sequence >= position && vm.is_none_or(|vm| vm == line.vm);
         let skip = inner.lines.partition_point(|line| line.sequence < position);
         inner.lines.range(skip..).filter(wanted).cloned().collect()
     }

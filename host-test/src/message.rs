@@ -81,8 +81,7 @@ impl Request {
         path: impl IntoIterator<Item = &'a str>,
         value: impl Into<Vec<u8>>,
     ) -> Request {
-        self.properties
-            .insert(crate::properties::path_key(path), value.into());
+        self.properties.insert(crate::properties::path_key(path), value.into());
         self
     }
 
@@ -151,10 +150,7 @@ impl UpstreamResponse {
     pub fn status(status: u16) -> UpstreamResponse {
         let mut headers = Headers::new();
         headers.add(":status", status.to_string());
-        UpstreamResponse::of(UpstreamKind::Response(Message {
-            headers,
-            ..Message::default()
-        }))
+        UpstreamResponse::of(UpstreamKind::Response(Message { headers, ..Message::default() }))
     }
 
     /// A 200 with a body in one chunk; an empty one means no body.
@@ -217,10 +213,7 @@ impl UpstreamResponse {
     }
 
     fn of(kind: UpstreamKind) -> UpstreamResponse {
-        UpstreamResponse {
-            kind,
-            delay: Duration::ZERO,
-        }
+        UpstreamResponse { kind, delay: Duration::ZERO }
     }
 }
 
@@ -288,7 +281,6 @@ impl Exchange {
 
     /// The cluster that served the request.
     pub fn cluster(&self) -> Option<&str> {
-        self.upstream_request()
-            .map(|request| request.cluster.as_str())
+        self.upstream_request().map(|request| request.cluster.as_str())
     }
 }

@@ -60,26 +60,19 @@ impl Metrics {
             match kind {
                 MetricKind::Counter => MetricValue::Counter(value),
                 MetricKind::Gauge => MetricValue::Gauge(value),
-                MetricKind::Histogram => MetricValue::Histogram {
-                    values: lock(&cell.observations).clone(),
-                    count: value,
-                },
+                MetricKind::Histogram => {
+                    MetricValue::Histogram { values: lock(&cell.observations).clone(), count: value }
+                }
             }
         };
         by_name
             .iter()
-            .map(|((kind, name), cell)| {
-                (String::from_utf8_lossy(name).into_owned(), read(kind, cell))
-            })
+            .map(|((kind, name), cell)| (String::from_utf8_lossy(name).into_owned(), read(kind, cell)))
             .collect()
     }
 
     fn open(&self, kind: MetricKind, name: &[u8]) -> Arc<Cell> {
-        Arc::clone(
-            lock(&self.by_name)
-                .entry((kind, name.to_vec()))
-                .or_default(),
-        )
+        Arc::clone(lock(&self.by_name).entry((kind, name.to_vec())).or_default())
     }
 }
 
@@ -94,12 +87,7 @@ pub(crate) struct MetricTable {
 }
 
 impl MetricTable {
-    pub(crate) fn define(
-        &mut self,
-        metrics: &Metrics,
-        kind: u32,
-        name: &[u8],
-    ) -> Result<u32, Status> {
+    pub(crate) fn define(&mut self, metrics: &Metrics, kind: u32, name: &[u8]) -> Result<u32, Status> {
         let kind = match kind {
             0 => MetricKind::Counter,
             1 => MetricKind::Gauge,
@@ -121,20 +109,15 @@ impl MetricTable {
         match id & 3 {
             0 => {
                 let cell = find(&self.counters, id)?;
-                let offset = u64::try_from(offset)
-                    .ok()
-                    .filter(|&n| n > 0)
-                    .ok_or(Status::BadArgument)?;
+                let offset = u64::try_from(offset).ok().filter(|&n| n > 0).ok_or(Status::BadArgument)?;
                 cell.value.fetch_add(offset, Ordering::Relaxed);
             }
             1 => {
                 let cell = find(&self.gauges, id)?;
                 if offset > 0 {
-                    cell.value
-                        .fetch_add(offset.unsigned_abs(), Ordering::Relaxed);
+                    cell.value.fetch_add(offset.unsigned_abs(), Ordering::Relaxed);
                 } else {
-                    cell.value
-                        .fetch_sub(offset.unsigned_abs(), Ordering::Relaxed);
+                    cell.value.fetch_sub(offset.unsigned_abs(), Ordering::Relaxed);
                 }
             }
             _ => return Err(Status::BadArgument),
@@ -146,13 +129,9 @@ impl MetricTable {
     pub(crate) fn record(&self, id: u32, value: u64) -> Result<(), Status> {
         match id & 3 {
             0 => {
-                find(&self.counters, id)?
-                    .value
-                    .fetch_add(value, Ordering::Relaxed);
+                find(&self.counters, id)?.value.fetch_add(value, Ordering::Relaxed);
             }
-            1 => find(&self.gauges, id)?
-                .value
-                .store(value, Ordering::Relaxed),
+            1 => find(&self.gauges, id)?.value.store(value, Ordering::Relaxed),
             2 => {
                 let cell = find(&self.histograms, id)?;
                 cell.value.fetch_add(1, Ordering::Relaxed);
@@ -176,10 +155,7 @@ impl MetricTable {
 }
 
 fn find(table: &[Arc<Cell>], id: u32) -> Result<&Cell, Status> {
-    let index = usize::try_from(id >> 2)
-        .ok()
-        .and_then(|n| n.checked_sub(1))
-        .ok_or(Status::NotFound)?;
+    let index = usize::try_from(id >> 2).ok().and_then(|n| n.checked_sub(1)).ok_or(Status::NotFound)?;
     table.get(index).map(Arc::as_ref).ok_or(Status::NotFound)
 }
 

@@ -51,9 +51,7 @@ impl EngineOptions {
         let mut config = Config::new();
         if let Some(vms) = self.pooling {
             let mut pool = PoolingAllocationConfig::default();
-            pool.total_core_instances(vms)
-                .total_memories(vms)
-                .total_tables(vms);
+            pool.total_core_instances(vms).total_memories(vms).total_tables(vms);
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         }
         config
@@ -68,10 +66,8 @@ impl FilterModule {
     /// Proxy-Wasm 0.2 hosts do not have.
     pub fn from_file(path: impl AsRef<Path>) -> Result<FilterModule, LoadError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         FilterModule::from_bytes(bytes)
     }
 
@@ -87,10 +83,7 @@ impl FilterModule {
     ///
     /// # Errors
     /// As [`FilterModule::from_file`].
-    pub fn with_options(
-        bytes: impl AsRef<[u8]>,
-        options: EngineOptions,
-    ) -> Result<FilterModule, LoadError> {
+    pub fn with_options(bytes: impl AsRef<[u8]>, options: EngineOptions) -> Result<FilterModule, LoadError> {
         let engine = Engine::new(&options.config()).map_err(LoadError::Invalid)?;
         let module = Module::from_binary(&engine, bytes.as_ref()).map_err(LoadError::Invalid)?;
         let abi = abi_version(&module)?;
@@ -98,12 +91,8 @@ impl FilterModule {
         check_exports(&module)?;
         let mut linker = Linker::new(&engine);
         abi::link(&mut linker).map_err(LoadError::Invalid)?;
-        let pre = linker
-            .instantiate_pre(&module)
-            .map_err(LoadError::ImportType)?;
-        Ok(FilterModule {
-            inner: Arc::new(Inner { pre, abi }),
-        })
+        let pre = linker.instantiate_pre(&module).map_err(LoadError::ImportType)?;
+        Ok(FilterModule { inner: Arc::new(Inner { pre, abi }) })
     }
 
     /// The ABI version that the module asks for.
@@ -113,12 +102,7 @@ impl FilterModule {
 
     /// The hostcalls that the module imports.
     pub fn imports(&self) -> Vec<Hostcall> {
-        self.inner
-            .pre
-            .module()
-            .imports()
-            .filter_map(|import| Hostcall::from_name(import.name()))
-            .collect()
+        self.inner.pre.module().imports().filter_map(|import| Hostcall::from_name(import.name())).collect()
     }
 
     pub(crate) fn pre(&self) -> &InstancePre<VmState> {
@@ -128,9 +112,7 @@ impl FilterModule {
 
 impl std::fmt::Debug for FilterModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FilterModule")
-            .field("abi", &self.inner.abi)
-            .finish_non_exhaustive()
+        f.debug_struct("FilterModule").field("abi", &self.inner.abi).finish_non_exhaustive()
     }
 }
 
@@ -153,11 +135,10 @@ fn abi_version(module: &Module) -> Result<AbiVersion, LoadError> {
 
 fn check_imports(module: &Module) -> Result<(), LoadError> {
     for import in module.imports() {
-        let known =
-            Hostcall::from_name(import.name()).is_some_and(|hostcall| match import.module() {
-                "wasi_unstable" => hostcall.is_wasi(),
-                module => hostcall.module() == module,
-            });
+        let known = Hostcall::from_name(import.name()).is_some_and(|hostcall| match import.module() {
+            "wasi_unstable" => hostcall.is_wasi(),
+            module => hostcall.module() == module,
+        });
         if !known {
             let found = match import.ty() {
                 ExternType::Func(function) => function.to_string(),
@@ -178,12 +159,8 @@ fn check_exports(module: &Module) -> Result<(), LoadError> {
         Some(ExternType::Memory(_)) => {}
         _ => return Err(LoadError::MissingExport { name: "memory" }),
     }
-    if module.get_export("proxy_on_memory_allocate").is_none()
-        && module.get_export("malloc").is_none()
-    {
-        return Err(LoadError::MissingExport {
-            name: "proxy_on_memory_allocate",
-        });
+    if module.get_export("proxy_on_memory_allocate").is_none() && module.get_export("malloc").is_none() {
+        return Err(LoadError::MissingExport { name: "proxy_on_memory_allocate" });
     }
     Ok(())
 }

@@ -61,10 +61,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(word)).ok()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "wasm32 maps are below 4 GiB"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "wasm32 maps are below 4 GiB")]
 fn push_u32(out: &mut Vec<u8>, value: usize) {
     out.extend_from_slice(&(value as u32).to_le_bytes());
 }
@@ -78,18 +75,9 @@ mod tests {
         let mut out = Vec::new();
         let pairs: [(&[u8], &[u8]); 2] = [(b"a", b"1"), (b"b", b"22")];
         encode(pairs.iter().copied(), &mut out);
-        assert_eq!(
-            out[..20],
-            [2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]
-        );
+        assert_eq!(out[..20], [2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0]);
         assert_eq!(&out[20..], b"a\x001\x00b\x0022\x00");
-        assert_eq!(
-            decode(&out),
-            Some(vec![
-                (b"a".into(), b"1".into()),
-                (b"b".into(), b"22".into())
-            ])
-        );
+        assert_eq!(decode(&out), Some(vec![(b"a".into(), b"1".into()), (b"b".into(), b"22".into())]));
     }
 
     #[test]

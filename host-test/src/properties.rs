@@ -24,10 +24,8 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Result<Vec<u8>, Status> {
     if let Some(value) = fixed {
         return Ok(value.clone());
     }
-    let parts: Vec<&str> = path
-        .split(|&byte| byte == 0)
-        .map(|part| std::str::from_utf8(part).unwrap_or("\u{fffd}"))
-        .collect();
+    let parts: Vec<&str> =
+        path.split(|&byte| byte == 0).map(|part| std::str::from_utf8(part).unwrap_or("\u{fffd}")).collect();
     let now = state.shared.now_ns();
     if let Some(value) = plugin_value(state, &parts) {
         return Ok(value);
@@ -53,10 +51,7 @@ fn plugin_value(state: &VmState, parts: &[&str]) -> Option<Vec<u8>> {
 
 /// Route and cluster are known as soon as someone asks.
 fn pick_route(state: &mut VmState, parts: &[&str]) {
-    if matches!(
-        parts,
-        ["route_name" | "cluster_name"] | ["xds", "route_name" | "cluster_name"]
-    ) {
+    if matches!(parts, ["route_name" | "cluster_name"] | ["xds", "route_name" | "cluster_name"]) {
         let world = std::sync::Arc::clone(&state.world);
         if let Some(stream) = state.http_mut().filter(|stream| stream.started) {
             stream.chosen_route(&world);
@@ -66,9 +61,7 @@ fn pick_route(state: &mut VmState, parts: &[&str]) {
 
 fn stream_value(state: &VmState, stream: &HttpStream, parts: &[&str], now: u64) -> Option<Vec<u8>> {
     match parts {
-        ["request", rest @ ..] if stream.started || stream.log_phase => {
-            request_value(stream, rest, now)
-        }
+        ["request", rest @ ..] if stream.started || stream.log_phase => request_value(stream, rest, now),
         ["response", rest @ ..] => response_value(stream, rest, now),
         ["source", "address"] => Some(b"127.0.0.1:50000".to_vec()),
         ["source", "port"] => int(50000),
@@ -79,17 +72,13 @@ fn stream_value(state: &VmState, stream: &HttpStream, parts: &[&str], now: u64) 
         ["upstream", "address"] if !stream.attempts.is_empty() => Some(b"127.0.0.1:8080".to_vec()),
         ["upstream", "port"] if !stream.attempts.is_empty() => int(8080),
         ["upstream", "request_attempt_count"] => int(stream.attempts.len()),
-        ["cluster_name"] | ["xds", "cluster_name"] => {
-            cluster_name(state, stream).map(String::into_bytes)
-        }
+        ["cluster_name"] | ["xds", "cluster_name"] => cluster_name(state, stream).map(String::into_bytes),
         ["route_name"] | ["xds", "route_name"] => {
             let index = stream.route??;
             Some(state.world.routes.get(index)?.name.clone().into_bytes())
         }
         ["filter_state", key] => {
-            let own = key
-                .strip_prefix("wasm.")
-                .and_then(|name| stream.filter_state.get(name));
+            let own = key.strip_prefix("wasm.").and_then(|name| stream.filter_state.get(name));
             own.or_else(|| stream.envoy_filter_state.get(*key)).cloned()
         }
         [name] => stream.filter_state.get(*name).cloned(),
@@ -101,28 +90,18 @@ fn cluster_name(state: &VmState, stream: &HttpStream) -> Option<String> {
     if let Some(cluster) = &stream.cluster {
         return Some(cluster.clone());
     }
-    state
-        .world
-        .routes
-        .get(stream.route??)?
-        .cluster_for(&stream.decode.headers)
+    state.world.routes.get(stream.route??)?.cluster_for(&stream.decode.headers)
 }
 
 fn request_value(stream: &HttpStream, rest: &[&str], now: u64) -> Option<Vec<u8>> {
     let headers = &stream.decode.headers;
     let header = |name: &str| headers.get(name).map(<[u8]>::to_vec);
-    let size = stream
-        .attempts
-        .last()
-        .map_or(stream.decode.passed.len(), |request| request.body.len());
+    let size = stream.attempts.last().map_or(stream.decode.passed.len(), |request| request.body.len());
     match rest {
         ["path"] => header(":path"),
-        ["url_path"] => header(":path").map(|path| {
-            path.split(|&byte| byte == b'?')
-                .next()
-                .unwrap_or_default()
-                .to_vec()
-        }),
+        ["url_path"] => {
+            header(":path").map(|path| path.split(|&byte| byte == b'?').next().unwrap_or_default().to_vec())
+        }
         ["query"] => {
             let path = header(":path")?;
             let at = path.iter().position(|&byte| byte == b'?')?;
@@ -152,26 +131,17 @@ fn response_value(stream: &HttpStream, rest: &[&str], now: u64) -> Option<Vec<u8
     let headers = &stream.encode.headers;
     match rest {
         ["code"] => int(stream.status()?.into()),
-        ["code_details"] => {
-            (!stream.details.is_empty()).then(|| stream.details.clone().into_bytes())
-        }
+        ["code_details"] => (!stream.details.is_empty()).then(|| stream.details.clone().into_bytes()),
         ["flags"] => Some(flag_bits(stream.flags).to_le_bytes().to_vec()),
         ["grpc_status"] => {
             let trailers = stream.encode.trailers.as_ref();
-            let status = headers
-                .get("grpc-status")
-                .or_else(|| trailers?.get("grpc-status"))?;
+            let status = headers.get("grpc-status").or_else(|| trailers?.get("grpc-status"))?;
             int(std::str::from_utf8(status).ok()?.parse().ok()?)
         }
         ["headers"] => Some(map(headers)),
         ["headers", name] => headers.get(name).map(<[u8]>::to_vec),
         ["trailers"] => Some(map(stream.encode.trailers.as_ref()?)),
-        ["trailers", name] => stream
-            .encode
-            .trailers
-            .as_ref()?
-            .get(name)
-            .map(<[u8]>::to_vec),
+        ["trailers", name] => stream.encode.trailers.as_ref()?.get(name).map(<[u8]>::to_vec),
         ["size"] => int(stream.encode.passed.len()),
         ["total_size"] => int(stream.encode.passed.len() + headers.byte_size()),
         ["backend_latency"] if !stream.attempts.is_empty() => duration(stream, now),
@@ -196,9 +166,7 @@ fn map(headers: &Headers) -> Vec<u8> {
 }
 
 fn int(value: usize) -> Option<Vec<u8>> {
-    i64::try_from(value)
-        .ok()
-        .map(|value| value.to_le_bytes().to_vec())
+    i64::try_from(value).ok().map(|value| value.to_le_bytes().to_vec())
 }
 
 /// `envoy/stream_info/stream_info.h`, the flags that this host can set.

@@ -130,9 +130,7 @@ impl Route {
     }
 
     pub(crate) fn matches(&self, headers: &Headers) -> bool {
-        self.conditions
-            .iter()
-            .all(|condition| condition.holds(headers))
+        self.conditions.iter().all(|condition| condition.holds(headers))
     }
 
     /// The cluster it leads to, which a request header may name.
@@ -145,10 +143,7 @@ impl Route {
     }
 
     fn with(condition: Condition) -> Route {
-        Route {
-            conditions: vec![condition],
-            ..Route::any()
-        }
+        Route { conditions: vec![condition], ..Route::any() }
     }
 }
 
@@ -160,9 +155,9 @@ impl Condition {
             Condition::HeaderPresent(name) => headers.contains(name),
             Condition::PathPrefix(prefix) => path().starts_with(prefix),
             Condition::PathExact(exact) => path().split(|&byte| byte == b'?').next() == Some(exact),
-            Condition::Host(host) => headers
-                .get(":authority")
-                .is_some_and(|found| found.eq_ignore_ascii_case(host)),
+            Condition::Host(host) => {
+                headers.get(":authority").is_some_and(|found| found.eq_ignore_ascii_case(host))
+            }
         }
     }
 }
@@ -179,16 +174,8 @@ mod tests {
     #[test]
     fn conditions() {
         let request = Request::get("/a/b?q=1").header("x-v", "2").headers;
-        assert!(
-            Route::prefix("/a")
-                .and(Route::header("X-V", "2"))
-                .matches(&request)
-        );
-        assert!(
-            !Route::prefix("/a")
-                .and(Route::header("x-v", "3"))
-                .matches(&request)
-        );
+        assert!(Route::prefix("/a").and(Route::header("X-V", "2")).matches(&request));
+        assert!(!Route::prefix("/a").and(Route::header("x-v", "3")).matches(&request));
         assert!(Route::path("/a/b").matches(&request));
         assert!(!Route::path("/a").matches(&request));
         assert!(Route::host("EXAMPLE.com").matches(&request));

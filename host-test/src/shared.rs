@@ -67,10 +67,7 @@ impl SharedState {
     /// Fresh state that keeps this many log lines; 0 keeps none.
     pub fn with_log_capacity(lines: usize) -> SharedState {
         SharedState(Arc::new(Shared {
-            data: Mutex::new(DataStore {
-                values: HashMap::new(),
-                last_cas: 0,
-            }),
+            data: Mutex::new(DataStore { values: HashMap::new(), last_cas: 0 }),
             queues: Mutex::default(),
             metrics: Metrics::default(),
             log: LogBook::new(lines),
@@ -87,9 +84,7 @@ impl SharedState {
     /// How many items wait in a queue.
     pub fn queue_len(&self, vm_id: &str, name: impl AsRef<[u8]>) -> Option<usize> {
         let queues = lock(&self.0.queues);
-        let id = queues
-            .ids
-            .get(&(vm_id.to_owned(), name.as_ref().to_vec()))?;
+        let id = queues.ids.get(&(vm_id.to_owned(), name.as_ref().to_vec()))?;
         queues.queues.get(id).map(|queue| queue.items.len())
     }
 }
@@ -114,10 +109,7 @@ impl Shared {
     }
 
     pub(crate) fn get_data(&self, vm_id: &str, key: &[u8]) -> Option<(Vec<u8>, u32)> {
-        lock(&self.data)
-            .values
-            .get(&(vm_id.to_owned(), key.to_vec()))
-            .cloned()
+        lock(&self.data).values.get(&(vm_id.to_owned(), key.to_vec())).cloned()
     }
 
     /// A `cas` of 0 always writes; another one must match, unless the key is
@@ -141,10 +133,7 @@ impl Shared {
     pub(crate) fn register_queue(&self, vm_id: &str, name: &[u8], vm: u64, context: u32) -> u32 {
         let mut queues = lock(&self.queues);
         let next = queues.next + 1;
-        let id = *queues
-            .ids
-            .entry((vm_id.to_owned(), name.to_vec()))
-            .or_insert(next);
+        let id = *queues.ids.entry((vm_id.to_owned(), name.to_vec())).or_insert(next);
         queues.next = queues.next.max(id);
         let queue = queues.queues.entry(id).or_default();
         queue.owner = Notice { context, queue: id };
@@ -153,10 +142,7 @@ impl Shared {
     }
 
     pub(crate) fn resolve_queue(&self, vm_id: &str, name: &[u8]) -> Option<u32> {
-        lock(&self.queues)
-            .ids
-            .get(&(vm_id.to_owned(), name.to_vec()))
-            .copied()
+        lock(&self.queues).ids.get(&(vm_id.to_owned(), name.to_vec())).copied()
     }
 
     pub(crate) fn enqueue(&self, id: u32, item: &[u8]) -> Status {
@@ -214,13 +200,7 @@ mod tests {
         assert_eq!(shared.enqueue(id, b"x"), Status::Ok);
         assert_eq!(shared.enqueue(99, b"x"), Status::NotFound);
         assert_eq!(shared.next_notice(1), None);
-        assert_eq!(
-            shared.next_notice(2),
-            Some(Notice {
-                context: 20,
-                queue: id
-            })
-        );
+        assert_eq!(shared.next_notice(2), Some(Notice { context: 20, queue: id }));
         assert_eq!(shared.dequeue(id), Ok(b"x".to_vec()));
         assert_eq!(shared.dequeue(id), Err(Status::Empty));
     }

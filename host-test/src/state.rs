@@ -251,13 +251,10 @@ impl VmState {
             if self.last_words.len() == REMEMBERED_WORDS {
                 self.last_words.pop_front();
             }
-            self.last_words
-                .push_back(String::from_utf8_lossy(message).into_owned());
+            self.last_words.push_back(String::from_utf8_lossy(message).into_owned());
         }
         if level >= self.world.log_level {
-            self.shared
-                .log
-                .push(self.shared.now_ns(), self.vm, level, source, message);
+            self.shared.log.push(self.shared.now_ns(), self.vm, level, source, message);
         }
     }
 }

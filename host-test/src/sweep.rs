@@ -27,10 +27,7 @@ pub struct SweepOptions {
 impl Default for SweepOptions {
     fn default() -> SweepOptions {
         SweepOptions {
-            statuses: Status::ALL
-                .into_iter()
-                .filter(|status| *status != Status::Ok)
-                .collect(),
+            statuses: Status::ALL.into_iter().filter(|status| *status != Status::Ok).collect(),
             errnos: vec![8, 21, 28, 52, 58],
             shapes: true,
             calls: 64,
@@ -82,10 +79,8 @@ pub fn sweep(
 ) -> Result<SweepReport, HostError> {
     let mut host = builder().start()?;
     drive(&mut host)?;
-    let mut report = SweepReport {
-        hostcalls: host.hostcall_counts().into_iter().collect(),
-        ..SweepReport::default()
-    };
+    let mut report =
+        SweepReport { hostcalls: host.hostcall_counts().into_iter().collect(), ..SweepReport::default() };
     for (hostcall, count) in report.hostcalls.clone() {
         if options.skip.contains(&hostcall) {
             continue;
@@ -108,14 +103,7 @@ fn run(
 ) {
     report.cases += 1;
     let plan = FaultPlan::new().fail(hostcall, when, fault);
-    let mut trapped = |trap| {
-        report.traps.push(SweepCase {
-            hostcall,
-            when,
-            fault,
-            trap,
-        })
-    };
+    let mut trapped = |trap| report.traps.push(SweepCase { hostcall, when, fault, trap });
     match builder().faults(plan).start() {
         Err(HostError::Trapped(trap)) => trapped(trap),
         Err(_) => report.refused += 1,
@@ -135,12 +123,7 @@ fn faults(options: &SweepOptions, hostcall: Hostcall) -> Vec<Fault> {
     let mut faults: Vec<Fault> = if hostcall.is_wasi() {
         options.errnos.iter().copied().map(Fault::Raw).collect()
     } else {
-        options
-            .statuses
-            .iter()
-            .copied()
-            .map(Fault::Status)
-            .collect()
+        options.statuses.iter().copied().map(Fault::Status).collect()
     };
     if options.shapes && hostcall.returns_data() {
         faults.extend([Fault::Garbage, Fault::Truncated, Fault::Nothing]);
@@ -150,13 +133,7 @@ fn faults(options: &SweepOptions, hostcall: Hostcall) -> Vec<Fault> {
 
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SweepReport {
-            cases,
-            refused,
-            stuck,
-            traps,
-            hostcalls,
-        } = self;
+        let SweepReport { cases, refused, stuck, traps, hostcalls } = self;
         writeln!(
             f,
             "{cases} cases over {} hostcalls: {} traps, {refused} refused to start, {stuck} stuck",
@@ -164,14 +141,7 @@ impl fmt::Display for SweepReport {
             traps.len()
         )?;
         for case in traps {
-            writeln!(
-                f,
-                "{} {:?} {:?}: {}",
-                case.hostcall.name(),
-                case.when,
-                case.fault,
-                case.trap
-            )?;
+            writeln!(f, "{} {:?} {:?}: {}", case.hostcall.name(), case.when, case.fault, case.trap)?;
         }
         Ok(())
     }

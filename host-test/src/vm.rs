@@ -10,9 +10,7 @@ use crate::state::{Context, Root, VM_CONTEXT, VmState};
 use crate::types::LogLevel;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::{
-    Instance, Store, StoreLimitsBuilder, TypedFunc, WasmBacktrace, WasmParams, WasmResults,
-};
+use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
 
 /// A VM that is loaded and has its functions found.
 pub(crate) struct Vm {
@@ -55,10 +53,7 @@ impl Vm {
         let state = VmState::new(vm, module.abi_version(), world, shared, limits.build());
         let mut store = Store::new(module.pre().module().engine(), state);
         store.limiter(|state| &mut state.limits);
-        let instance = module
-            .pre()
-            .instantiate(&mut store)
-            .map_err(HostError::Instantiate)?;
+        let instance = module.pre().instantiate(&mut store).map_err(HostError::Instantiate)?;
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
         let exports = Exports::find(&instance, &mut store)?;
@@ -74,16 +69,10 @@ impl Vm {
             guest_time: Duration::ZERO,
         };
         if vm.exports.initialize.is_some() {
-            vm.call(VM_CONTEXT, "_initialize", |exports, store| {
-                exports.initialize.call0(store)
-            });
-            vm.call(VM_CONTEXT, "main", |exports, store| {
-                exports.main.call2(store, 0, 0)
-            });
+            vm.call(VM_CONTEXT, "_initialize", |exports, store| exports.initialize.call0(store));
+            vm.call(VM_CONTEXT, "main", |exports, store| exports.main.call2(store, 0, 0));
         } else {
-            vm.call(VM_CONTEXT, "_start", |exports, store| {
-                exports.start.call0(store)
-            });
+            vm.call(VM_CONTEXT, "_start", |exports, store| exports.start.call0(store));
         }
         match vm.state().failed.clone() {
             Some(trap) => Err(HostError::Trapped(trap)),
@@ -96,9 +85,7 @@ impl Vm {
     pub(crate) fn configure(&mut self, configuration: &Arc<[u8]>) -> Result<(), HostError> {
         let position = self.state().shared.log.position();
         let vm = self.state().vm;
-        let root = self
-            .state_mut()
-            .new_context(|_| Context::Root(Root::default()));
+        let root = self.state_mut().new_context(|_| Context::Root(Root::default()));
         self.state_mut().configuring = Some(Arc::clone(configuration));
         let result = self.start_root(root, configuration.len());
         self.state_mut().configuring = None;
@@ -137,9 +124,9 @@ impl Vm {
         if matches!(started, Called::Returned(0)) {
             return Started::VmRefused;
         }
-        match self.call(root, "proxy_on_configure", |exports, store| {
-            exports.on_configure.call2(store, root, size)
-        }) {
+        match self
+            .call(root, "proxy_on_configure", |exports, store| exports.on_configure.call2(store, root, size))
+        {
             Called::Returned(0) => Started::Refused,
             _ => Started::Yes,
         }
@@ -149,9 +136,7 @@ impl Vm {
     /// missing, else when the guest calls `proxy_done`.
     pub(crate) fn shut_down_root(&mut self, root: u32) {
         // Marked before the call: the guest may call proxy_done inside it.
-        let done = self.call(root, "proxy_on_done", |exports, store| {
-            exports.on_done.call1(store, root)
-        });
+        let done = self.call(root, "proxy_on_done", |exports, store| exports.on_done.call1(store, root));
         if matches!(done, Called::Returned(0)) {
             if let Some(context) = self.state_mut().root_mut(root) {
                 context.pending_done = true;
@@ -164,9 +149,7 @@ impl Vm {
     }
 
     pub(crate) fn delete_root(&mut self, root: u32) {
-        self.call(root, "proxy_on_delete", |exports, store| {
-            exports.on_delete.call1(store, root)
-        });
+        self.call(root, "proxy_on_delete", |exports, store| exports.on_delete.call1(store, root));
         let state = self.state_mut();
         state.contexts.remove(&root);
         state.calls.retain(|_, call| call.root != root);
@@ -222,24 +205,16 @@ impl Vm {
 
     /// Bytes of guest memory now mapped.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.state()
-            .memory
-            .map_or(0, |memory| memory.data_size(&self.store))
+        self.state().memory.map_or(0, |memory| memory.data_size(&self.store))
     }
 
     /// Time spent in the guest, and in hostcalls that it made, when measured.
     pub(crate) fn times(&self) -> (Duration, Duration) {
-        (
-            self.guest_time,
-            self.state().hostcall_time.unwrap_or_default(),
-        )
+        (self.guest_time, self.state().hostcall_time.unwrap_or_default())
     }
 
     fn trapped(&mut self, context: u32, export: &'static str, error: &wasmtime::Error) {
-        let backtrace = error
-            .downcast_ref::<WasmBacktrace>()
-            .map(frames)
-            .unwrap_or_default();
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
         let reason = match error.downcast_ref::<wasmtime::Trap>() {
             Some(trap) => trap.to_string(),
             None => error.root_cause().to_string(),
@@ -253,11 +228,7 @@ impl Vm {
             last_words: state.last_words.drain(..).collect(),
             hostcalls: state.recent.iter().copied().collect(),
         };
-        state.log(
-            LogLevel::Critical,
-            LogSource::Host,
-            trap.to_string().as_bytes(),
-        );
+        state.log(LogLevel::Critical, LogSource::Host, trap.to_string().as_bytes());
         state.failed = Some(trap);
         state.actions.clear();
         self.failed_in = Some(context);
@@ -272,12 +243,7 @@ enum Started {
 
 /// One line per frame, with demangled names where the module has them.
 fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
-    backtrace
-        .to_string()
-        .lines()
-        .skip(1)
-        .map(|line| line.trim().to_owned())
-        .collect()
+    backtrace.to_string().lines().skip(1).map(|line| line.trim().to_owned()).collect()
 }
 
 /// The functions that a module may export.
@@ -322,9 +288,7 @@ impl Exports {
             Export(Some(allocate)) => allocate,
             Export(None) => find(instance, store, "malloc")?
                 .0
-                .ok_or(LoadError::MissingExport {
-                    name: "proxy_on_memory_allocate",
-                })?,
+                .ok_or(LoadError::MissingExport { name: "proxy_on_memory_allocate" })?,
         };
         Ok(Exports {
             allocate,
@@ -372,11 +336,7 @@ fn find<P: WasmParams, R: WasmResults>(
         Ok(typed) => Ok(Export(Some(typed))),
         Err(error) => {
             let found = function.ty(&*store).to_string();
-            Err(LoadError::ExportType {
-                name,
-                expected: error.to_string(),
-                found,
-            })
+            Err(LoadError::ExportType { name, expected: error.to_string(), found })
         }
     }
 }
@@ -414,11 +374,7 @@ impl<R: WasmResults> Export<(u32, u32, u32), R> {
 }
 
 impl<R: WasmResults> Export<(u32, u32, u32, u32, u32), R> {
-    pub(crate) fn call5(
-        &self,
-        store: &mut Store<VmState>,
-        args: (u32, u32, u32, u32, u32),
-    ) -> Entered<R> {
+    pub(crate) fn call5(&self, store: &mut Store<VmState>, args: (u32, u32, u32, u32, u32)) -> Entered<R> {
         Some(self.0.as_ref()?.call(store, args))
     }
 }

@@ -104,11 +104,7 @@ impl Worker {
         let context = self.vm.open_http(root, request);
         self.vm.pump(context);
         self.vm.settle();
-        StreamId {
-            worker: self.index,
-            vm: self.vm.state().key,
-            context,
-        }
+        StreamId { worker: self.index, vm: self.vm.state().key, context }
     }
 
     /// Runs an open stream to its end.
@@ -124,10 +120,8 @@ impl Worker {
         let mut earlier: Vec<Exchange> = Vec::new();
         loop {
             self.run_to_end(context)?;
-            let (mut exchange, redirect) = self
-                .vm
-                .finish_http(context, self.index)
-                .ok_or(HostError::UnknownStream)?;
+            let (mut exchange, redirect) =
+                self.vm.finish_http(context, self.index).ok_or(HostError::UnknownStream)?;
             let Some(request) = redirect else {
                 for before in earlier.drain(..).rev() {
                     exchange.upstream.splice(0..0, before.upstream);
@@ -150,10 +144,7 @@ impl Worker {
     /// Whether an open stream has come to its end and waits for
     /// [`Worker::finish`] to run its last callbacks.
     pub fn is_done(&mut self, stream: StreamId) -> bool {
-        self.vm
-            .state_mut()
-            .http_by_id(stream.context)
-            .is_none_or(|stream| stream.done)
+        self.vm.state_mut().http_by_id(stream.context).is_none_or(|stream| stream.done)
     }
 
     fn run_to_end(&mut self, context: u32) -> Result<(), HostError> {
@@ -184,10 +175,7 @@ impl Worker {
         let phase = self.vm.stream(context).phase();
         self.vm.reset_stream(context);
         self.vm.finish_http(context, self.index);
-        HostError::Stuck {
-            phase,
-            waited: Duration::from_nanos(self.shared.now_ns().saturating_sub(start)),
-        }
+        HostError::Stuck { phase, waited: Duration::from_nanos(self.shared.now_ns().saturating_sub(start)) }
     }
 
     /// Runs everything that is due by now.
@@ -241,12 +229,7 @@ impl Worker {
     }
 
     fn fresh(&self) -> Result<Vm, HostError> {
-        let mut vm = Vm::load(
-            &self.module,
-            VmId::Worker(self.index),
-            &self.world,
-            &self.shared,
-        )?;
+        let mut vm = Vm::load(&self.module, VmId::Worker(self.index), &self.world, &self.shared)?;
         vm.configure(&self.configuration)?;
         vm.settle();
         Ok(vm)
@@ -255,8 +238,6 @@ impl Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker")
-            .field("index", &self.index)
-            .finish_non_exhaustive()
+        f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
     }
 }

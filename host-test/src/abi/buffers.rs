@@ -6,22 +6,13 @@ use crate::types::{BufferType, Status};
 
 /// Copies up to `length` bytes from `start`. An empty result is `OK` and
 /// leaves the two out-pointers as they were, as in Envoy.
-pub(super) fn get(
-    guest: &mut Guest<'_>,
-    buffer: u32,
-    start: u32,
-    length: u32,
-    data: u32,
-    size: u32,
-) -> Work {
+pub(super) fn get(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, data: u32, size: u32) -> Work {
     let buffer = BufferType::from_abi(buffer).ok_or(Status::BadArgument)?;
     let state = guest.state();
     let mut copy = std::mem::take(&mut state.scratch);
     copy.clear();
     let found = find(state, buffer).and_then(|bytes| {
-        let end = (start as usize)
-            .saturating_add(length as usize)
-            .min(bytes.len());
+        let end = (start as usize).saturating_add(length as usize).min(bytes.len());
         copy.extend_from_slice(bytes.get(start as usize..end).ok_or(Status::BadArgument)?);
         Ok(())
     });
@@ -37,22 +28,12 @@ pub(super) fn get(
 pub(super) fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32) -> Work {
     let buffer = BufferType::from_abi(buffer).ok_or(Status::BadArgument)?;
     let bytes = find(guest.state(), buffer)?.len();
-    guest.write_u32(
-        length,
-        u32::try_from(bytes).map_err(|_| Status::InternalFailure)?,
-    )?;
+    guest.write_u32(length, u32::try_from(bytes).map_err(|_| Status::InternalFailure)?)?;
     guest.write_u32(flags, 0)
 }
 
 /// Replaces `length` bytes from `start`; a start past the end appends.
-pub(super) fn set(
-    guest: &mut Guest<'_>,
-    buffer: u32,
-    start: u32,
-    length: u32,
-    data: u32,
-    size: u32,
-) -> Work {
+pub(super) fn set(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, data: u32, size: u32) -> Work {
     let buffer = BufferType::from_abi(buffer).ok_or(Status::BadArgument)?;
     let (memory, state) = guest.split();
     find(state, buffer)?;
@@ -67,21 +48,15 @@ pub(super) fn set(
 /// A buffer that exists but is not open now reads as empty.
 fn find(state: &VmState, buffer: BufferType) -> Result<&[u8], Status> {
     Ok(match buffer {
-        BufferType::RequestBody => state
-            .http()
-            .and_then(|stream| stream.decode.visible())
-            .unwrap_or_default(),
-        BufferType::ResponseBody => state
-            .http()
-            .and_then(|stream| stream.encode.visible())
-            .unwrap_or_default(),
+        BufferType::RequestBody => {
+            state.http().and_then(|stream| stream.decode.visible()).unwrap_or_default()
+        }
+        BufferType::ResponseBody => {
+            state.http().and_then(|stream| stream.encode.visible()).unwrap_or_default()
+        }
         BufferType::Downstream => tcp(state, |tcp| tcp.downstream.as_deref()),
         BufferType::Upstream => tcp(state, |tcp| tcp.upstream.as_deref()),
-        BufferType::CallResponseBody => state
-            .received
-            .call_body
-            .as_deref()
-            .ok_or(Status::NotFound)?,
+        BufferType::CallResponseBody => state.received.call_body.as_deref().ok_or(Status::NotFound)?,
         BufferType::GrpcMessage => state.received.grpc_message.as_deref().unwrap_or_default(),
         BufferType::VmConfiguration => &state.world.vm_configuration,
         BufferType::PluginConfiguration => state.configuring.as_deref().ok_or(Status::NotFound)?,

@@ -34,42 +34,21 @@ pub(super) fn http_call(
     let state = guest.state();
     let timeout = i32::try_from(timeout).map_err(|_| Status::BadArgument)?;
     let timeout = Duration::from_millis(u64::from(timeout.unsigned_abs()));
-    let upstream = state
-        .world
-        .clusters
-        .get(&cluster)
-        .cloned()
-        .ok_or(Status::BadArgument)?;
-    if [":path", ":method", ":authority"]
-        .iter()
-        .any(|name| !headers.contains(name))
-    {
+    let upstream = state.world.clusters.get(&cluster).cloned().ok_or(Status::BadArgument)?;
+    if [":path", ":method", ":authority"].iter().any(|name| !headers.contains(name)) {
         return Err(Status::BadArgument.into());
     }
     if !body.is_empty() {
         headers.set("content-length", body.len().to_string());
     }
     let trailers = (!trailers.is_empty()).then_some(trailers);
-    let request = UpstreamRequest {
-        cluster,
-        headers,
-        body,
-        trailers,
-        attempt: 1,
-    };
+    let request = UpstreamRequest { cluster, headers, body, trailers, attempt: 1 };
     let response = upstream(&request);
     let id = state.next_http_call;
     state.next_http_call = id.wrapping_add(1).max(1);
     let (root, now) = (state.root_id(), state.shared.now_ns());
-    state
-        .calls
-        .insert((false, id), PendingCall::http(root, now, timeout, response));
-    state.callouts.push(CalloutRecord {
-        token: id,
-        request,
-        timeout,
-        grpc: None,
-    });
+    state.calls.insert((false, id), PendingCall::http(root, now, timeout, response));
+    state.callouts.push(CalloutRecord { token: id, request, timeout, grpc: None });
     guest.write_u32(token, id)
 }
 
@@ -82,8 +61,5 @@ pub(super) fn status(guest: &mut Guest<'_>, code: u32, data: u32, size: u32) -> 
 }
 
 pub(super) fn headers_from(bytes: &[u8]) -> Result<Headers, Status> {
-    Ok(pairs::decode(bytes)
-        .ok_or(Status::InvalidMemoryAccess)?
-        .into_iter()
-        .collect())
+    Ok(pairs::decode(bytes).ok_or(Status::InvalidMemoryAccess)?.into_iter().collect())
 }

@@ -22,11 +22,7 @@ pub(super) fn call(
         None => builtin(guest, &name, &args)?,
     };
     // Either pointer may be null: the caller does not want the result.
-    if data != 0 && size != 0 {
-        guest.give(&result, data, size)
-    } else {
-        Ok(())
-    }
+    if data != 0 && size != 0 { guest.give(&result, data, size) } else { Ok(()) }
 }
 
 fn builtin(guest: &mut Guest<'_>, name: &str, args: &[u8]) -> Result<Vec<u8>, Stop> {
@@ -58,11 +54,7 @@ fn filter_state_arguments(mut bytes: &[u8]) -> Option<(String, Vec<u8>)> {
         match tag {
             0x0a | 0x12 => {
                 let taken = take_field(&mut bytes)?.to_vec();
-                if tag == 0x0a {
-                    path = Some(text(&taken))
-                } else {
-                    value = Some(taken)
-                }
+                if tag == 0x0a { path = Some(text(&taken)) } else { value = Some(taken) }
             }
             0x18 => bytes = bytes.split_first()?.1,
             _ => return None,

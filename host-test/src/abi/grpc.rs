@@ -74,29 +74,16 @@ pub(super) fn stream(
     guest.write_u32(token, id)
 }
 
-pub(super) fn send(
-    guest: &mut Guest<'_>,
-    token: u32,
-    message: u32,
-    message_size: u32,
-    end: u32,
-) -> Work {
+pub(super) fn send(guest: &mut Guest<'_>, token: u32, message: u32, message_size: u32, end: u32) -> Work {
     let (memory, state) = guest.split();
     let message = slice(memory, message, message_size)?.to_vec();
     if token & 1 == 1 {
         return Err(Status::BadArgument.into());
     }
     let (world, now) = (Arc::clone(&state.world), state.shared.now_ns());
-    let pending = state
-        .calls
-        .get_mut(&(true, token))
-        .ok_or(Status::NotFound)?;
+    let pending = state.calls.get_mut(&(true, token)).ok_or(Status::NotFound)?;
     let template = pending.stream.as_ref().ok_or(Status::NotFound)?;
-    let request = GrpcRequest {
-        message: Some(message),
-        end: end != 0,
-        ..template.clone()
-    };
+    let request = GrpcRequest { message: Some(message), end: end != 0, ..template.clone() };
     pending.local_closed |= request.end;
     pending.extend(now, ask_grpc(&world, &request));
     Ok(())
@@ -104,29 +91,17 @@ pub(super) fn send(
 
 /// Resets: nothing more comes back.
 pub(super) fn cancel(guest: &mut Guest<'_>, token: u32) -> Work {
-    guest
-        .state()
-        .calls
-        .remove(&(true, token))
-        .map(|_| ())
-        .ok_or_else(|| Status::NotFound.into())
+    guest.state().calls.remove(&(true, token)).map(|_| ()).ok_or_else(|| Status::NotFound.into())
 }
 
 /// Half-closes a stream; a unary call is cancelled.
 pub(super) fn close(guest: &mut Guest<'_>, token: u32) -> Work {
     let state = guest.state();
     let (world, now) = (Arc::clone(&state.world), state.shared.now_ns());
-    let pending = state
-        .calls
-        .get_mut(&(true, token))
-        .ok_or(Status::NotFound)?;
+    let pending = state.calls.get_mut(&(true, token)).ok_or(Status::NotFound)?;
     match &pending.stream {
         Some(template) if !pending.local_closed => {
-            let request = GrpcRequest {
-                message: None,
-                end: true,
-                ..template.clone()
-            };
+            let request = GrpcRequest { message: None, end: true, ..template.clone() };
             pending.local_closed = true;
             pending.extend(now, ask_grpc(&world, &request));
         }
@@ -167,13 +142,8 @@ fn start(
 }
 
 fn check_cluster(state: &VmState, cluster: &str) -> Result<(), Status> {
-    let known =
-        state.world.grpc.contains_key(cluster) || state.world.clusters.contains_key(cluster);
-    if known {
-        Ok(())
-    } else {
-        Err(Status::ParseFailure)
-    }
+    let known = state.world.grpc.contains_key(cluster) || state.world.clusters.contains_key(cluster);
+    if known { Ok(()) } else { Err(Status::ParseFailure) }
 }
 
 /// A plain cluster name, or Envoy's `GrpcService` message with
@@ -182,9 +152,7 @@ fn cluster_name(bytes: &[u8]) -> String {
     let nested = |mut bytes: &[u8]| -> Option<String> {
         bytes = bytes.strip_prefix(&[0x0a])?;
         let mut inner = take_field(&mut bytes)?.strip_prefix(&[0x0a])?;
-        std::str::from_utf8(take_field(&mut inner)?)
-            .ok()
-            .map(str::to_owned)
+        std::str::from_utf8(take_field(&mut inner)?).ok().map(str::to_owned)
     };
     nested(bytes).unwrap_or_else(|| text(bytes))
 }

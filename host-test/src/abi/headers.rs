@@ -13,13 +13,8 @@ use crate::types::{AbiVersion, MapType, Status};
 
 pub(super) fn size(guest: &mut Guest<'_>, map: u32, size: u32) -> Work {
     let map = MapType::from_abi(map).ok_or(Status::BadArgument)?;
-    let bytes = writable(guest.state(), map)
-        .ok_or(Status::BadArgument)?
-        .byte_size();
-    guest.write_u32(
-        size,
-        u32::try_from(bytes).map_err(|_| Status::InternalFailure)?,
-    )
+    let bytes = writable(guest.state(), map).ok_or(Status::BadArgument)?.byte_size();
+    guest.write_u32(size, u32::try_from(bytes).map_err(|_| Status::InternalFailure)?)
 }
 
 pub(super) fn pairs(guest: &mut Guest<'_>, map: u32, data: u32, size: u32) -> Work {
@@ -41,30 +36,18 @@ pub(super) fn set_pairs(guest: &mut Guest<'_>, map: u32, data: u32, size: u32) -
     let decoded = pairs::decode(slice(memory, data, size)?).ok_or(Status::InvalidMemoryAccess)?;
     modify(state, map, |headers| {
         headers.clear();
-        decoded
-            .iter()
-            .for_each(|(name, value)| headers.add(name, value));
+        decoded.iter().for_each(|(name, value)| headers.add(name, value));
     })
 }
 
-pub(super) fn get(
-    guest: &mut Guest<'_>,
-    map: u32,
-    key: u32,
-    key_size: u32,
-    data: u32,
-    size: u32,
-) -> Work {
+pub(super) fn get(guest: &mut Guest<'_>, map: u32, key: u32, key_size: u32, data: u32, size: u32) -> Work {
     let map = MapType::from_abi(map).ok_or(Status::BadArgument)?;
     let (memory, state) = guest.split();
     let key = slice(memory, key, key_size)?;
     let mut value = std::mem::take(&mut state.scratch);
     value.clear();
     let found = match readable(state, map) {
-        Some(headers) => headers
-            .get(key)
-            .map(|first| value.extend_from_slice(first))
-            .ok_or(Status::NotFound),
+        Some(headers) => headers.get(key).map(|first| value.extend_from_slice(first)).ok_or(Status::NotFound),
         None if state.http().is_some_and(|stream| stream.log_phase) => Err(Status::NotFound),
         None => Err(Status::BadArgument),
     };
@@ -86,10 +69,7 @@ pub(super) fn add(
 ) -> Work {
     let map = MapType::from_abi(map).ok_or(Status::BadArgument)?;
     let (memory, state) = guest.split();
-    let (key, value) = (
-        slice(memory, key, key_size)?,
-        slice(memory, value, value_size)?,
-    );
+    let (key, value) = (slice(memory, key, key_size)?, slice(memory, value, value_size)?);
     modify(state, map, |headers| headers.add(key, value))
 }
 
@@ -103,10 +83,7 @@ pub(super) fn replace(
 ) -> Work {
     let map = MapType::from_abi(map).ok_or(Status::BadArgument)?;
     let (memory, state) = guest.split();
-    let (key, value) = (
-        slice(memory, key, key_size)?,
-        slice(memory, value, value_size)?,
-    );
+    let (key, value) = (slice(memory, key, key_size)?, slice(memory, value, value_size)?);
     modify(state, map, |headers| headers.set(key, value))
 }
 
@@ -134,15 +111,9 @@ fn modify(state: &mut VmState, map: MapType, change: impl FnOnce(&mut Headers)) 
 fn writable(state: &mut VmState, map: MapType) -> Option<&mut Headers> {
     let stream = state.http_mut()?;
     match map {
-        MapType::RequestHeaders => stream
-            .decode
-            .headers_open
-            .then_some(&mut stream.decode.headers),
+        MapType::RequestHeaders => stream.decode.headers_open.then_some(&mut stream.decode.headers),
         MapType::RequestTrailers => stream.decode.open_trailers(),
-        MapType::ResponseHeaders => stream
-            .encode
-            .headers_open
-            .then_some(&mut stream.encode.headers),
+        MapType::ResponseHeaders => stream.encode.headers_open.then_some(&mut stream.encode.headers),
         MapType::ResponseTrailers => stream.encode.open_trailers(),
         _ => None,
     }
@@ -159,14 +130,13 @@ fn readable(state: &VmState, map: MapType) -> Option<&Headers> {
     let stream = state.http()?;
     let logging = stream.log_phase;
     match map {
-        MapType::RequestHeaders => (stream.decode.headers_open || logging && stream.started)
-            .then_some(&stream.decode.headers),
-        MapType::RequestTrailers => stream
-            .decode
-            .trailers_open
-            .then_some(stream.decode.trailers.as_ref()?),
-        MapType::ResponseHeaders => (stream.encode.headers_open || logging && stream.encode.begun)
-            .then_some(&stream.encode.headers),
+        MapType::RequestHeaders => {
+            (stream.decode.headers_open || logging && stream.started).then_some(&stream.decode.headers)
+        }
+        MapType::RequestTrailers => stream.decode.trailers_open.then_some(stream.decode.trailers.as_ref()?),
+        MapType::ResponseHeaders => {
+            (stream.encode.headers_open || logging && stream.encode.begun).then_some(&stream.encode.headers)
+        }
         _ => (stream.encode.trailers_open || logging).then_some(stream.encode.trailers.as_ref()?),
     }
 }

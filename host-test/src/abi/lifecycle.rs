@@ -35,10 +35,7 @@ pub(super) fn set_tick_period(guest: &mut Guest<'_>, milliseconds: u32) -> Work 
     let id = state.root_id();
     let period_ns = u64::from(milliseconds) * 1_000_000;
     if let Some(root) = state.root_mut(id) {
-        root.timer = (milliseconds != 0).then(|| Timer {
-            period_ns,
-            due_ns: now.saturating_add(period_ns),
-        });
+        root.timer = (milliseconds != 0).then(|| Timer { period_ns, due_ns: now.saturating_add(period_ns) });
     }
     Ok(())
 }

@@ -61,21 +61,14 @@ impl Guest<'_> {
 
     /// Writes a number through a pointer.
     pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Work {
-        let value = if self.shape == Some(Fault::Garbage) {
-            (self.state().rng.next() >> 32) as u32
-        } else {
-            value
-        };
+        let value =
+            if self.shape == Some(Fault::Garbage) { (self.state().rng.next() >> 32) as u32 } else { value };
         self.write(pointer, &value.to_le_bytes())
     }
 
     /// As [`Guest::write_u32`], for 64 bits.
     pub(crate) fn write_u64(&mut self, pointer: u32, value: u64) -> Work {
-        let value = if self.shape == Some(Fault::Garbage) {
-            self.state().rng.next()
-        } else {
-            value
-        };
+        let value = if self.shape == Some(Fault::Garbage) { self.state().rng.next() } else { value };
         self.write(pointer, &value.to_le_bytes())
     }
 
@@ -83,12 +76,8 @@ impl Guest<'_> {
     pub(crate) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Work {
         let (memory, _) = self.split();
         let start = pointer as usize;
-        let target = start
-            .checked_add(bytes.len())
-            .and_then(|end| memory.get_mut(start..end));
-        target
-            .ok_or(Status::InvalidMemoryAccess)?
-            .copy_from_slice(bytes);
+        let target = start.checked_add(bytes.len()).and_then(|end| memory.get_mut(start..end));
+        target.ok_or(Status::InvalidMemoryAccess)?.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -120,20 +109,14 @@ impl Guest<'_> {
             return Err(Status::InternalFailure.into());
         };
         let address = allocate.call(&mut self.caller, size).map_err(Stop::Trap)?;
-        if address == 0 {
-            Err(Status::InvalidMemoryAccess.into())
-        } else {
-            Ok(address)
-        }
+        if address == 0 { Err(Status::InvalidMemoryAccess.into()) } else { Ok(address) }
     }
 }
 
 /// A piece of guest memory.
 pub(crate) fn slice(memory: &[u8], pointer: u32, len: u32) -> Result<&[u8], Status> {
     let start = pointer as usize;
-    let end = start
-        .checked_add(len as usize)
-        .ok_or(Status::InvalidMemoryAccess)?;
+    let end = start.checked_add(len as usize).ok_or(Status::InvalidMemoryAccess)?;
     memory.get(start..end).ok_or(Status::InvalidMemoryAccess)
 }
 
@@ -158,11 +141,7 @@ fn call(
             _ => return Ok(Status::InternalFailure as u32),
         },
     };
-    let mut guest = Guest {
-        caller,
-        memory,
-        shape: None,
-    };
+    let mut guest = Guest { caller, memory, shape: None };
     let answer = match fault {
         Some(Fault::Status(status)) => status as u32,
         Some(Fault::Raw(number)) => number,
@@ -293,16 +272,9 @@ fn link_wasi(linker: &mut Linker<VmState>) -> wasmtime::Result<()> {
         SchedYield() => wasi::sched_yield;
     }
     for module in ["wasi_snapshot_preview1", "wasi_unstable"] {
-        linker.func_wrap(
-            module,
-            Hostcall::ProcExit.name(),
-            |caller: Caller<'_, VmState>, code: u32| {
-                call(caller, Hostcall::ProcExit, |guest| {
-                    wasi::proc_exit(guest, code)
-                })
-                .map(|_| ())
-            },
-        )?;
+        linker.func_wrap(module, Hostcall::ProcExit.name(), |caller: Caller<'_, VmState>, code: u32| {
+            call(caller, Hostcall::ProcExit, |guest| wasi::proc_exit(guest, code)).map(|_| ())
+        })?;
     }
     Ok(())
 }

@@ -46,22 +46,12 @@ pub(super) fn send_local_response(
     let (memory, state) = guest.split();
     let details = text(slice(memory, details, details_size)?).replace(char::is_whitespace, "_");
     let body = slice(memory, body, body_size)?.to_vec();
-    let headers =
-        pairs::decode(slice(memory, headers, headers_size)?).ok_or(Status::InvalidMemoryAccess)?;
+    let headers = pairs::decode(slice(memory, headers, headers_size)?).ok_or(Status::InvalidMemoryAccess)?;
     let id = state.context_id();
     if matches!(state.contexts.get(&id), Some(Context::Http(_))) {
         let grpc_status = (grpc <= 16).then_some(grpc); // SDKs send -1 for "none"
-        let response = LocalResponse {
-            status,
-            details,
-            body,
-            headers,
-            grpc_status,
-            flags: "",
-        };
-        state
-            .actions
-            .push_back(Deferred::LocalResponse(id, response));
+        let response = LocalResponse { status, details, body, headers, grpc_status, flags: "" };
+        state.actions.push_back(Deferred::LocalResponse(id, response));
     }
     state.stop_iteration = true;
     Ok(())

@@ -21,13 +21,7 @@ const MAX_RANDOM: u32 = 64 * 1024;
 
 /// Log lines: standard output at info, standard error at error level, without
 /// the final newline.
-pub(super) fn fd_write(
-    guest: &mut Guest<'_>,
-    fd: u32,
-    vectors: u32,
-    count: u32,
-    written: u32,
-) -> Work {
+pub(super) fn fd_write(guest: &mut Guest<'_>, fd: u32, vectors: u32, count: u32, written: u32) -> Work {
     let (level, source) = match fd {
         1 => (LogLevel::Info, LogSource::Stdout),
         2 => (LogLevel::Error, LogSource::Stderr),
@@ -36,19 +30,12 @@ pub(super) fn fd_write(
     let mut line = Vec::new();
     let (memory, state) = guest.split();
     for index in 0..count {
-        let at = index
-            .checked_mul(8)
-            .and_then(|offset| vectors.checked_add(offset));
-        let vector = at
-            .and_then(|at| slice(memory, at, 8).ok())
-            .ok_or(Stop::Answer(FAULT))?;
+        let at = index.checked_mul(8).and_then(|offset| vectors.checked_add(offset));
+        let vector = at.and_then(|at| slice(memory, at, 8).ok()).ok_or(Stop::Answer(FAULT))?;
         let [a, b, c, d, e, f, g, h] = *vector else {
             return errno(FAULT);
         };
-        let (data, size) = (
-            u32::from_le_bytes([a, b, c, d]),
-            u32::from_le_bytes([e, f, g, h]),
-        );
+        let (data, size) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         line.extend_from_slice(slice(memory, data, size).map_err(|_| Stop::Answer(FAULT))?);
     }
     let size = u32::try_from(line.len()).map_err(|_| Stop::Answer(INVAL))?;
@@ -130,10 +117,7 @@ pub(super) fn environ_get(guest: &mut Guest<'_>, array: u32, buffer: u32) -> Wor
 pub(super) fn environ_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Work {
     let environment = &guest.state().world.environment;
     let variables = u32::try_from(environment.len()).map_err(|_| Stop::Answer(INVAL))?;
-    let bytes: usize = environment
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2)
-        .sum();
+    let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let bytes = u32::try_from(bytes).map_err(|_| Stop::Answer(INVAL))?;
     fault(guest.write_u32(count, variables))?;
     fault(guest.write_u32(size, bytes))
@@ -150,12 +134,7 @@ pub(super) fn args_sizes_get(guest: &mut Guest<'_>, count: u32, size: u32) -> Wo
 }
 
 /// The virtual clock, for both the wall clock and the monotonic one.
-pub(super) fn clock_time_get(
-    guest: &mut Guest<'_>,
-    clock: u32,
-    _precision: u64,
-    time: u32,
-) -> Work {
+pub(super) fn clock_time_get(guest: &mut Guest<'_>, clock: u32, _precision: u64, time: u32) -> Work {
     if clock > 1 {
         return errno(NOTSUP);
     }
@@ -190,9 +169,7 @@ pub(super) fn sched_yield(_: &mut Guest<'_>) -> Work {
 /// Envoy logs this and returns, upon which the guest runs into its own
 /// `unreachable`. The trap comes here, with the code.
 pub(super) fn proc_exit(_: &mut Guest<'_>, code: u32) -> Work {
-    Err(Stop::Trap(wasmtime::Error::msg(format!(
-        "the guest called proc_exit({code})"
-    ))))
+    Err(Stop::Trap(wasmtime::Error::msg(format!("the guest called proc_exit({code})"))))
 }
 
 fn errno(number: u32) -> Work {

@@ -23,10 +23,7 @@ impl Vm {
         let callouts = state.callouts_taken + state.callouts.len();
         let rejected = request.rejected;
         let mut stream = HttpStream::new(root, request, now, position, callouts);
-        let open = matches!(
-            state.world.policy,
-            FailurePolicy::FailOpen | FailurePolicy::FailOpenLegacy
-        );
+        let open = matches!(state.world.policy, FailurePolicy::FailOpen | FailurePolicy::FailOpenLegacy);
         stream.off = open && state.failed.is_some();
         let id = state.new_context(|_| Context::Http(Box::new(stream)));
         self.call(id, "proxy_on_context_create", |exports, store| {
@@ -72,11 +69,7 @@ impl Vm {
         if half == Half::Response && stream.bypass {
             stream.encode.bypass();
         }
-        let side = if half == Half::Request {
-            &mut stream.decode
-        } else {
-            &mut stream.encode
-        };
+        let side = if half == Half::Request { &mut stream.decode } else { &mut stream.encode };
         match side.next() {
             Next::Blocked => return false,
             Next::Finished if half == Half::Request => {}
@@ -108,8 +101,7 @@ impl Vm {
             _ => Verdict::Watermark,
         });
         let may_stop_only_headers = self.state().world.allow_headers_stop_iteration;
-        self.side(id, half)
-            .answer_headers(verdict, may_stop_only_headers);
+        self.side(id, half).answer_headers(verdict, may_stop_only_headers);
     }
 
     fn body(&mut self, id: u32, half: Half, size: usize, end: bool) {
@@ -141,25 +133,15 @@ impl Vm {
                 exports.on_response_trailers.call2(store, id, count)
             }),
         };
-        let verdict = self.verdict(id, answer, |number| {
-            if number == 0 {
-                Verdict::Continue
-            } else {
-                Verdict::Pause
-            }
-        });
+        let verdict =
+            self.verdict(id, answer, |number| if number == 0 { Verdict::Continue } else { Verdict::Pause });
         self.side(id, half).answer_trailers(verdict);
     }
 
     /// What a call's outcome means for the stream. A missing export lets
     /// everything pass; a failed VM closes the stream, or lets it pass under
     /// the old `fail_open`.
-    fn verdict(
-        &mut self,
-        id: u32,
-        answer: Called<u32>,
-        meaning: impl Fn(u32) -> Verdict,
-    ) -> Verdict {
+    fn verdict(&mut self, id: u32, answer: Called<u32>, meaning: impl Fn(u32) -> Verdict) -> Verdict {
         let stopped = std::mem::take(&mut self.state_mut().stop_iteration);
         match answer {
             Called::Missing => Verdict::Continue,
@@ -185,12 +167,7 @@ impl Vm {
             let details = "wasm_fail_stream".into();
             self.local_response(
                 id,
-                LocalResponse {
-                    status: 503,
-                    details,
-                    grpc_status: Some(14),
-                    ..LocalResponse::default()
-                },
+                LocalResponse { status: 503, details, grpc_status: Some(14), ..LocalResponse::default() },
             );
         }
         Verdict::Discard
@@ -214,10 +191,7 @@ impl Vm {
                 Deferred::Continue(id, stream) => self.resume(id, stream),
                 Deferred::Close(id, stream) => self.close(id, stream),
                 Deferred::LocalResponse(id, response) => {
-                    if self
-                        .state_mut()
-                        .http_by_id(id)
-                        .is_some_and(|stream| !stream.done && !stream.log_phase)
+                    if self.state_mut().http_by_id(id).is_some_and(|stream| !stream.done && !stream.log_phase)
                     {
                         self.local_response(id, response);
                     }
@@ -255,8 +229,7 @@ impl Vm {
     fn close(&mut self, id: u32, which: StreamType) {
         match self.state_mut().contexts.get_mut(&id) {
             Some(Context::Http(stream))
-                if matches!(which, StreamType::Request | StreamType::Response)
-                    && !stream.log_phase =>
+                if matches!(which, StreamType::Request | StreamType::Response) && !stream.log_phase =>
             {
                 if stream.details.is_empty() {
                     stream.details = "wasm_close_stream".into();

@@ -31,21 +31,11 @@ impl Vm {
     /// Runs the last callbacks in Envoy's order (log, done, delete) and takes
     /// the stream apart. A redirected stream also gives the request to run
     /// next.
-    pub(crate) fn finish_http(
-        &mut self,
-        id: u32,
-        worker: usize,
-    ) -> Option<(Exchange, Option<Request>)> {
+    pub(crate) fn finish_http(&mut self, id: u32, worker: usize) -> Option<(Exchange, Option<Request>)> {
         self.state_mut().http_by_id(id)?.log_phase = true;
-        self.call(id, "proxy_on_log", |exports, store| {
-            exports.on_log.call1(store, id)
-        });
-        self.call(id, "proxy_on_done", |exports, store| {
-            exports.on_done.call1(store, id)
-        });
-        self.call(id, "proxy_on_delete", |exports, store| {
-            exports.on_delete.call1(store, id)
-        });
+        self.call(id, "proxy_on_log", |exports, store| exports.on_log.call1(store, id));
+        self.call(id, "proxy_on_done", |exports, store| exports.on_done.call1(store, id));
+        self.call(id, "proxy_on_delete", |exports, store| exports.on_delete.call1(store, id));
         let trap = self.state().failed.clone();
         let vm = self.state().vm;
         let state = self.state_mut();
@@ -58,12 +48,8 @@ impl Vm {
         self.apply_actions();
         let mut stream = *stream;
         let redirect = stream.redirect_to.take();
-        let duration = Duration::from_nanos(
-            stream
-                .end_ns
-                .unwrap_or(stream.start_ns)
-                .saturating_sub(stream.start_ns),
-        );
+        let duration =
+            Duration::from_nanos(stream.end_ns.unwrap_or(stream.start_ns).saturating_sub(stream.start_ns));
         if self.failed_in == Some(id) {
             stream.trap = trap;
         }
@@ -87,10 +73,7 @@ impl Vm {
 
 fn client_response(stream: &mut HttpStream) -> ClientResponse {
     if !stream.encode.forwarded && stream.encode.passed.is_empty() && stream.reset {
-        return ClientResponse {
-            reset: true,
-            ..ClientResponse::default()
-        };
+        return ClientResponse { reset: true, ..ClientResponse::default() };
     }
     ClientResponse {
         status: stream.status().unwrap_or(0),

@@ -19,17 +19,9 @@ impl Vm {
         let direct = stream.encode.begun;
         stream.details = response.details.clone();
         stream.flags = response.flags;
-        let grpc = stream
-            .decode
-            .headers
-            .get("content-type")
-            .is_some_and(is_grpc);
+        let grpc = stream.decode.headers.get("content-type").is_some_and(is_grpc);
         let head = stream.decode.headers.get(":method") == Some(b"HEAD");
-        let message = if grpc {
-            grpc_message(response)
-        } else {
-            plain_message(response, head)
-        };
+        let message = if grpc { grpc_message(response) } else { plain_message(response, head) };
         stream.decode.abort();
         stream.pending = None;
         stream.encode = Side::new(message);
@@ -40,10 +32,7 @@ impl Vm {
 fn plain_message(response: LocalResponse, head: bool) -> Message {
     let mut headers = Headers::new();
     headers.add(":status", response.status.to_string());
-    response
-        .headers
-        .iter()
-        .for_each(|(name, value)| headers.add(name, value));
+    response.headers.iter().for_each(|(name, value)| headers.add(name, value));
     if response.body.is_empty() {
         headers.remove("content-length");
         headers.remove("content-type");
@@ -53,16 +42,8 @@ fn plain_message(response: LocalResponse, head: bool) -> Message {
             headers.add("content-type", "text/plain");
         }
     }
-    let chunks = if response.body.is_empty() || head {
-        Vec::new()
-    } else {
-        vec![response.body]
-    };
-    Message {
-        headers,
-        chunks,
-        trailers: None,
-    }
+    let chunks = if response.body.is_empty() || head { Vec::new() } else { vec![response.body] };
+    Message { headers, chunks, trailers: None }
 }
 
 /// A gRPC client gets 200 with the status in headers and no body.
@@ -82,21 +63,12 @@ fn grpc_message(response: LocalResponse) -> Message {
     if !response.body.is_empty() {
         headers.add("grpc-message", percent_encode(&response.body));
     }
-    response
-        .headers
-        .iter()
-        .for_each(|(name, value)| headers.add(name, value));
-    Message {
-        headers,
-        chunks: Vec::new(),
-        trailers: None,
-    }
+    response.headers.iter().for_each(|(name, value)| headers.add(name, value));
+    Message { headers, chunks: Vec::new(), trailers: None }
 }
 
 fn is_grpc(content_type: &[u8]) -> bool {
-    content_type
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| rest.is_empty() || rest[0] == b'+')
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest[0] == b'+')
 }
 
 fn percent_encode(bytes: &[u8]) -> String {

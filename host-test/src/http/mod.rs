@@ -58,12 +58,7 @@ pub(crate) struct HttpStream {
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Response(Message),
-    Failure {
-        status: u16,
-        body: &'static str,
-        details: &'static str,
-        flags: &'static str,
-    },
+    Failure { status: u16, body: &'static str, details: &'static str, flags: &'static str },
     Never,
 }
 
@@ -75,11 +70,8 @@ impl HttpStream {
         log_position: u64,
         callout_position: usize,
     ) -> HttpStream {
-        let message = Message {
-            headers: request.headers,
-            chunks: request.chunks,
-            trailers: request.trailers,
-        };
+        let message =
+            Message { headers: request.headers, chunks: request.chunks, trailers: request.trailers };
         HttpStream {
             root,
             decode: Side::new(message),
@@ -120,27 +112,18 @@ impl HttpStream {
     /// The cached route, or the one that the headers now choose.
     pub(crate) fn chosen_route<'a>(&mut self, world: &'a World) -> Option<&'a Route> {
         let headers = &self.decode.headers;
-        let index = *self
-            .route
-            .get_or_insert_with(|| world.routes.iter().position(|route| route.matches(headers)));
+        let index =
+            *self.route.get_or_insert_with(|| world.routes.iter().position(|route| route.matches(headers)));
         world.routes.get(index?)
     }
 
     pub(crate) fn phase(&self) -> Phase {
         if self.encode.begun {
-            [
-                Phase::ResponseHeaders,
-                Phase::ResponseBody,
-                Phase::ResponseTrailers,
-            ][self.encode.waits_at()]
+            [Phase::ResponseHeaders, Phase::ResponseBody, Phase::ResponseTrailers][self.encode.waits_at()]
         } else if self.decode.finished {
             Phase::Upstream
         } else {
-            [
-                Phase::RequestHeaders,
-                Phase::RequestBody,
-                Phase::RequestTrailers,
-            ][self.decode.waits_at()]
+            [Phase::RequestHeaders, Phase::RequestBody, Phase::RequestTrailers][self.decode.waits_at()]
         }
     }
 }

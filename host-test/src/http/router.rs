@@ -22,9 +22,7 @@ impl Vm {
         if let RouteTarget::Direct(status, body) = &route.target {
             return self.refuse(id, *status, body.clone(), "direct_response", "");
         }
-        let cluster = route
-            .cluster_for(&stream.decode.headers)
-            .unwrap_or_default();
+        let cluster = route.cluster_for(&stream.decode.headers).unwrap_or_default();
         if world.clusters.contains_key(&cluster) {
             stream.cluster = Some(cluster);
         } else {
@@ -59,15 +57,7 @@ impl Vm {
         }
         match stream.pending.take() {
             Some((_, Arrival::Response(message))) => self.respond(id, &world, message),
-            Some((
-                _,
-                Arrival::Failure {
-                    status,
-                    body,
-                    details,
-                    flags,
-                },
-            )) => {
+            Some((_, Arrival::Failure { status, body, details, flags })) => {
                 self.refuse(id, status, body.into(), details, flags);
             }
             Some((_, Arrival::Never)) | None => return false,
@@ -78,8 +68,7 @@ impl Vm {
     fn ask_upstream(&mut self, id: u32, world: &World) -> bool {
         let now = self.state().shared.now_ns();
         let stream = self.stream(id);
-        let (Some(cluster), Some(route)) = (stream.cluster.clone(), stream.chosen_route(world))
-        else {
+        let (Some(cluster), Some(route)) = (stream.cluster.clone(), stream.chosen_route(world)) else {
             return false;
         };
         let Some(upstream) = world.clusters.get(&cluster) else {
@@ -124,10 +113,9 @@ impl Vm {
 
 fn retriable(response: &UpstreamResponse) -> bool {
     match &response.kind {
-        UpstreamKind::Response(message) => message
-            .headers
-            .get(":status")
-            .is_some_and(|status| status.first() == Some(&b'5')),
+        UpstreamKind::Response(message) => {
+            message.headers.get(":status").is_some_and(|status| status.first() == Some(&b'5'))
+        }
         _ => true,
     }
 }
@@ -148,28 +136,12 @@ fn arrival(response: UpstreamResponse, now: u64, route: &Route) -> (u64, Arrival
         UpstreamKind::Response(message) => (due, Arrival::Response(message)),
         UpstreamKind::ConnectionRefused => {
             let details = "upstream_reset_before_response_started{remote_connection_failure}";
-            (
-                due,
-                Arrival::Failure {
-                    status: 503,
-                    body: REFUSED_BODY,
-                    details,
-                    flags: "UF",
-                },
-            )
+            (due, Arrival::Failure { status: 503, body: REFUSED_BODY, details, flags: "UF" })
         }
         UpstreamKind::Reset => {
             let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
             let details = "upstream_reset_before_response_started{connection_termination}";
-            (
-                due,
-                Arrival::Failure {
-                    status: 503,
-                    body,
-                    details,
-                    flags: "UC",
-                },
-            )
+            (due, Arrival::Failure { status: 503, body, details, flags: "UC" })
         }
         UpstreamKind::Hang => (u64::MAX, Arrival::Never),
     }
@@ -179,26 +151,17 @@ fn arrival(response: UpstreamResponse, now: u64, route: &Route) -> (u64, Arrival
 /// request's id and its URL in `x-envoy-original-url`.
 fn redirect(stream: &mut HttpStream, world: &World, message: &Message) -> Option<Request> {
     let route = stream.chosen_route(world)?;
-    if stream.redirects >= route.internal_redirects
-        || message.headers.get(":status") != Some(b"302")
-    {
+    if stream.redirects >= route.internal_redirects || message.headers.get(":status") != Some(b"302") {
         return None;
     }
     let location = message.headers.text("location")?;
     let mut headers = stream.decode.headers.clone();
     let part = |name: &str| headers.text(name).unwrap_or_default();
-    let original = format!(
-        "{}://{}{}",
-        part(":scheme"),
-        part(":authority"),
-        part(":path")
-    );
+    let original = format!("{}://{}{}", part(":scheme"), part(":authority"), part(":path"));
     let (authority, path) = match location.split_once("://") {
-        Some((_, rest)) => rest
-            .split_once('/')
-            .map_or((rest, "/".to_owned()), |(host, path)| {
-                (host, format!("/{path}"))
-            }),
+        Some((_, rest)) => {
+            rest.split_once('/').map_or((rest, "/".to_owned()), |(host, path)| (host, format!("/{path}")))
+        }
         None => ("", location.clone()),
     };
     if !authority.is_empty() {

@@ -101,10 +101,7 @@ impl Side {
         match self.step {
             Step::Headers => {
                 self.headers_open = true;
-                Next::Headers {
-                    count: self.headers.len(),
-                    end: self.at_end(),
-                }
+                Next::Headers { count: self.headers.len(), end: self.at_end() }
             }
             Step::Body => match self.chunks.pop_front() {
                 Some(chunk) => {
@@ -113,10 +110,7 @@ impl Side {
                     } else {
                         self.data = Some(chunk);
                     }
-                    Next::Body {
-                        size: self.visible().map_or(0, <[u8]>::len),
-                        end: self.at_end(),
-                    }
+                    Next::Body { size: self.visible().map_or(0, <[u8]>::len), end: self.at_end() }
                 }
                 None if self.trailers.is_some() => {
                     self.step = Step::Trailers;
@@ -126,9 +120,7 @@ impl Side {
             },
             Step::Trailers => {
                 self.trailers_open = true;
-                Next::Trailers {
-                    count: self.trailers.as_ref().map_or(0, Headers::len),
-                }
+                Next::Trailers { count: self.trailers.as_ref().map_or(0, Headers::len) }
             }
             Step::AfterTrailers => self.end(),
         }
@@ -214,27 +206,15 @@ impl Side {
 
     /// The bytes that a body call may read.
     pub(crate) fn visible(&self) -> Option<&[u8]> {
-        if self.buffering {
-            Some(&self.buffer)
-        } else {
-            self.data.as_deref()
-        }
+        if self.buffering { Some(&self.buffer) } else { self.data.as_deref() }
     }
 
     pub(crate) fn visible_mut(&mut self) -> Option<&mut Vec<u8>> {
-        if self.buffering {
-            Some(&mut self.buffer)
-        } else {
-            self.data.as_mut()
-        }
+        if self.buffering { Some(&mut self.buffer) } else { self.data.as_mut() }
     }
 
     pub(crate) fn open_trailers(&mut self) -> Option<&mut Headers> {
-        if self.trailers_open {
-            self.trailers.as_mut()
-        } else {
-            None
-        }
+        if self.trailers_open { self.trailers.as_mut() } else { None }
     }
 
     /// Where a blocked side waits: 0 headers, 1 body, 2 trailers.
@@ -280,10 +260,7 @@ mod tests {
         let headers = [("a", "1")].into_iter().collect();
         Side::new(Message {
             headers,
-            chunks: chunks
-                .iter()
-                .map(|chunk| chunk.as_bytes().to_vec())
-                .collect(),
+            chunks: chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect(),
             trailers: None,
         })
     }
@@ -291,21 +268,9 @@ mod tests {
     #[test]
     fn passes_straight_through() {
         let mut side = side(&["ab", "c"]);
-        assert_eq!(
-            side.next(),
-            Next::Headers {
-                count: 1,
-                end: false
-            }
-        );
+        assert_eq!(side.next(), Next::Headers { count: 1, end: false });
         side.answer_headers(Verdict::Continue, false);
-        assert_eq!(
-            side.next(),
-            Next::Body {
-                size: 2,
-                end: false
-            }
-        );
+        assert_eq!(side.next(), Next::Body { size: 2, end: false });
         side.answer_body(Verdict::Continue);
         assert_eq!(side.next(), Next::Body { size: 1, end: true });
         side.answer_body(Verdict::Continue);

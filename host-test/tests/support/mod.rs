@@ -1,0 +1,61 @@
+//! Builds the modules under test. Cargo does nothing when they are fresh.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use proxy_wasm_host::FilterModule;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Splitway's own filter, in its release profile; `SPLITWAY_WASM` names
+/// another file.
+pub(crate) fn splitway() -> FilterModule {
+    static MODULE: OnceLock<FilterModule> = OnceLock::new();
+    let load = || match std::env::var_os("SPLITWAY_WASM") {
+        Some(path) => load(Path::new(&path)),
+        None => load(&build("splitway-filter", "wasm")),
+    };
+    MODULE.get_or_init(load).clone()
+}
+
+/// The probe: a guest that does what its configuration says and logs what
+/// the host answered.
+pub(crate) fn probe() -> FilterModule {
+    static MODULE: OnceLock<FilterModule> = OnceLock::new();
+    MODULE.get_or_init(|| load(&build("proxy-wasm-host-probe", "wasm"))).clone()
+}
+
+/// A module in text form.
+pub(crate) fn wat(text: &str) -> FilterModule {
+    try_wat(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A module in text form that may not load.
+pub(crate) fn try_wat(text: &str) -> Result<FilterModule, proxy_wasm_host::LoadError> {
+    FilterModule::from_bytes(wat::parse_str(text).expect("valid WAT"))
+}
+
+/// Builds a package of this workspace for wasm32-wasip1 and names the file.
+pub(crate) fn build(package: &str, profile: &str) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp has a parent");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--profile", profile, "--target", "wasm32-wasip1", "--package", package])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .env("CARGO_TARGET_DIR", target)
+        .env_remove("RUSTFLAGS")
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "cannot build {package} for wasm32-wasip1; if the target is missing, run\n\n    \
+         rustup target add wasm32-wasip1\n\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.join("wasm32-wasip1").join(profile).join(format!("{}.wasm", package.replace('-', "_")))
+}
+
+fn load(path: &Path) -> FilterModule {
+    FilterModule::from_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
