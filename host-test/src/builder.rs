@@ -220,6 +220,14 @@ impl HostBuilder {
         self
     }
 
+    /// Whether bodies end as in HTTP/2, with a mark on the last chunk. At
+    /// first they end as in HTTP/1, with an empty chunk after the last one.
+    #[must_use]
+    pub fn http2(mut self, http2: bool) -> HostBuilder {
+        self.world.http2 = http2;
+        self
+    }
+
     /// The most memory that a guest may have, in bytes.
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> HostBuilder {

@@ -10,6 +10,25 @@ use std::time::Duration;
 /// gRPC status 14, which Envoy makes of a 503 or 504.
 const UNAVAILABLE: u32 = 14;
 
+/// The kind of a callout, in the two low bits of its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    Http,
+    GrpcCall,
+    GrpcStream,
+}
+
+impl CallKind {
+    pub(crate) fn of(id: u32) -> Option<CallKind> {
+        match id & 3 {
+            0 => Some(CallKind::Http),
+            1 => Some(CallKind::GrpcCall),
+            2 => Some(CallKind::GrpcStream),
+            _ => None,
+        }
+    }
+}
+
 /// A callout that the guest waits for.
 #[derive(Debug)]
 pub(crate) struct PendingCall {

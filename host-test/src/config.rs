@@ -54,6 +54,7 @@ pub(crate) struct World {
     pub(crate) policy: FailurePolicy,
     pub(crate) allow_headers_stop_iteration: bool,
     pub(crate) request_ids: bool,
+    pub(crate) http2: bool,
     pub(crate) memory_limit: Option<usize>,
     pub(crate) measure: bool,
 }
@@ -77,6 +78,7 @@ impl Default for World {
             policy: FailurePolicy::FailClosed,
             allow_headers_stop_iteration: false,
             request_ids: true,
+            http2: false,
             memory_limit: None,
             measure: false,
         }

@@ -8,7 +8,7 @@ use crate::vm::Vm;
 /// The next thing that happens by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    Call(bool, u32),
+    Call(u32),
     Upstream(u32),
     Tick(u32),
 }
@@ -28,7 +28,7 @@ impl Vm {
         let calls = state
             .calls
             .iter()
-            .filter_map(|(&(grpc, token), call)| Some((call.due()?, Event::Call(grpc, token))));
+            .filter_map(|(&token, call)| Some((call.due()?, Event::Call(token))));
         let upstream = state.contexts.iter().filter_map(upstream_event);
         let ticks = state.contexts.iter().filter_map(|(&id, context)| match context {
             Context::Root(root) => Some((root.timer?.due_ns, Event::Tick(id))),
@@ -40,7 +40,7 @@ impl Vm {
     /// Runs an event that is due.
     pub(crate) fn run_event(&mut self, event: Event) {
         match event {
-            Event::Call(grpc, token) => self.deliver(grpc, token),
+            Event::Call(token) => self.deliver(token),
             Event::Upstream(id) => self.dirty.push(id),
             Event::Tick(root) => self.tick(root),
         }
@@ -135,9 +135,9 @@ impl Vm {
         self.settle();
     }
 
-    fn deliver(&mut self, grpc: bool, token: u32) {
+    fn deliver(&mut self, token: u32) {
         let state = self.state_mut();
-        let Some(pending) = state.calls.get_mut(&(grpc, token)) else {
+        let Some(pending) = state.calls.get_mut(&token) else {
             return;
         };
         let root = pending.root;
@@ -146,7 +146,7 @@ impl Vm {
         };
         let open = pending.stream.is_some() && !matches!(event, CallEvent::GrpcClose(..));
         if !open {
-            state.calls.remove(&(grpc, token));
+            state.calls.remove(&token);
         }
         match event {
             CallEvent::Http(message) => self.http_answer(root, token, message),

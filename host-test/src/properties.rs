@@ -2,7 +2,9 @@
 //!
 //! The names and encodings are those of Envoy's attributes: integers,
 //! timestamps and durations are 8 bytes little-endian, text is bytes, header
-//! maps are serialized pairs. A value that the host's user fixed wins.
+//! maps are serialized pairs. Route and cluster are under `xds` only: Envoy
+//! 1.40 no longer has `cluster_name` and `route_name` by themselves. A value
+//! that the host's user fixed wins.
 
 use crate::headers::Headers;
 use crate::http::HttpStream;
@@ -32,6 +34,10 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Result<Vec<u8>, Status> {
     }
     pick_route(state, &parts);
     let stream = state.http().ok_or(Status::NotFound)?;
+    // A whole group is a map that Envoy cannot serialize.
+    if let ["request" | "response" | "connection" | "upstream" | "source" | "destination" | "xds"] = parts[..] {
+        return Err(Status::SerializationFailure);
+    }
     stream_value(state, stream, &parts, now).ok_or(Status::NotFound)
 }
 
@@ -44,14 +50,13 @@ fn plugin_value(state: &VmState, parts: &[&str]) -> Option<Vec<u8>> {
         ["plugin_vm_id"] => text(&world.vm_id),
         ["node", "id"] => text("proxy-wasm-host"),
         ["node", "cluster"] => text("proxy-wasm-host"),
-        ["listener_direction"] => Some(0i64.to_le_bytes().to_vec()),
         _ => None,
     }
 }
 
 /// Route and cluster are known as soon as someone asks.
 fn pick_route(state: &mut VmState, parts: &[&str]) {
-    if matches!(parts, ["route_name" | "cluster_name"] | ["xds", "route_name" | "cluster_name"]) {
+    if matches!(parts, ["xds", "route_name" | "cluster_name"]) {
         let world = std::sync::Arc::clone(&state.world);
         if let Some(stream) = state.http_mut().filter(|stream| stream.started) {
             stream.chosen_route(&world);
@@ -61,7 +66,7 @@ fn pick_route(state: &mut VmState, parts: &[&str]) {
 
 fn stream_value(state: &VmState, stream: &HttpStream, parts: &[&str], now: u64) -> Option<Vec<u8>> {
     match parts {
-        ["request", rest @ ..] if stream.started || stream.log_phase => request_value(stream, rest, now),
+        ["request", rest @ ..] => request_value(stream, rest, now),
         ["response", rest @ ..] => response_value(stream, rest, now),
         ["source", "address"] => Some(b"127.0.0.1:50000".to_vec()),
         ["source", "port"] => int(50000),
@@ -72,8 +77,8 @@ fn stream_value(state: &VmState, stream: &HttpStream, parts: &[&str], now: u64) 
         ["upstream", "address"] if !stream.attempts.is_empty() => Some(b"127.0.0.1:8080".to_vec()),
         ["upstream", "port"] if !stream.attempts.is_empty() => int(8080),
         ["upstream", "request_attempt_count"] => int(stream.attempts.len()),
-        ["cluster_name"] | ["xds", "cluster_name"] => cluster_name(state, stream).map(String::into_bytes),
-        ["route_name"] | ["xds", "route_name"] => {
+        ["xds", "cluster_name"] => cluster_name(state, stream).map(String::into_bytes),
+        ["xds", "route_name"] => {
             let index = stream.route??;
             Some(state.world.routes.get(index)?.name.clone().into_bytes())
         }
@@ -90,11 +95,14 @@ fn cluster_name(state: &VmState, stream: &HttpStream) -> Option<String> {
     if let Some(cluster) = &stream.cluster {
         return Some(cluster.clone());
     }
-    state.world.routes.get(stream.route??)?.cluster_for(&stream.decode.headers)
+    let cluster = state.world.routes.get(stream.route??)?.cluster_for(&stream.decode.headers)?;
+    state.world.clusters.contains_key(&cluster).then_some(cluster)
 }
 
 fn request_value(stream: &HttpStream, rest: &[&str], now: u64) -> Option<Vec<u8>> {
-    let headers = &stream.decode.headers;
+    // What comes from headers is readable while they are.
+    let readable = stream.decode.headers_open || stream.log_phase && stream.started;
+    let headers = if readable { &stream.decode.headers } else { &Headers::default() };
     let header = |name: &str| headers.get(name).map(<[u8]>::to_vec);
     let size = stream.attempts.last().map_or(stream.decode.passed.len(), |request| request.body.len());
     match rest {
@@ -114,7 +122,7 @@ fn request_value(stream: &HttpStream, rest: &[&str], now: u64) -> Option<Vec<u8>
         ["useragent"] => header("user-agent"),
         ["id"] => header("x-request-id"),
         ["protocol"] => Some(b"HTTP/1.1".to_vec()),
-        ["headers"] => Some(map(headers)),
+        ["headers"] if readable => Some(map(headers)),
         ["headers", name] => header(name),
         ["time"] => Some(stream.start_ns.to_le_bytes().to_vec()),
         ["duration"] => duration(stream, now),
@@ -176,7 +184,7 @@ fn flag_bits(flag: &str) -> i64 {
         "UF" => 0x20,
         "UC" => 0x40,
         "NR" => 0x100,
-        "NC" => 0x40_0000,
+        "NC" => 0x100_0000,
         _ => 0,
     }
 }

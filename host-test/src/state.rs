@@ -1,7 +1,7 @@
 //! What one VM knows: the data behind its `wasmtime::Store`.
 
 use crate::callout::CalloutRecord;
-use crate::calls::PendingCall;
+use crate::calls::{CallKind, PendingCall};
 use crate::config::World;
 use crate::error::Trap;
 use crate::faults::{Fault, FaultPlan, Hostcall};
@@ -46,10 +46,10 @@ pub(crate) struct VmState {
     /// Readable through `PLUGIN_CONFIGURATION` only while configuring.
     pub(crate) configuring: Option<Arc<[u8]>>,
     pub(crate) received: Received,
-    /// By kind (true for gRPC, which counts on its own) and token.
-    pub(crate) calls: BTreeMap<(bool, u32), PendingCall>,
-    pub(crate) next_http_call: u32,
-    pub(crate) next_grpc: u32,
+    /// By id, which carries its kind.
+    pub(crate) calls: BTreeMap<u32, PendingCall>,
+    /// Counts callouts of each kind, for their ids.
+    pub(crate) next_call: [u32; 3],
     /// Callouts made and not yet taken, and how many were taken before.
     pub(crate) callouts: Vec<CalloutRecord>,
     pub(crate) callouts_taken: usize,
@@ -150,8 +150,7 @@ impl VmState {
             configuring: None,
             received: Received::default(),
             calls: BTreeMap::new(),
-            next_http_call: 1,
-            next_grpc: 1,
+            next_call: [0; 3],
             callouts: Vec::new(),
             callouts_taken: 0,
             metrics: MetricTable::default(),
@@ -227,6 +226,14 @@ impl VmState {
         self.next_context = self.next_context.wrapping_add(1).max(1);
         self.contexts.insert(id, make(id));
         id
+    }
+
+    /// A callout id: the kind in the two low bits, counted from 4 in steps of
+    /// 4, as in Envoy.
+    pub(crate) fn new_call_id(&mut self, kind: CallKind) -> u32 {
+        let counter = &mut self.next_call[kind as usize];
+        *counter = counter.wrapping_add(1) & (u32::MAX >> 2);
+        *counter << 2 | kind as u32
     }
 
     /// Counts a hostcall and says what goes wrong with it.

@@ -4,20 +4,17 @@ use super::{Guest, Work, slice};
 use crate::state::{Context, VmState};
 use crate::types::{BufferType, Status};
 
-/// Copies up to `length` bytes from `start`. An empty result is `OK` and
-/// leaves the two out-pointers as they were, as in Envoy.
+/// Copies up to `length` bytes from `start`; a start past the end gives none.
 pub(super) fn get(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, data: u32, size: u32) -> Work {
     let buffer = BufferType::from_abi(buffer).ok_or(Status::BadArgument)?;
     let state = guest.state();
     let mut copy = std::mem::take(&mut state.scratch);
     copy.clear();
-    let found = find(state, buffer).and_then(|bytes| {
+    let found = find(state, buffer).map(|bytes| {
         let end = (start as usize).saturating_add(length as usize).min(bytes.len());
-        copy.extend_from_slice(bytes.get(start as usize..end).ok_or(Status::BadArgument)?);
-        Ok(())
+        copy.extend_from_slice(bytes.get(start as usize..end).unwrap_or_default());
     });
     let given = match found {
-        Ok(()) if copy.is_empty() => Ok(()),
         Ok(()) => guest.give(&copy, data, size),
         Err(status) => Err(status.into()),
     };
@@ -32,16 +29,23 @@ pub(super) fn status(guest: &mut Guest<'_>, buffer: u32, length: u32, flags: u32
     guest.write_u32(flags, 0)
 }
 
-/// Replaces `length` bytes from `start`; a start past the end appends.
+/// Replaces `length` bytes from the start, or appends when `start` is past
+/// the end. In the middle Envoy changes nothing (`BAD_ARGUMENT`), although the
+/// specification would allow it.
 pub(super) fn set(guest: &mut Guest<'_>, buffer: u32, start: u32, length: u32, data: u32, size: u32) -> Work {
     let buffer = BufferType::from_abi(buffer).ok_or(Status::BadArgument)?;
     let (memory, state) = guest.split();
     find(state, buffer)?;
     let data = slice(memory, data, size)?;
     let target = writable(state, buffer).ok_or(Status::BadArgument)?;
-    let start = (start as usize).min(target.len());
-    let end = start.saturating_add(length as usize).min(target.len());
-    target.splice(start..end, data.iter().copied());
+    if start == 0 {
+        let end = (length as usize).min(target.len());
+        target.splice(..end, data.iter().copied());
+    } else if start as usize >= target.len() {
+        target.extend_from_slice(data);
+    } else {
+        return Err(Status::BadArgument.into());
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Guest, Work, slice, text};
 use crate::callout::CalloutRecord;
-use crate::calls::PendingCall;
+use crate::calls::{CallKind, PendingCall};
 use crate::headers::Headers;
 use crate::message::UpstreamRequest;
 use crate::pairs;
@@ -44,10 +44,9 @@ pub(super) fn http_call(
     let trailers = (!trailers.is_empty()).then_some(trailers);
     let request = UpstreamRequest { cluster, headers, body, trailers, attempt: 1 };
     let response = upstream(&request);
-    let id = state.next_http_call;
-    state.next_http_call = id.wrapping_add(1).max(1);
+    let id = state.new_call_id(CallKind::Http);
     let (root, now) = (state.root_id(), state.shared.now_ns());
-    state.calls.insert((false, id), PendingCall::http(root, now, timeout, response));
+    state.calls.insert(id, PendingCall::http(root, now, timeout, response));
     state.callouts.push(CalloutRecord { token: id, request, timeout, grpc: None });
     guest.write_u32(token, id)
 }

@@ -1,10 +1,10 @@
-//! gRPC callouts: unary calls (odd ids) and streams (even ids).
+//! gRPC callouts: unary calls and streams.
 
 use super::callouts::headers_from;
 use super::foreign::take_field;
 use super::{Guest, Work, slice, text};
 use crate::callout::{CalloutRecord, GrpcRequest};
-use crate::calls::{PendingCall, ask_grpc};
+use crate::calls::{CallKind, PendingCall, ask_grpc};
 use crate::message::UpstreamRequest;
 use crate::state::VmState;
 use crate::types::Status;
@@ -40,7 +40,7 @@ pub(super) fn call(
     let timeout = Duration::from_millis(timeout.into());
     let reply = ask_grpc(&state.world, &request);
     let pending = PendingCall::grpc(state.root_id(), state.shared.now_ns(), timeout, reply);
-    let id = start(state, 1, pending, &request, timeout);
+    let id = start(state, CallKind::GrpcCall, pending, &request, timeout);
     guest.write_u32(token, id)
 }
 
@@ -70,18 +70,18 @@ pub(super) fn stream(
     let reply = ask_grpc(&state.world, &request);
     let mut pending = PendingCall::grpc_stream(state.root_id(), request.clone());
     pending.extend(state.shared.now_ns(), reply);
-    let id = start(state, 0, pending, &request, Duration::ZERO);
+    let id = start(state, CallKind::GrpcStream, pending, &request, Duration::ZERO);
     guest.write_u32(token, id)
 }
 
 pub(super) fn send(guest: &mut Guest<'_>, token: u32, message: u32, message_size: u32, end: u32) -> Work {
     let (memory, state) = guest.split();
     let message = slice(memory, message, message_size)?.to_vec();
-    if token & 1 == 1 {
+    if CallKind::of(token) != Some(CallKind::GrpcStream) {
         return Err(Status::BadArgument.into());
     }
     let (world, now) = (Arc::clone(&state.world), state.shared.now_ns());
-    let pending = state.calls.get_mut(&(true, token)).ok_or(Status::NotFound)?;
+    let pending = state.calls.get_mut(&token).ok_or(Status::NotFound)?;
     let template = pending.stream.as_ref().ok_or(Status::NotFound)?;
     let request = GrpcRequest { message: Some(message), end: end != 0, ..template.clone() };
     pending.local_closed |= request.end;
@@ -91,14 +91,15 @@ pub(super) fn send(guest: &mut Guest<'_>, token: u32, message: u32, message_size
 
 /// Resets: nothing more comes back.
 pub(super) fn cancel(guest: &mut Guest<'_>, token: u32) -> Work {
-    guest.state().calls.remove(&(true, token)).map(|_| ()).ok_or_else(|| Status::NotFound.into())
+    guest.state().calls.remove(&token).map(|_| ()).ok_or_else(|| Status::NotFound.into())
 }
 
 /// Half-closes a stream; a unary call is cancelled.
 pub(super) fn close(guest: &mut Guest<'_>, token: u32) -> Work {
+    check_grpc(token)?;
     let state = guest.state();
     let (world, now) = (Arc::clone(&state.world), state.shared.now_ns());
-    let pending = state.calls.get_mut(&(true, token)).ok_or(Status::NotFound)?;
+    let pending = state.calls.get_mut(&token).ok_or(Status::NotFound)?;
     match &pending.stream {
         Some(template) if !pending.local_closed => {
             let request = GrpcRequest { message: None, end: true, ..template.clone() };
@@ -107,7 +108,7 @@ pub(super) fn close(guest: &mut Guest<'_>, token: u32) -> Work {
         }
         Some(_) => {}
         None => {
-            state.calls.remove(&(true, token));
+            state.calls.remove(&token);
         }
     }
     Ok(())
@@ -115,17 +116,13 @@ pub(super) fn close(guest: &mut Guest<'_>, token: u32) -> Work {
 
 fn start(
     state: &mut VmState,
-    parity: u32,
+    kind: CallKind,
     pending: PendingCall,
     request: &GrpcRequest,
     timeout: Duration,
 ) -> u32 {
-    let mut id = state.next_grpc;
-    while id == 0 || id & 1 != parity || state.calls.contains_key(&(true, id)) {
-        id = id.wrapping_add(1);
-    }
-    state.next_grpc = id.wrapping_add(1);
-    state.calls.insert((true, id), pending);
+    let id = state.new_call_id(kind);
+    state.calls.insert(id, pending);
     state.callouts.push(CalloutRecord {
         token: id,
         request: UpstreamRequest {
@@ -139,6 +136,14 @@ fn start(
         grpc: Some((request.service.clone(), request.method.clone())),
     });
     id
+}
+
+/// Ids of other kinds are no gRPC calls at all.
+fn check_grpc(token: u32) -> Result<(), Status> {
+    match CallKind::of(token) {
+        Some(CallKind::GrpcCall | CallKind::GrpcStream) => Ok(()),
+        _ => Err(Status::BadArgument),
+    }
 }
 
 fn check_cluster(state: &VmState, cluster: &str) -> Result<(), Status> {

@@ -22,7 +22,8 @@ impl Vm {
         let (now, position) = (state.shared.now_ns(), state.shared.log.position());
         let callouts = state.callouts_taken + state.callouts.len();
         let rejected = request.rejected;
-        let mut stream = HttpStream::new(root, request, now, position, callouts);
+        let http2 = state.world.http2;
+        let mut stream = HttpStream::new(root, request, http2, now, position, callouts);
         let open = matches!(state.world.policy, FailurePolicy::FailOpen | FailurePolicy::FailOpenLegacy);
         stream.off = open && state.failed.is_some();
         let id = state.new_context(|_| Context::Http(Box::new(stream)));
@@ -191,7 +192,7 @@ impl Vm {
                 Deferred::Continue(id, stream) => self.resume(id, stream),
                 Deferred::Close(id, stream) => self.close(id, stream),
                 Deferred::LocalResponse(id, response) => {
-                    if self.state_mut().http_by_id(id).is_some_and(|stream| !stream.done && !stream.log_phase)
+                    if self.state_mut().http_by_id(id).is_some_and(|stream| !stream.done)
                     {
                         self.local_response(id, response);
                     }
@@ -229,7 +230,7 @@ impl Vm {
     fn close(&mut self, id: u32, which: StreamType) {
         match self.state_mut().contexts.get_mut(&id) {
             Some(Context::Http(stream))
-                if matches!(which, StreamType::Request | StreamType::Response) && !stream.log_phase =>
+                if matches!(which, StreamType::Request | StreamType::Response) && !stream.done =>
             {
                 if stream.details.is_empty() {
                     stream.details = "wasm_close_stream".into();

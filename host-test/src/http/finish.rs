@@ -34,6 +34,9 @@ impl Vm {
     pub(crate) fn finish_http(&mut self, id: u32, worker: usize) -> Option<(Exchange, Option<Request>)> {
         self.state_mut().http_by_id(id)?.log_phase = true;
         self.call(id, "proxy_on_log", |exports, store| exports.on_log.call1(store, id));
+        if let Some(stream) = self.state_mut().http_by_id(id) {
+            stream.log_phase = false;
+        }
         self.call(id, "proxy_on_done", |exports, store| exports.on_done.call1(store, id));
         self.call(id, "proxy_on_delete", |exports, store| exports.on_delete.call1(store, id));
         let trap = self.state().failed.clone();

@@ -9,11 +9,15 @@ use crate::vm::Vm;
 impl Vm {
     /// Sends a local response, as Envoy's `sendLocalReply` does: past the
     /// filter's response callbacks when no response has begun; directly when
-    /// one is being encoded; and when its headers are out, as a reset.
+    /// one is being encoded; and when its headers are out, as a reset. Of two
+    /// in one callback the client gets the first.
     pub(crate) fn local_response(&mut self, id: u32, response: LocalResponse) {
         let stream = self.stream(id);
         if stream.encode.forwarded {
             self.reset_stream(id);
+            return;
+        }
+        if stream.encode.begun && stream.encode.is_untouched() && !stream.failed {
             return;
         }
         let direct = stream.encode.begun;

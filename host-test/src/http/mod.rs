@@ -66,6 +66,7 @@ impl HttpStream {
     pub(crate) fn new(
         root: u32,
         request: Request,
+        http2: bool,
         now: u64,
         log_position: u64,
         callout_position: usize,
@@ -74,7 +75,7 @@ impl HttpStream {
             Message { headers: request.headers, chunks: request.chunks, trailers: request.trailers };
         HttpStream {
             root,
-            decode: Side::new(message),
+            decode: Side::new(message.framed(http2)),
             encode: Side::default(),
             route: None,
             routed: false,
@@ -110,8 +111,14 @@ impl HttpStream {
     }
 
     /// The cached route, or the one that the headers now choose.
+    ///
+    /// Envoy finds no route for a request without `x-forwarded-proto`, which
+    /// it has put there itself and the filter can remove.
     pub(crate) fn chosen_route<'a>(&mut self, world: &'a World) -> Option<&'a Route> {
         let headers = &self.decode.headers;
+        if world.request_ids && headers.get("x-forwarded-proto").is_none_or(<[u8]>::is_empty) {
+            return None;
+        }
         let index =
             *self.route.get_or_insert_with(|| world.routes.iter().position(|route| route.matches(headers)));
         world.routes.get(index?)

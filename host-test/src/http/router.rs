@@ -106,7 +106,7 @@ impl Vm {
             stream.end_ns = None;
             return self.complete(id);
         }
-        stream.encode = Side::new(message);
+        stream.encode = Side::new(message.framed(world.http2));
         stream.details = "via_upstream".into();
     }
 }

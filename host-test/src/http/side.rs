@@ -194,7 +194,6 @@ impl Side {
     /// What came is dropped and nothing more will be shown.
     pub(crate) fn abort(&mut self) {
         self.chunks.clear();
-        self.close_maps();
         self.finished = true;
     }
 
@@ -202,6 +201,11 @@ impl Side {
         self.headers_open = false;
         self.trailers_open = false;
         self.data = None;
+    }
+
+    /// The guest was not yet called about it.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.step == Step::Headers && !self.headers_open
     }
 
     /// The bytes that a body call may read.
