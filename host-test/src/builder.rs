@@ -212,11 +212,12 @@ impl HostBuilder {
         self
     }
 
-    /// Whether requests get `x-request-id` and `x-forwarded-proto`, as Envoy
-    /// adds them before the filter; on at first.
+    /// Whether the host adds what Envoy adds before the filter sees it:
+    /// `x-request-id` and `x-forwarded-proto` to requests,
+    /// `x-envoy-upstream-service-time` to responses. On at first.
     #[must_use]
-    pub fn request_ids(mut self, add: bool) -> HostBuilder {
-        self.world.request_ids = add;
+    pub fn proxy_headers(mut self, add: bool) -> HostBuilder {
+        self.world.proxy_headers = add;
         self
     }
 

@@ -21,16 +21,16 @@ pub(crate) type ForeignFunction = Arc<dyn Fn(&[u8]) -> Result<Vec<u8>, Status> +
 pub enum FailurePolicy {
     /// `FAIL_CLOSED`, Envoy's default: the trapping request and all later
     /// ones on that worker get 503, until the next configuration.
-    FailClosed,
+    Closed,
     /// `FAIL_OPEN`: the trapping request gets 503, later ones pass by the
     /// filter.
-    FailOpen,
+    Open,
     /// `fail_open: true`, the older field: the trapping request passes, too.
-    FailOpenLegacy,
+    OpenLegacy,
     /// `FAIL_RELOAD`: 503 until the back-off since the last load is over,
     /// then the VM is loaded anew for the next request. The back-off is the
     /// base (1 s in Envoy) and up to half of it again, at random.
-    FailReload {
+    Reload {
         /// `reload_config.backoff.base_interval`
         base: Duration,
     },
@@ -53,7 +53,7 @@ pub(crate) struct World {
     pub(crate) faults: FaultPlan,
     pub(crate) policy: FailurePolicy,
     pub(crate) allow_headers_stop_iteration: bool,
-    pub(crate) request_ids: bool,
+    pub(crate) proxy_headers: bool,
     pub(crate) http2: bool,
     pub(crate) memory_limit: Option<usize>,
     pub(crate) measure: bool,
@@ -75,9 +75,9 @@ impl Default for World {
             foreign: BTreeMap::new(),
             properties: BTreeMap::new(),
             faults: FaultPlan::new(),
-            policy: FailurePolicy::FailClosed,
+            policy: FailurePolicy::Closed,
             allow_headers_stop_iteration: false,
-            request_ids: true,
+            proxy_headers: true,
             http2: false,
             memory_limit: None,
             measure: false,

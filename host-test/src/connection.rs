@@ -6,9 +6,9 @@ use crate::tcp::TcpStream;
 use crate::types::Peer;
 use crate::vm::{Called, Vm};
 
-/// An open TCP connection. Data goes in with [`Connection::from_client`] and
-/// [`Connection::from_upstream`]; what the filter lets pass comes out of
-/// [`Connection::to_upstream`] and [`Connection::to_client`].
+/// An open TCP connection. Data goes in with [`Connection::client_sends`] and
+/// [`Connection::upstream_sends`]; what the filter lets pass comes out of
+/// [`Connection::upstream_received`] and [`Connection::client_received`].
 pub struct Connection<'a> {
     host: &'a mut Host,
     worker: usize,
@@ -49,7 +49,7 @@ impl Connection<'_> {
 
     /// Bytes arrive from the client. A paused filter sees them together with
     /// what it paused before.
-    pub fn from_client(&mut self, data: impl AsRef<[u8]>, end: bool) {
+    pub fn client_sends(&mut self, data: impl AsRef<[u8]>, end: bool) {
         let context = self.context;
         let vm = self.host.worker_vm(self.worker);
         let Some(stream) = tcp(vm, context).filter(|stream| !stream.closed) else {
@@ -75,7 +75,7 @@ impl Connection<'_> {
 
     /// Bytes arrive from the upstream. The end of the stream also closes the
     /// upstream connection, as in Envoy.
-    pub fn from_upstream(&mut self, data: impl AsRef<[u8]>, end: bool) {
+    pub fn upstream_sends(&mut self, data: impl AsRef<[u8]>, end: bool) {
         let context = self.context;
         let vm = self.host.worker_vm(self.worker);
         let Some(stream) = tcp(vm, context).filter(|stream| !stream.closed) else {
@@ -103,7 +103,7 @@ impl Connection<'_> {
     }
 
     /// What reached the upstream so far.
-    pub fn to_upstream(&mut self) -> Vec<u8> {
+    pub fn upstream_received(&mut self) -> Vec<u8> {
         let context = self.context;
         tcp(self.host.worker_vm(self.worker), context)
             .map(|stream| stream.to_upstream.clone())
@@ -111,7 +111,7 @@ impl Connection<'_> {
     }
 
     /// What reached the client so far.
-    pub fn to_client(&mut self) -> Vec<u8> {
+    pub fn client_received(&mut self) -> Vec<u8> {
         let context = self.context;
         tcp(self.host.worker_vm(self.worker), context)
             .map(|stream| stream.to_client.clone())

@@ -139,7 +139,7 @@ pub enum HostError {
     /// function that traps, too little memory.
     Instantiate(wasmtime::Error),
     /// The guest trapped while it was started or configured.
-    Trapped(Trap),
+    Trapped(Box<Trap>),
     /// `proxy_on_vm_start` answered false.
     VmStartRefused {
         /// The VM that refused.
@@ -205,11 +205,21 @@ impl fmt::Display for HostError {
                 write!(f, "proxy_on_configure answered false in the {vm:?} VM")?;
                 said(f, logs)
             }
-            HostError::Stuck { phase, waited } => write!(
-                f,
-                "the guest paused in {phase:?} and was not resumed in {waited:?} of virtual time, with no callout left: \
-                 call resume_http_request/response or send a local response from a callback"
-            ),
+            HostError::Stuck { phase, waited } => {
+                write!(
+                    f,
+                    "the guest paused in {phase:?} and was not resumed in {waited:?} of virtual time, with no callout left: \
+                     resume the stream or send a local response from a callback"
+                )?;
+                if matches!(phase, Phase::RequestHeaders | Phase::ResponseHeaders) {
+                    write!(
+                        f,
+                        "; a pause in headers also holds the body back, unless the host is built with \
+                         allow_on_headers_stop_iteration"
+                    )?;
+                }
+                Ok(())
+            }
             HostError::UnknownStream => {
                 write!(f, "no such open stream on this host: it was finished, or belongs to another host")
             }

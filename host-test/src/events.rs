@@ -25,10 +25,7 @@ impl Vm {
             let upstream = state.contexts.iter().filter_map(upstream_event);
             return upstream.min_by_key(|(due, _)| *due);
         }
-        let calls = state
-            .calls
-            .iter()
-            .filter_map(|(&token, call)| Some((call.due()?, Event::Call(token))));
+        let calls = state.calls.iter().filter_map(|(&token, call)| Some((call.due()?, Event::Call(token))));
         let upstream = state.contexts.iter().filter_map(upstream_event);
         let ticks = state.contexts.iter().filter_map(|(&id, context)| match context {
             Context::Root(root) => Some((root.timer?.due_ns, Event::Tick(id))),

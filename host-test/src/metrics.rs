@@ -41,9 +41,11 @@ pub(crate) enum MetricKind {
     Histogram,
 }
 
+type ByName = BTreeMap<(MetricKind, Vec<u8>), Arc<Cell>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    by_name: Mutex<BTreeMap<(MetricKind, Vec<u8>), Arc<Cell>>>,
+    by_name: Mutex<ByName>,
 }
 
 #[derive(Debug, Default)]

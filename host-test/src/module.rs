@@ -7,12 +7,12 @@ use crate::abi;
 use crate::error::LoadError;
 use crate::faults::Hostcall;
 use crate::state::VmState;
-use crate::types::AbiVersion;
+use crate::types::{AbiVersion, Status};
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::{
-    Config, Engine, ExternType, InstanceAllocationStrategy, InstancePre, Linker, Module,
-    PoolingAllocationConfig,
+    Caller, Config, Engine, ExternType, ImportType, InstanceAllocationStrategy, InstancePre, Linker, Module,
+    PoolingAllocationConfig, Val,
 };
 
 /// A compiled Proxy-Wasm module.
@@ -30,6 +30,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EngineOptions {
     pooling: Option<u32>,
+    extensions: bool,
 }
 
 impl EngineOptions {
@@ -44,6 +45,16 @@ impl EngineOptions {
     #[must_use]
     pub fn pooling(mut self, vms: u32) -> EngineOptions {
         self.pooling = Some(vms);
+        self
+    }
+
+    /// Also takes modules for hosts that extend the ABI (Higress marks its own
+    /// `proxy_abi_version_0_2_100`): any 0.2 marker counts as 0.2.1, and
+    /// function imports that this host does not know answer `UNIMPLEMENTED`.
+    /// Envoy refuses such modules, and so does this host without the option.
+    #[must_use]
+    pub fn extensions(mut self, accept: bool) -> EngineOptions {
+        self.extensions = accept;
         self
     }
 
@@ -86,11 +97,15 @@ impl FilterModule {
     pub fn with_options(bytes: impl AsRef<[u8]>, options: EngineOptions) -> Result<FilterModule, LoadError> {
         let engine = Engine::new(&options.config()).map_err(LoadError::Invalid)?;
         let module = Module::from_binary(&engine, bytes.as_ref()).map_err(LoadError::Invalid)?;
-        let abi = abi_version(&module)?;
-        check_imports(&module)?;
+        let abi = abi_version(&module, options.extensions)?;
         check_exports(&module)?;
         let mut linker = Linker::new(&engine);
         abi::link(&mut linker).map_err(LoadError::Invalid)?;
+        if options.extensions {
+            stub_unknown_imports(&mut linker, &module)?;
+        } else {
+            check_imports(&module)?;
+        }
         let pre = linker.instantiate_pre(&module).map_err(LoadError::ImportType)?;
         Ok(FilterModule { inner: Arc::new(Inner { pre, abi }) })
     }
@@ -117,14 +132,15 @@ impl std::fmt::Debug for FilterModule {
 }
 
 /// The newest version that both sides have, as Envoy chooses it.
-fn abi_version(module: &Module) -> Result<AbiVersion, LoadError> {
+fn abi_version(module: &Module, extensions: bool) -> Result<AbiVersion, LoadError> {
     let found: Vec<String> = module
         .exports()
         .map(|export| export.name().to_owned())
         .filter(|name| name.starts_with("proxy_abi_version_"))
         .collect();
     let has = |wanted: &str| found.iter().any(|name| name == wanted);
-    if has("proxy_abi_version_0_2_1") {
+    let extended = extensions && found.iter().any(|name| name.starts_with("proxy_abi_version_0_2_1"));
+    if has("proxy_abi_version_0_2_1") || extended {
         Ok(AbiVersion::V0_2_1)
     } else if has("proxy_abi_version_0_2_0") {
         Ok(AbiVersion::V0_2_0)
@@ -134,22 +150,42 @@ fn abi_version(module: &Module) -> Result<AbiVersion, LoadError> {
 }
 
 fn check_imports(module: &Module) -> Result<(), LoadError> {
-    for import in module.imports() {
-        let known = Hostcall::from_name(import.name()).is_some_and(|hostcall| match import.module() {
-            "wasi_unstable" => hostcall.is_wasi(),
-            module => hostcall.module() == module,
-        });
-        if !known {
+    match unknown_imports(module).next() {
+        None => Ok(()),
+        Some(import) => {
             let found = match import.ty() {
                 ExternType::Func(function) => function.to_string(),
                 other => format!("{other:?}"),
             };
-            return Err(LoadError::UnknownImport {
+            Err(LoadError::UnknownImport {
                 module: import.module().into(),
                 name: import.name().into(),
                 found,
-            });
+            })
         }
+    }
+}
+
+fn unknown_imports(module: &Module) -> impl Iterator<Item = ImportType<'_>> {
+    module.imports().filter(|import| {
+        !Hostcall::from_name(import.name()).is_some_and(|hostcall| match import.module() {
+            "wasi_unstable" => hostcall.is_wasi(),
+            module => hostcall.module() == module,
+        })
+    })
+}
+
+/// Functions that answer `UNIMPLEMENTED` in each result.
+fn stub_unknown_imports(linker: &mut Linker<VmState>, module: &Module) -> Result<(), LoadError> {
+    for import in unknown_imports(module) {
+        let ExternType::Func(function) = import.ty() else {
+            return check_imports(module);
+        };
+        let answer = |_: Caller<'_, VmState>, _: &[Val], results: &mut [Val]| {
+            results.fill(Val::I32(Status::Unimplemented as i32));
+            Ok(())
+        };
+        linker.func_new(import.module(), import.name(), function, answer).map_err(LoadError::Invalid)?;
     }
     Ok(())
 }

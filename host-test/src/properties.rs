@@ -35,7 +35,8 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Result<Vec<u8>, Status> {
     pick_route(state, &parts);
     let stream = state.http().ok_or(Status::NotFound)?;
     // A whole group is a map that Envoy cannot serialize.
-    if let ["request" | "response" | "connection" | "upstream" | "source" | "destination" | "xds"] = parts[..] {
+    if let ["request" | "response" | "connection" | "upstream" | "source" | "destination" | "xds"] = parts[..]
+    {
         return Err(Status::SerializationFailure);
     }
     stream_value(state, stream, &parts, now).ok_or(Status::NotFound)

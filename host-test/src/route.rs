@@ -86,7 +86,7 @@ impl Route {
 
     /// Leads to the cluster that this request header names.
     #[must_use]
-    pub fn to_cluster_header(mut self, header: impl AsRef<[u8]>) -> Route {
+    pub fn cluster_header(mut self, header: impl AsRef<[u8]>) -> Route {
         self.target = RouteTarget::ClusterHeader(lower(header));
         self
     }

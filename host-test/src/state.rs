@@ -254,7 +254,9 @@ impl VmState {
     }
 
     pub(crate) fn log(&mut self, level: LogLevel, source: LogSource, message: &[u8]) {
-        if source == LogSource::Stderr {
+        // A Rust panic comes on standard error, or from the SDK's hook as a
+        // critical line.
+        if source == LogSource::Stderr || source == LogSource::Guest && level == LogLevel::Critical {
             if self.last_words.len() == REMEMBERED_WORDS {
                 self.last_words.pop_front();
             }

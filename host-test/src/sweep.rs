@@ -105,14 +105,14 @@ fn run(
     let plan = FaultPlan::new().fail(hostcall, when, fault);
     let mut trapped = |trap| report.traps.push(SweepCase { hostcall, when, fault, trap });
     match builder().faults(plan).start() {
-        Err(HostError::Trapped(trap)) => trapped(trap),
+        Err(HostError::Trapped(trap)) => trapped(*trap),
         Err(_) => report.refused += 1,
         Ok(mut host) => {
             let result = drive(&mut host);
             host.traps().into_iter().for_each(&mut trapped);
             match result {
                 Err(HostError::Stuck { .. }) => report.stuck += 1,
-                Err(HostError::Trapped(trap)) => trapped(trap),
+                Err(HostError::Trapped(trap)) => trapped(*trap),
                 _ => {}
             }
         }

@@ -75,7 +75,7 @@ impl Vm {
             vm.call(VM_CONTEXT, "_start", |exports, store| exports.start.call0(store));
         }
         match vm.state().failed.clone() {
-            Some(trap) => Err(HostError::Trapped(trap)),
+            Some(trap) => Err(HostError::Trapped(Box::new(trap))),
             None => Ok(vm),
         }
     }
@@ -94,7 +94,7 @@ impl Vm {
             lines.into_iter().map(|line| line.message).collect()
         };
         let error = match (result, self.state().failed.clone()) {
-            (_, Some(trap)) => HostError::Trapped(trap),
+            (_, Some(trap)) => HostError::Trapped(Box::new(trap)),
             (Started::VmRefused, _) => HostError::VmStartRefused { vm, logs: logs() },
             (Started::Refused, _) => HostError::ConfigurationRefused { vm, logs: logs() },
             (Started::Yes, _) => {

@@ -91,7 +91,7 @@ impl Worker {
     /// Opens a stream and moves it until it waits or ends.
     pub fn open(&mut self, mut request: Request) -> StreamId {
         self.reload_if_needed();
-        if self.world.request_ids {
+        if self.world.proxy_headers {
             if !request.headers.contains("x-forwarded-proto") {
                 request.headers.add("x-forwarded-proto", "http");
             }
@@ -204,7 +204,7 @@ impl Worker {
     /// `FAIL_RELOAD`: a failed VM is loaded anew for the first request after
     /// the back-off, which counts from the last load.
     fn reload_if_needed(&mut self) {
-        let FailurePolicy::FailReload { base } = self.world.policy else {
+        let FailurePolicy::Reload { base } = self.world.policy else {
             return;
         };
         if self.vm.state().failed.is_none() {

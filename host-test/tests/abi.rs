@@ -1,20 +1,20 @@
 //! What a guest sees of each hostcall, by the probe's scripts.
 
-mod support;
 #[path = "support/cases.rs"]
 mod cases;
+mod support;
 
 use cases::{Answer, CASES, Case, Observed, Sent, differences, shown};
 use proxy_wasm_host::{
-    ClientResponse, FailurePolicy, Host, HostBuilder, LogSource, Request, Route, UpstreamRequest, UpstreamResponse,
-    VmId,
+    ClientResponse, FailurePolicy, Host, HostBuilder, LogSource, Request, Route, UpstreamRequest,
+    UpstreamResponse, VmId,
 };
 
 fn builder(case: &Case) -> HostBuilder {
     let policy = match case.policy {
-        "FAIL_OPEN" => FailurePolicy::FailOpen,
-        "fail_open" => FailurePolicy::FailOpenLegacy,
-        _ => FailurePolicy::FailClosed,
+        "FAIL_OPEN" => FailurePolicy::Open,
+        "fail_open" => FailurePolicy::OpenLegacy,
+        _ => FailurePolicy::Closed,
     };
     let answer = |request: &UpstreamRequest| {
         UpstreamResponse::ok(request.cluster.as_str())

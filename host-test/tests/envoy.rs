@@ -1,9 +1,9 @@
 //! The probe's scripts on a real Envoy, to check the table that the host is
 //! held to. Needs the binary: `ENVOY_BIN=... cargo test --test envoy -- --ignored`.
 
-mod support;
 #[path = "support/cases.rs"]
 mod cases;
+mod support;
 
 use cases::{Answer, CASES, Case, Observed, Sent, differences, shown};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -32,24 +32,39 @@ fn observe(envoy: &Path, wasm: &Path, case: &Case) -> Observed {
     let [front, up, alt, admin] = ports();
     let config = config(case, wasm, front, up, alt, admin);
     let mut child = Command::new(envoy)
-        .args(["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning", "--component-log-level", "wasm:info"])
+        .args([
+            "--concurrency",
+            "1",
+            "--use-dynamic-base-id",
+            "--log-level",
+            "warning",
+            "--component-log-level",
+            "wasm:info",
+        ])
         .args(["--log-format", "LINE %l %v", "--config-yaml", &config])
         .stderr(Stdio::piped())
         .spawn()
         .expect("Envoy starts");
     let stderr = child.stderr.take().expect("piped");
-    let reader = std::thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).collect::<Vec<String>>());
+    let reader = std::thread::spawn(move || {
+        BufReader::new(stderr).lines().map_while(Result::ok).collect::<Vec<String>>()
+    });
     wait_until_ready(&mut child, admin, case);
     let answers = case.requests.iter().map(|sent| exchange(front, sent)).collect();
     // The log phase comes after the client has its answer.
-    let _ = http(admin, "POST /quitquitquit HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let _ = http(
+        admin,
+        "POST /quitquitquit HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+    );
     child.wait().expect("Envoy ends");
     let lines = reader.join().expect("the reader ends");
     let log = lines
         .iter()
         .filter_map(|line| line.strip_prefix("LINE info wasm log ")?.split_once(": "))
         // The root contexts, whose prefix has no plugin name, end with Envoy.
-        .filter(|(prefix, said)| *prefix != "root vm" || !said.starts_with("done") && !said.starts_with("delete"))
+        .filter(|(prefix, said)| {
+            *prefix != "root vm" || !said.starts_with("done") && !said.starts_with("delete")
+        })
         .map(|(_, said)| said)
         .filter(|line| shown(line))
         .map(str::to_owned)
@@ -99,8 +114,10 @@ fn http(port: u16, request: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<(String, String)> =
-        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     Some(Answer { status, body: if chunked { unchunk(body) } else { body.to_owned() }, headers })
 }
@@ -146,12 +163,7 @@ fn config(case: &Case, wasm: &Path, front: u16, up: u16, alt: u16, admin: u16) -
         let add = |header: &str, value: &str| {
             format!("{{header: {{key: {header}, value: '{value}'}}, append_action: APPEND_IF_EXISTS_OR_ADD}}")
         };
-        let headers = [
-            add("set-cookie", "a=1"),
-            add("set-cookie", "b=2"),
-            add("vary", "accept"),
-        ]
-        .join(", ");
+        let headers = [add("set-cookie", "a=1"), add("set-cookie", "b=2"), add("vary", "accept")].join(", ");
         let route = format!(
             "{{match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: {name}}}}}, response_headers_to_add: [{headers}]}}"
         );
@@ -162,7 +174,9 @@ fn config(case: &Case, wasm: &Path, front: u16, up: u16, alt: u16, admin: u16) -
         wasm.display()
     );
     let by_header = |name: &str| {
-        format!("{{name: {name}, match: {{prefix: /, headers: [{{name: x-route, string_match: {{exact: {name}}}}}]}}, route: {{cluster: {name}}}}}")
+        format!(
+            "{{name: {name}, match: {{prefix: /, headers: [{{name: x-route, string_match: {{exact: {name}}}}}]}}, route: {{cluster: {name}}}}}"
+        )
     };
     let routes = [
         "{name: direct, match: {path: /direct}, direct_response: {status: 201, body: {inline_string: direct}}}".to_owned(),
@@ -188,7 +202,8 @@ static_resources:
         cluster("up", up),
         cluster("alt", alt),
         cluster("down", 1),
-        listener("front", front, &wasm, &routes).replace("route_config:", "route_config:\n            validate_clusters: false"),
+        listener("front", front, &wasm, &routes)
+            .replace("route_config:", "route_config:\n            validate_clusters: false"),
         upstream("up", up),
         upstream("alt", alt),
     )

@@ -3,13 +3,16 @@
 mod support;
 
 use proxy_wasm_host::{
-    FailurePolicy, GrpcReply, Host, HostBuilder, HostError, LogSource, MetricValue, Peer, Phase, Request, Route, SharedState,
-    Status, UpstreamResponse, VmId,
+    FailurePolicy, GrpcReply, Host, HostBuilder, HostError, LogSource, MetricValue, Peer, Phase, Request,
+    Route, SharedState, Status, UpstreamResponse, VmId,
 };
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn builder(script: &str) -> HostBuilder {
-    Host::builder(&support::probe()).configuration(script).default_route("up").upstream("up", |_| UpstreamResponse::ok("up"))
+    Host::builder(&support::probe())
+        .configuration(script)
+        .default_route("up")
+        .upstream("up", |_| UpstreamResponse::ok("up"))
 }
 
 fn start(script: &str) -> Host {
@@ -41,11 +44,20 @@ fn vm_start_comes_before_configure_with_its_own_configuration() {
         configure: buffer 6 0 100
         configure: buffer 7 0 9
         configure: env NAME";
-    let host = builder(script).vm_configuration("vm config").environment("NAME", "value").start().expect("it starts");
-    let main: Vec<String> = said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
+    let host = builder(script)
+        .vm_configuration("vm config")
+        .environment("NAME", "value")
+        .start()
+        .expect("it starts");
+    let main: Vec<String> =
+        said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
     assert_eq!(
         main,
-        ["configure buffer 6 0 100 = 0 vm config", "configure buffer 7 0 9 = 0 \n        ", "configure env NAME = value"]
+        [
+            "configure buffer 6 0 100 = 0 vm config",
+            "configure buffer 7 0 9 = 0 \n        ",
+            "configure env NAME = value"
+        ]
     );
 }
 
@@ -78,7 +90,8 @@ fn a_new_configuration_makes_a_new_root_context_in_the_same_vm() {
     host.take_logs();
     host.reconfigure("create: facts\nconfigure: facts\ndone: facts\ndelete: facts").expect("accepted");
     // The script is the VM's, so the old root's end is told by the new one.
-    let main: Vec<String> = said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
+    let main: Vec<String> =
+        said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
     assert_eq!(main, ["configure facts = 2 56", "done facts = 1", "delete facts = 1"]);
     host.take_logs();
     host.reconfigure("create: facts\nconfigure: facts\ndone: facts\ndelete: facts").expect("nothing to do");
@@ -87,12 +100,15 @@ fn a_new_configuration_makes_a_new_root_context_in_the_same_vm() {
 
 #[test]
 fn a_root_that_is_not_done_lives_until_it_says_so() {
-    let mut host = start("configure: tick 1000\ndone: facts\ndone: proxydone\ndone: return 0\ntick: proxydone\ndelete: facts");
+    let mut host = start(
+        "configure: tick 1000\ndone: facts\ndone: proxydone\ndone: return 0\ntick: proxydone\ndelete: facts",
+    );
     host.take_logs();
     host.reconfigure("configure: tick 0\ndone: return 0\ntick: proxydone\ndelete: facts").expect("accepted");
     assert!(said(&host).iter().all(|(_, line)| !line.starts_with("delete")));
     host.advance(Duration::from_secs(1));
-    let main: Vec<String> = said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
+    let main: Vec<String> =
+        said(&host).into_iter().filter(|(vm, _)| *vm == VmId::Main).map(|(_, line)| line).collect();
     assert_eq!(main, ["configure tick 0 = 0", "tick proxydone = 0", "delete facts = 1"]);
 }
 
@@ -101,7 +117,8 @@ fn an_open_stream_outlives_a_configuration_swap() {
     let mut host = start("request_headers: call up / 1000\nrequest_headers: return 1");
     let stream = host.open(Request::get("/"));
     assert!(!host.is_done(stream));
-    host.reconfigure("done: return 1\nhttp_call_response: effective 2\nhttp_call_response: continue 0").expect("accepted");
+    host.reconfigure("done: return 1\nhttp_call_response: effective 2\nhttp_call_response: continue 0")
+        .expect("accepted");
     // Envoy drops callouts with their root context, so nothing resumes it.
     let error = host.finish(stream).expect_err("stuck");
     assert!(matches!(error, HostError::Stuck { phase: Phase::RequestHeaders, .. }), "{error}");
@@ -111,7 +128,11 @@ fn an_open_stream_outlives_a_configuration_swap() {
 #[test]
 fn ticks_run_in_the_main_vm_and_the_workers_on_the_virtual_clock() {
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    let mut host = builder("configure: tick 250\ntick: time\ntick: clock").workers(2).now(now).start().expect("it starts");
+    let mut host = builder("configure: tick 250\ntick: time\ntick: clock")
+        .workers(2)
+        .now(now)
+        .start()
+        .expect("it starts");
     host.take_logs();
     host.advance(Duration::from_millis(600));
     let ticks = said(&host);
@@ -137,16 +158,25 @@ fn a_clock_jump_moves_time_but_runs_nothing() {
 
 #[test]
 fn fail_reload_waits_for_the_back_off_and_loads_anew() {
-    let policy = FailurePolicy::FailReload { base: Duration::from_secs(1) };
-    let mut host = builder("request_headers: get 0 x-trap\nresponse_headers: trap").failure_policy(policy).start().expect("it starts");
+    let policy = FailurePolicy::Reload { base: Duration::from_secs(1) };
+    let mut host = builder("request_headers: get 0 x-trap\nresponse_headers: trap")
+        .failure_policy(policy)
+        .start()
+        .expect("it starts");
     let trapped = host.send(Request::get("/")).expect("answered");
     assert_eq!(trapped.response.status, 503);
     assert_eq!(trapped.trap.as_ref().map(|trap| trap.export), Some("proxy_on_response_headers"));
     assert_eq!(host.traps().len(), 1);
     let early = host.send(Request::get("/")).expect("answered");
-    assert_eq!((early.response.status, early.trap.is_none(), early.details.as_str()), (503, true, "wasm_fail_stream"));
+    assert_eq!(
+        (early.response.status, early.trap.is_none(), early.details.as_str()),
+        (503, true, "wasm_fail_stream")
+    );
     host.advance(Duration::from_millis(1500));
-    assert!(host.send(Request::get("/")).expect("answered").trap.is_some(), "it was loaded and trapped again");
+    assert!(
+        host.send(Request::get("/")).expect("answered").trap.is_some(),
+        "it was loaded and trapped again"
+    );
     let stats = host.stats();
     assert_eq!((stats.reload_success, stats.reload_backoff), (1, 1));
 }
@@ -188,7 +218,9 @@ fn callouts_answer_late_never_and_with_a_reset() {
         .now(UNIX_EPOCH)
         .upstream("slow", |_| UpstreamResponse::hang())
         .upstream("reset", |_| UpstreamResponse::reset())
-        .upstream("late", |_| UpstreamResponse::ok("body").trailer("t", "1").after(Duration::from_millis(700)))
+        .upstream("late", |_| {
+            UpstreamResponse::ok("body").trailer("t", "1").after(Duration::from_millis(700))
+        })
         .start()
         .expect("it starts");
     host.take_logs();
@@ -196,16 +228,26 @@ fn callouts_answer_late_never_and_with_a_reset() {
     assert_eq!(exchange.callouts.len(), 3);
     assert_eq!(exchange.callouts[0].request.headers.text(":path").as_deref(), Some("/"));
     host.advance(Duration::from_secs(1));
-    let said: Vec<String> = lines(&mut host).into_iter().filter(|line| line.starts_with("http_call_response")).collect();
+    let said: Vec<String> =
+        lines(&mut host).into_iter().filter(|line| line.starts_with("http_call_response")).collect();
     let answers: Vec<&[String]> = said.chunks(6).collect();
-    assert_eq!(answers[0][..4], [
-        "http_call_response time = 0 0",
-        "http_call_response get 6 :status = 2 -",
-        "http_call_response status = 0 reset code 11",
-        "http_call_response facts = 1 8 0 0 0",
-    ]);
-    assert_eq!(answers[1][..2], ["http_call_response time = 0 100000000", "http_call_response get 6 :status = 0 504"]);
-    assert_eq!(answers[2][..2], ["http_call_response time = 0 700000000", "http_call_response get 6 :status = 0 200"]);
+    assert_eq!(
+        answers[0][..4],
+        [
+            "http_call_response time = 0 0",
+            "http_call_response get 6 :status = 2 -",
+            "http_call_response status = 0 reset code 11",
+            "http_call_response facts = 1 8 0 0 0",
+        ]
+    );
+    assert_eq!(
+        answers[1][..2],
+        ["http_call_response time = 0 100000000", "http_call_response get 6 :status = 0 504"]
+    );
+    assert_eq!(
+        answers[2][..2],
+        ["http_call_response time = 0 700000000", "http_call_response get 6 :status = 0 200"]
+    );
     assert_eq!(answers[2][3], "http_call_response facts = 1 12 1 4 1");
 }
 
@@ -225,7 +267,10 @@ fn upstreams_time_out_refuse_and_are_tried_again() {
         .start()
         .expect("it starts");
     let hang = host.send(Request::get("/hang")).expect("answered");
-    assert_eq!((hang.response.status, hang.flags.as_str(), hang.duration), (504, "UT", Duration::from_secs(2)));
+    assert_eq!(
+        (hang.response.status, hang.flags.as_str(), hang.duration),
+        (504, "UT", Duration::from_secs(2))
+    );
     let refuse = host.send(Request::get("/refuse")).expect("answered");
     assert_eq!((refuse.response.status, refuse.flags.as_str()), (503, "UF"));
     host.take_logs();
@@ -245,14 +290,18 @@ fn an_internal_redirect_runs_the_filter_twice_with_one_request_id() {
     host.take_logs();
     let exchange = host.send(Request::get("/old").header("x-request-id", "id-1")).expect("answered");
     assert_eq!(exchange.response.status, 200);
-    let paths: Vec<_> = exchange.upstream.iter().map(|request| request.headers.text(":path").unwrap_or_default()).collect();
+    let paths: Vec<_> =
+        exchange.upstream.iter().map(|request| request.headers.text(":path").unwrap_or_default()).collect();
     assert_eq!(paths, ["/old", "/new"]);
-    assert_eq!(lines(&mut host), [
-        "request_headers get 0 x-request-id = 0 id-1",
-        "request_headers get 0 x-envoy-original-url = 1 -",
-        "request_headers get 0 x-request-id = 0 id-1",
-        "request_headers get 0 x-envoy-original-url = 0 http://example.com/old",
-    ]);
+    assert_eq!(
+        lines(&mut host),
+        [
+            "request_headers get 0 x-request-id = 0 id-1",
+            "request_headers get 0 x-envoy-original-url = 1 -",
+            "request_headers get 0 x-request-id = 0 id-1",
+            "request_headers get 0 x-envoy-original-url = 0 http://example.com/old",
+        ]
+    );
 }
 
 #[test]
@@ -281,14 +330,17 @@ fn bodies_are_buffered_while_paused_and_trailers_follow() {
     let upstream = exchange.upstream_request().expect("upstream");
     assert_eq!(upstream.body, b"abcd");
     assert_eq!(upstream.trailers.as_ref().map(proxy_wasm_host::Headers::len), Some(2));
-    assert_eq!(lines(&mut host), [
-        "request_body facts = 2 2 0",
-        "request_body facts = 2 4 0",
-        "request_trailers facts = 2 1",
-        "request_trailers buffer 0 0 100 = 0 abcd",
-        "request_trailers get 1 t = 0 1",
-        "request_trailers add 1 u 2 = 0",
-    ]);
+    assert_eq!(
+        lines(&mut host),
+        [
+            "request_body facts = 2 2 0",
+            "request_body facts = 2 4 0",
+            "request_trailers facts = 2 1",
+            "request_trailers buffer 0 0 100 = 0 abcd",
+            "request_trailers get 1 t = 0 1",
+            "request_trailers add 1 u 2 = 0",
+        ]
+    );
 }
 
 #[test]
@@ -296,7 +348,10 @@ fn headers_alone_stop_only_where_the_plugin_may() {
     let script = "request_headers: return 1\nrequest_body: set 0 x-body seen\nrequest_body: facts";
     let mut host = builder(script).allow_on_headers_stop_iteration(true).start().expect("it starts");
     let exchange = host.send(Request::post("/", "x")).expect("the body's continue lets the headers go");
-    assert_eq!(exchange.upstream_request().and_then(|request| request.headers.text("x-body")).as_deref(), Some("seen"));
+    assert_eq!(
+        exchange.upstream_request().and_then(|request| request.headers.text("x-body")).as_deref(),
+        Some("seen")
+    );
     assert!(matches!(start(script).send(Request::post("/", "x")), Err(HostError::Stuck { .. })));
 }
 
@@ -310,21 +365,36 @@ fn queues_tell_the_vm_that_registered_last() {
     let mut host = builder(script).workers(2).start().expect("it starts");
     host.take_logs();
     host.send(Request::get("/").on_worker(0)).expect("served");
-    let told: Vec<(VmId, String)> = said(&host).into_iter().filter(|(_, line)| line.starts_with("queue_ready")).collect();
-    assert_eq!(told, [
-        (VmId::Worker(1), "queue_ready facts = 1 1".to_owned()),
-        (VmId::Worker(1), "queue_ready dequeue 1 = 0 hello".to_owned()),
-    ]);
+    let told: Vec<(VmId, String)> =
+        said(&host).into_iter().filter(|(_, line)| line.starts_with("queue_ready")).collect();
+    assert_eq!(
+        told,
+        [
+            (VmId::Worker(1), "queue_ready facts = 1 1".to_owned()),
+            (VmId::Worker(1), "queue_ready dequeue 1 = 0 hello".to_owned()),
+        ]
+    );
 }
 
 #[test]
 fn shared_state_joins_hosts_and_scopes_data_by_vm_id() {
     let shared = SharedState::new();
-    let one = builder("configure: sharedset k v 0\nconfigure: register q").vm_id("one").shared(&shared).start().expect("it starts");
-    let mut two = builder("request_headers: sharedget k\nrequest_headers: resolve one q").vm_id("two").shared(&shared).start().expect("it starts");
+    let one = builder("configure: sharedset k v 0\nconfigure: register q")
+        .vm_id("one")
+        .shared(&shared)
+        .start()
+        .expect("it starts");
+    let mut two = builder("request_headers: sharedget k\nrequest_headers: resolve one q")
+        .vm_id("two")
+        .shared(&shared)
+        .start()
+        .expect("it starts");
     two.take_logs();
     two.send(Request::get("/")).expect("served");
-    assert_eq!(lines(&mut two), ["request_headers sharedget k = 1 - cas none", "request_headers resolve one q = 0 1"]);
+    assert_eq!(
+        lines(&mut two),
+        ["request_headers sharedget k = 1 - cas none", "request_headers resolve one q = 0 1"]
+    );
     assert_eq!(one.shared().data("one", "k").map(|(value, _)| value), Some(b"v".to_vec()));
     assert_eq!(shared.queue_len("one", "q"), Some(0));
 }
@@ -359,7 +429,9 @@ fn grpc_calls_and_streams() {
         .grpc("greeter", |request| match (request.method.as_str(), &request.message) {
             ("Hello", Some(message)) => GrpcReply::ok([b"re:", message.as_slice()].concat()),
             ("Chat", None) => GrpcReply::silent().initial_metadata("i", "1"),
-            ("Chat", Some(message)) => GrpcReply::message(message.clone()).trailing_metadata("t", "2").close(0, "bye"),
+            ("Chat", Some(message)) => {
+                GrpcReply::message(message.clone()).trailing_metadata("t", "2").close(0, "bye")
+            }
             _ => GrpcReply::error(7, "no"),
         })
         .start()
@@ -368,19 +440,22 @@ fn grpc_calls_and_streams() {
     assert_eq!(exchange.callouts.iter().map(|callout| callout.token).collect::<Vec<_>>(), [5, 6, 9]);
     host.take_logs();
     host.advance(Duration::ZERO);
-    assert_eq!(lines(&mut host), [
-        "grpc_receive facts = 1 5 7",
-        "grpc_receive buffer 5 0 100 = 0 re:ping",
-        "grpc_initial facts = 1 6 1",
-        "grpc_initial get 4 i = 0 1",
-        "grpc_receive facts = 1 6 3",
-        "grpc_receive buffer 5 0 100 = 0 one",
-        "grpc_trailing get 5 t = 0 2",
-        "grpc_close facts = 1 6 0",
-        "grpc_close status = 0 bye code 0",
-        "grpc_close facts = 1 9 7",
-        "grpc_close status = 0 no code 7",
-    ]);
+    assert_eq!(
+        lines(&mut host),
+        [
+            "grpc_receive facts = 1 5 7",
+            "grpc_receive buffer 5 0 100 = 0 re:ping",
+            "grpc_initial facts = 1 6 1",
+            "grpc_initial get 4 i = 0 1",
+            "grpc_receive facts = 1 6 3",
+            "grpc_receive buffer 5 0 100 = 0 one",
+            "grpc_trailing get 5 t = 0 2",
+            "grpc_close facts = 1 6 0",
+            "grpc_close status = 0 bye code 0",
+            "grpc_close facts = 1 9 7",
+            "grpc_close status = 0 no code 7",
+        ]
+    );
 }
 
 #[test]
@@ -399,22 +474,25 @@ fn tcp_connections() {
     host.take_logs();
     let mut connection = host.connect(0);
     assert!(connection.allowed());
-    connection.from_client("ping", false);
-    assert_eq!(connection.to_upstream(), b"ping!");
-    connection.from_upstream("pong", true);
-    assert_eq!(connection.to_client(), b"pong");
+    connection.client_sends("ping", false);
+    assert_eq!(connection.upstream_received(), b"ping!");
+    connection.upstream_sends("pong", true);
+    assert_eq!(connection.client_received(), b"pong");
     connection.close(Peer::Remote);
-    assert_eq!(lines(&mut host), [
-        "downstream_data facts = 2 4 0",
-        "downstream_data buffer 2 0 100 = 0 ping",
-        "downstream_data setbuffer 2 max 0 ! = 0",
-        "upstream_data buffer 3 0 100 = 0 pong",
-        "upstream_close facts = 2 0",
-        "downstream_close facts = 2 2",
-        "done facts = 2",
-        "log facts = 2",
-        "delete facts = 2",
-    ]);
+    assert_eq!(
+        lines(&mut host),
+        [
+            "downstream_data facts = 2 4 0",
+            "downstream_data buffer 2 0 100 = 0 ping",
+            "downstream_data setbuffer 2 max 0 ! = 0",
+            "upstream_data buffer 3 0 100 = 0 pong",
+            "upstream_close facts = 2 0",
+            "downstream_close facts = 2 2",
+            "done facts = 2",
+            "log facts = 2",
+            "delete facts = 2",
+        ]
+    );
 }
 
 #[test]
@@ -427,7 +505,10 @@ fn foreign_functions_both_ways() {
         .expect("it starts");
     host.take_logs();
     host.send(Request::get("/")).expect("served");
-    assert_eq!(lines(&mut host), ["request_headers foreign double ab = 0 abab", "request_headers foreign fail x = 12 -"]);
+    assert_eq!(
+        lines(&mut host),
+        ["request_headers foreign double ab = 0 abab", "request_headers foreign fail x = 12 -"]
+    );
     host.call_foreign(42, "data");
     assert_eq!(lines(&mut host), ["foreign facts = 1 42 4", "foreign buffer 8 0 100 = 0 data"].repeat(2));
 }
@@ -439,7 +520,10 @@ fn a_request_that_the_codec_rejects_only_reaches_the_log() {
     host.take_logs();
     let exchange = host.send(Request::get("/").rejected_by_codec(431)).expect("answered");
     assert_eq!(exchange.response.status, 431);
-    assert_eq!(lines(&mut host), ["log get 0 :path = 1 -", "log integer response/code = 0 431", "delete facts = 2"]);
+    assert_eq!(
+        lines(&mut host),
+        ["log get 0 :path = 1 -", "log integer response/code = 0 431", "delete facts = 2"]
+    );
 }
 
 #[test]
@@ -448,16 +532,20 @@ fn properties_can_be_fixed() {
     let mut host = builder(script).property(["node", "id"], "edge-1").start().expect("it starts");
     host.take_logs();
     host.send(Request::get("/").property(["source", "address"], "10.0.0.1:4000")).expect("served");
-    assert_eq!(lines(&mut host), [
-        "request_headers property node/id = 0 edge-1",
-        "request_headers property source/address = 0 10.0.0.1:4000"
-    ]);
+    assert_eq!(
+        lines(&mut host),
+        [
+            "request_headers property node/id = 0 edge-1",
+            "request_headers property source/address = 0 10.0.0.1:4000"
+        ]
+    );
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_one_differs() {
     let run = |seed| {
-        let mut host = builder("request_headers: get 0 x-request-id").seed(seed).workers(2).start().expect("it starts");
+        let mut host =
+            builder("request_headers: get 0 x-request-id").seed(seed).workers(2).start().expect("it starts");
         (0..4).map(|_| host.send(Request::get("/")).expect("served").request_headers).collect::<Vec<_>>()
     };
     assert_eq!(run(1), run(1));

@@ -46,7 +46,13 @@ fn splits_and_sticks() -> Result<(), HostError> {
     for uid in 0..1000 {
         let first = host.send(visit(uid))?;
         let again = host.send(visit(uid))?;
-        assert_eq!(first.cluster(), again.cluster(), "user {uid} on workers {} and {}", first.worker, again.worker);
+        assert_eq!(
+            first.cluster(),
+            again.cluster(),
+            "user {uid} on workers {} and {}",
+            first.worker,
+            again.worker
+        );
         let in_second = first.cluster() == Some("checkout-v2");
         let stamp = if in_second { "checkout=one-step" } else { "checkout=control" };
         let upstream = first.upstream_request().expect("it reached an upstream");
@@ -62,12 +68,18 @@ fn splits_and_sticks() -> Result<(), HostError> {
 #[test]
 fn a_client_cannot_stamp_itself() -> Result<(), HostError> {
     let mut host = builder().start()?;
-    for name in ["x-splitway-cluster", "X-Splitway-Cluster", "x_splitway_cluster", "x-splitway", "x_splitway"] {
+    for name in ["x-splitway-cluster", "X-Splitway-Cluster", "x_splitway_cluster", "x-splitway", "x_splitway"]
+    {
         let exchange = host.send(visit(1).header(name, "checkout-v2"))?;
         let plain = host.send(visit(1))?;
         assert_eq!(exchange.cluster(), plain.cluster(), "{name}");
         let sent = exchange.upstream_request().expect("upstream").headers.clone();
-        assert!(sent.iter().all(|(key, value)| key.starts_with(b":") || value != b"checkout-v2" || plain.cluster() == Some("checkout-v2")), "{sent:?}");
+        assert!(
+            sent.iter().all(|(key, value)| key.starts_with(b":")
+                || value != b"checkout-v2"
+                || plain.cluster() == Some("checkout-v2")),
+            "{sent:?}"
+        );
     }
     assert!(host.metric("splitway.stripped_headers") >= 5);
     Ok(())
@@ -82,7 +94,9 @@ fn cookies_that_are_not_text_do_no_harm() -> Result<(), HostError> {
         assert_eq!(exchange.response.status, 200);
         assert_eq!(exchange.trap, None);
         // The second cookie line still counts.
-        let both = host.send(Request::get("/checkout").header("cookie", &b"\xff\xfe"[..]).header("cookie", "uid=user-3"))?;
+        let both = host.send(
+            Request::get("/checkout").header("cookie", &b"\xff\xfe"[..]).header("cookie", "uid=user-3"),
+        )?;
         assert_eq!(both.cluster(), plain.cluster());
     }
     Ok(())
@@ -105,7 +119,12 @@ fn a_bad_configuration_is_refused_and_the_last_good_one_serves() -> Result<(), H
 fn exposures_go_to_the_log_with_the_served_cluster() -> Result<(), HostError> {
     let mut host = builder().start()?;
     let exchange = host.send(visit(11))?;
-    let lines: Vec<&str> = exchange.logs.iter().filter(|line| line.source == LogSource::Guest).map(|line| line.message.as_str()).collect();
+    let lines: Vec<&str> = exchange
+        .logs
+        .iter()
+        .filter(|line| line.source == LogSource::Guest)
+        .map(|line| line.message.as_str())
+        .collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     let cluster = exchange.cluster().expect("a cluster");
     assert!(lines[0].contains(&format!(r#""splitway.cluster":"{cluster}""#)), "{}", lines[0]);
@@ -116,8 +135,13 @@ fn exposures_go_to_the_log_with_the_served_cluster() -> Result<(), HostError> {
 #[test]
 fn local_replies_are_stamped_too() -> Result<(), HostError> {
     let config = CONFIG.replace("checkout-v2", "nowhere");
-    let mut host = builder().configuration(&config).route(Route::header("x-splitway-cluster", "nowhere").to("nowhere")).start()?;
-    let missing = (0..50).map(|uid| host.send(visit(uid))).find(|exchange| exchange.as_ref().is_ok_and(|e| e.response.status == 503));
+    let mut host = builder()
+        .configuration(&config)
+        .route(Route::header("x-splitway-cluster", "nowhere").to("nowhere"))
+        .start()?;
+    let missing = (0..50)
+        .map(|uid| host.send(visit(uid)))
+        .find(|exchange| exchange.as_ref().is_ok_and(|e| e.response.status == 503));
     let exchange = missing.expect("half of the users")?;
     assert_eq!((exchange.flags.as_str(), exchange.details.as_str()), ("NC", "cluster_not_found"));
     assert_eq!(exchange.response.header("x-splitway").as_deref(), Some("checkout=one-step"));

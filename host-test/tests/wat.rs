@@ -4,8 +4,8 @@
 mod support;
 
 use proxy_wasm_host::{
-    AbiVersion, EngineOptions, Fault, FaultPlan, FilterModule, Host, HostError, Hostcall, LoadError, LogLevel, LogSource, Request,
-    Status, SweepOptions, UpstreamResponse, When, sweep,
+    AbiVersion, EngineOptions, Fault, FaultPlan, FilterModule, Host, HostError, Hostcall, LoadError,
+    LogLevel, LogSource, Request, Status, SweepOptions, UpstreamResponse, When, sweep,
 };
 use support::{try_wat, wat};
 
@@ -42,10 +42,14 @@ fn answer(module: &FilterModule) -> u16 {
 
 #[test]
 fn an_unknown_import_is_named() {
-    let error = try_wat(&module(r#"(import "env" "proxy_time_travel" (func (param i32) (result i32)))"#)).expect_err("refused");
+    let error = try_wat(&module(r#"(import "env" "proxy_time_travel" (func (param i32) (result i32)))"#))
+        .expect_err("refused");
     assert!(matches!(&error, LoadError::UnknownImport { name, .. } if name == "proxy_time_travel"));
     let text = error.to_string();
-    assert!(text.contains("env.proxy_time_travel") && text.contains("(func (param i32) (result i32))"), "{text}");
+    assert!(
+        text.contains("env.proxy_time_travel") && text.contains("(func (param i32) (result i32))"),
+        "{text}"
+    );
     let wrong_place = try_wat(&module(r#"(import "env" "fd_write" (func))"#)).expect_err("refused");
     assert!(wrong_place.to_string().contains("env.fd_write"), "{wrong_place}");
 }
@@ -68,10 +72,12 @@ fn an_export_of_another_type_is_named() {
 fn modules_without_a_known_abi_do_not_load() {
     let none = try_wat(r#"(module (memory (export "memory") 1))"#).expect_err("refused");
     assert!(none.to_string().contains("not a Proxy-Wasm module"), "{none}");
-    let old = try_wat(r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_1_0")))"#).expect_err("refused");
+    let old = try_wat(r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_1_0")))"#)
+        .expect_err("refused");
     assert!(old.to_string().contains("found proxy_abi_version_0_1_0"), "{old}");
     let no_allocator =
-        try_wat(r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1")))"#).expect_err("refused");
+        try_wat(r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1")))"#)
+            .expect_err("refused");
     assert!(no_allocator.to_string().contains("proxy_on_memory_allocate"), "{no_allocator}");
     let no_memory = try_wat(r#"(module (func (export "proxy_abi_version_0_2_1")))"#).expect_err("refused");
     assert!(no_memory.to_string().contains("memory"), "{no_memory}");
@@ -81,19 +87,20 @@ fn modules_without_a_known_abi_do_not_load() {
 
 #[test]
 fn the_older_abi_and_malloc_will_do() {
-    let module = wat(
-        r#"(module (memory (export "memory") 1)
+    let module = wat(r#"(module (memory (export "memory") 1)
             (func (export "proxy_abi_version_0_2_0"))
-            (func (export "malloc") (param i32) (result i32) (i32.const 1024)))"#,
-    );
+            (func (export "malloc") (param i32) (result i32) (i32.const 1024)))"#);
     assert_eq!(module.abi_version(), AbiVersion::V0_2_0);
-    let mut host = Host::builder(&module).upstream("up", |_| UpstreamResponse::ok("hi")).start().expect("it starts");
+    let mut host =
+        Host::builder(&module).upstream("up", |_| UpstreamResponse::ok("hi")).start().expect("it starts");
     assert_eq!(host.send(Request::get("/")).expect("served").response.body, b"hi");
 }
 
 #[test]
 fn start_runs_without_initialize_and_main_after_it() {
-    let log = |text: &str, at: u32| format!(r#"(call $log (i32.const 2) (i32.const {at}) (i32.const {}))"#, text.len());
+    let log = |text: &str, at: u32| {
+        format!(r#"(call $log (i32.const 2) (i32.const {at}) (i32.const {}))"#, text.len())
+    };
     let import = r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
         (data (i32.const 0) "initmainstart")"#;
     let reactor = format!(
@@ -107,7 +114,11 @@ fn start_runs_without_initialize_and_main_after_it() {
     );
     let said = |text: &str| -> Vec<String> {
         let host = Host::builder(&wat(&module(text))).start().expect("it starts");
-        host.logs().into_iter().filter(|line| line.source == LogSource::Guest).map(|line| line.message).collect()
+        host.logs()
+            .into_iter()
+            .filter(|line| line.source == LogSource::Guest)
+            .map(|line| line.message)
+            .collect()
     };
     // Canary, main VM, one worker.
     assert_eq!(said(&reactor), ["init", "main"].repeat(3));
@@ -124,7 +135,10 @@ fn a_start_section_may_call_the_host() {
         (start $early)"#,
     );
     let host = Host::builder(&wat(&text)).start().expect("it starts");
-    assert_eq!(host.logs().first().map(|line| (line.level, line.message.as_str())), Some((LogLevel::Warn, "early")));
+    assert_eq!(
+        host.logs().first().map(|line| (line.level, line.message.as_str())),
+        Some((LogLevel::Warn, "early"))
+    );
 }
 
 #[test]
@@ -185,12 +199,17 @@ fn an_allocator_that_fails_or_lies_is_a_status() {
     let trapping = with_allocator("unreachable");
     let mut host = Host::builder(&trapping).cluster("up").start().expect("it starts");
     let exchange = host.send(Request::get("/")).expect("answered");
-    assert_eq!((exchange.response.status, exchange.trap.map(|trap| trap.export)), (503, Some("proxy_on_request_headers")));
+    assert_eq!(
+        (exchange.response.status, exchange.trap.map(|trap| trap.export)),
+        (503, Some("proxy_on_request_headers"))
+    );
 }
 
 #[test]
 fn wasi_answers_with_its_own_numbers() {
-    let import = |name: &str, params: &str| format!(r#"(import "wasi_snapshot_preview1" "{name}" (func $f (param {params}) (result i32)))"#);
+    let import = |name: &str, params: &str| {
+        format!(r#"(import "wasi_snapshot_preview1" "{name}" (func $f (param {params}) (result i32)))"#)
+    };
     let results = [
         ("fd_write", "i32 i32 i32 i32", "(i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0)", 8),
         ("fd_write", "i32 i32 i32 i32", "(i32.const 1) (i32.const 65534) (i32.const 1) (i32.const 0)", 21),
@@ -221,7 +240,10 @@ fn wasi_answers_with_its_own_numbers() {
         let module = answering(&import(name, params), &format!("(call $f {args})"));
         assert_eq!(answer(&module), 200 + errno, "{name} {args}");
     }
-    let old = answering(r#"(import "wasi_unstable" "random_get" (func $f (param i32 i32) (result i32)))"#, "(call $f (i32.const 0) (i32.const 1))");
+    let old = answering(
+        r#"(import "wasi_unstable" "random_get" (func $f (param i32 i32) (result i32)))"#,
+        "(call $f (i32.const 0) (i32.const 1))",
+    );
     assert_eq!(answer(&old), 200);
 }
 
@@ -239,7 +261,10 @@ fn a_trap_tells_where_and_after_what() {
     assert_eq!(trap.hostcalls, [(Hostcall::Log, Status::BadArgument as u32)]);
     assert!(trap.reason.contains("unreachable"), "{trap}");
     assert!(trap.backtrace.iter().any(|frame| frame.contains("inner")), "{trap}");
-    let logged = host.logs().into_iter().filter(|line| line.source == LogSource::Host && line.level == LogLevel::Critical);
+    let logged = host
+        .logs()
+        .into_iter()
+        .filter(|line| line.source == LogSource::Host && line.level == LogLevel::Critical);
     assert_eq!(logged.count(), 1);
 }
 
@@ -270,10 +295,14 @@ fn the_sweep_finds_traps() {
             (i32.const 0))"#,
     );
     let module = wat(&text);
-    let report = sweep(&SweepOptions::default(), || Host::builder(&module).cluster("up"), |host| {
-        host.send(Request::get("/"))?;
-        Ok(())
-    })
+    let report = sweep(
+        &SweepOptions::default(),
+        || Host::builder(&module).cluster("up"),
+        |host| {
+            host.send(Request::get("/"))?;
+            Ok(())
+        },
+    )
     .expect("the run without faults passes");
     assert_eq!(report.hostcalls, [(Hostcall::GetLogLevel, 1)]);
     // 12 statuses and garbage trap; truncated and absent data change nothing

@@ -17,6 +17,8 @@ pub(crate) fn run(command: &str, facts: &str) -> Outcome {
     let int = |index: usize| parse(word(index));
     match word(0) {
         "return" => return Outcome::Return(int(1)),
+        // Pauses until the last argument of the callback, end of stream, is 1.
+        "hold" => return Outcome::Return(u32::from(facts.ends_with(" 0"))),
         "trap" => panic!("the script says so"),
         "exit" => std::process::exit(3),
         "say" => {
@@ -52,6 +54,21 @@ fn headers(words: &[&str]) -> Option<String> {
                     .to_string()
             }
             "remove" => raw::proxy_remove_header_map_value(map, key.as_ptr(), key.len()).to_string(),
+            // Adds two values and shows the first.
+            "slot" => {
+                for value in ["one", "two"] {
+                    raw::proxy_add_header_map_value(
+                        map,
+                        key.as_ptr(),
+                        key.len(),
+                        value.as_ptr(),
+                        value.len(),
+                    );
+                }
+                bytes(given(|data, size| {
+                    raw::proxy_get_header_map_value(map, key.as_ptr(), key.len(), data, size)
+                }))
+            }
             "size" => number(|size| raw::proxy_get_header_map_size(map, size)),
             "pairs" => {
                 let (status, data) = given(|data, size| raw::proxy_get_header_map_pairs(map, data, size));

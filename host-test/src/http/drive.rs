@@ -24,7 +24,7 @@ impl Vm {
         let rejected = request.rejected;
         let http2 = state.world.http2;
         let mut stream = HttpStream::new(root, request, http2, now, position, callouts);
-        let open = matches!(state.world.policy, FailurePolicy::FailOpen | FailurePolicy::FailOpenLegacy);
+        let open = matches!(state.world.policy, FailurePolicy::Open | FailurePolicy::OpenLegacy);
         stream.off = open && state.failed.is_some();
         let id = state.new_context(|_| Context::Http(Box::new(stream)));
         self.call(id, "proxy_on_context_create", |exports, store| {
@@ -161,7 +161,7 @@ impl Vm {
         if here {
             stream.trap = trap;
         }
-        if stream.off || policy == FailurePolicy::FailOpenLegacy {
+        if stream.off || policy == FailurePolicy::OpenLegacy {
             return Verdict::Continue;
         }
         if !std::mem::replace(&mut stream.failed, true) {
@@ -192,8 +192,7 @@ impl Vm {
                 Deferred::Continue(id, stream) => self.resume(id, stream),
                 Deferred::Close(id, stream) => self.close(id, stream),
                 Deferred::LocalResponse(id, response) => {
-                    if self.state_mut().http_by_id(id).is_some_and(|stream| !stream.done)
-                    {
+                    if self.state_mut().http_by_id(id).is_some_and(|stream| !stream.done) {
                         self.local_response(id, response);
                     }
                     self.dirty.push(id);
@@ -205,12 +204,8 @@ impl Vm {
 
     fn resume(&mut self, id: u32, which: StreamType) {
         match self.state_mut().contexts.get_mut(&id) {
-            Some(Context::Http(stream)) if which == StreamType::Request => {
-                if !stream.encode.begun {
-                    stream.decode.resume();
-                }
-            }
-            Some(Context::Http(stream)) => stream.encode.resume(),
+            Some(Context::Http(stream)) if which != StreamType::Request => stream.encode.resume(),
+            Some(Context::Http(stream)) if !stream.encode.begun => stream.decode.resume(),
             Some(Context::Tcp(stream)) => {
                 stream.stopped = false;
                 let held = stream.downstream.take().unwrap_or_default();

@@ -31,6 +31,8 @@ pub(crate) struct HttpStream {
     pub(crate) envoy_filter_state: BTreeMap<String, Vec<u8>>,
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) start_ns: u64,
+    /// When the upstream was asked.
+    pub(crate) asked_ns: u64,
     pub(crate) end_ns: Option<u64>,
     pub(crate) log_position: u64,
     pub(crate) callout_position: usize,
@@ -85,6 +87,7 @@ impl HttpStream {
             envoy_filter_state: BTreeMap::new(),
             properties: request.properties,
             start_ns: now,
+            asked_ns: now,
             end_ns: None,
             log_position,
             callout_position,
@@ -116,7 +119,7 @@ impl HttpStream {
     /// it has put there itself and the filter can remove.
     pub(crate) fn chosen_route<'a>(&mut self, world: &'a World) -> Option<&'a Route> {
         let headers = &self.decode.headers;
-        if world.request_ids && headers.get("x-forwarded-proto").is_none_or(<[u8]>::is_empty) {
+        if world.proxy_headers && headers.get("x-forwarded-proto").is_none_or(<[u8]>::is_empty) {
             return None;
         }
         let index =

@@ -81,23 +81,26 @@ impl Vm {
             trailers: stream.decode.trailers.clone(),
             attempt: 1,
         };
+        stream.asked_ns = now;
         let mut at = now;
         let (due, arrival) = loop {
             let response = upstream(&request);
             let retry = retriable(&response) && request.attempt <= route.retries;
-            stream.attempts.push(request.clone());
             let (due, arrival) = arrival(response, at, route);
             if !retry {
+                stream.attempts.push(request);
                 break (due, arrival);
             }
             at = due;
+            stream.attempts.push(request.clone());
             request.attempt += 1;
         };
         stream.pending = Some((due, arrival));
         true
     }
 
-    fn respond(&mut self, id: u32, world: &World, message: Message) {
+    fn respond(&mut self, id: u32, world: &World, mut message: Message) {
+        let now = self.state().shared.now_ns();
         let stream = self.stream(id);
         if let Some(request) = redirect(stream, world, &message) {
             stream.redirect_to = Some(request);
@@ -105,6 +108,10 @@ impl Vm {
             stream.details = "internal_redirect".into();
             stream.end_ns = None;
             return self.complete(id);
+        }
+        if world.proxy_headers {
+            let milliseconds = now.saturating_sub(stream.asked_ns) / 1_000_000;
+            message.headers.set("x-envoy-upstream-service-time", milliseconds.to_string());
         }
         stream.encode = Side::new(message.framed(world.http2));
         stream.details = "via_upstream".into();

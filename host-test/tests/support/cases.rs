@@ -28,7 +28,8 @@ pub(crate) struct Sent {
     pub(crate) answer_headers: &'static [(&'static str, &'static str)],
 }
 
-const PLAIN: Sent = Sent { path: "/p?q=1", headers: &[], body: "", status: 200, answer: "up", answer_headers: &[] };
+const PLAIN: Sent =
+    Sent { path: "/p?q=1", headers: &[], body: "", status: 200, answer: "up", answer_headers: &[] };
 const CASE: Case = Case { name: "", script: "", policy: "FAIL_CLOSED", requests: &[PLAIN], log: "" };
 
 /// The table.
@@ -188,7 +189,10 @@ pub(crate) const CASES: &[Case] = &[
         script: "
             response_headers: add 2 set-cookie c=3
             response_headers: get 2 set-cookie",
-        requests: &[Sent { answer_headers: &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("set-cookie", "c=3")], ..PLAIN }],
+        requests: &[Sent {
+            answer_headers: &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("set-cookie", "c=3")],
+            ..PLAIN
+        }],
         log: "
             response_headers add 2 set-cookie c=3 = 0
             response_headers get 2 set-cookie = 0 a=1",
@@ -238,7 +242,10 @@ pub(crate) const CASES: &[Case] = &[
             response_headers: add 2 cache-control one
             response_headers: add 2 cache-control two
             response_headers: get 2 cache-control",
-        requests: &[Sent { headers: &[("cookie", "a=1"), ("x-many", "1"), ("user-agent", "one"), ("accept", "one")], ..PLAIN }],
+        requests: &[Sent {
+            headers: &[("cookie", "a=1"), ("x-many", "1"), ("user-agent", "one"), ("accept", "one")],
+            ..PLAIN
+        }],
         log: "
             request_headers add 0 cookie b=2 = 0
             request_headers get 0 cookie = 0 a=1
@@ -262,6 +269,182 @@ pub(crate) const CASES: &[Case] = &[
             response_headers add 2 cache-control one = 0
             response_headers add 2 cache-control two = 0
             response_headers get 2 cache-control = 0 one,two",
+        ..CASE
+    },
+    Case {
+        name: "which headers have one slot",
+        script: "
+            request_headers: slot 0 accept-encoding
+            request_headers: slot 0 accept-language
+            request_headers: slot 0 authorization
+            request_headers: slot 0 cache-control
+            request_headers: slot 0 pragma
+            request_headers: slot 0 origin
+            request_headers: slot 0 referer
+            request_headers: slot 0 if-match
+            request_headers: slot 0 if-none-match
+            request_headers: slot 0 if-modified-since
+            request_headers: slot 0 if-range
+            request_headers: slot 0 range
+            request_headers: slot 0 access-control-request-method
+            request_headers: slot 0 access-control-request-headers
+            request_headers: slot 0 x-forwarded-for
+            request_headers: slot 0 x-forwarded-host
+            request_headers: slot 0 x-forwarded-client-cert
+            request_headers: slot 0 x-forwarded-port
+            request_headers: slot 0 via
+            request_headers: slot 0 expect
+            request_headers: slot 0 te
+            request_headers: slot 0 upgrade
+            request_headers: slot 0 keep-alive
+            request_headers: slot 0 proxy-connection
+            request_headers: slot 0 x-envoy-original-url
+            request_headers: slot 0 x-envoy-original-path
+            request_headers: slot 0 x-envoy-retry-on
+            request_headers: slot 0 x-envoy-max-retries
+            request_headers: slot 0 x-envoy-upstream-rq-timeout-ms
+            request_headers: slot 0 x-client-trace-id
+            request_headers: slot 0 grpc-timeout
+            request_headers: slot 0 grpc-accept-encoding
+            request_headers: slot 0 x-real-ip
+            request_headers: slot 0 forwarded
+            request_headers: slot 0 traceparent
+            request_headers: slot 0 tracestate
+            request_headers: slot 0 baggage
+            request_headers: slot 0 x-b3-traceid
+            request_headers: slot 0 sec-gpc
+            request_headers: slot 0 dnt
+            request_headers: slot 0 host
+            response_headers: slot 2 access-control-allow-origin
+            response_headers: slot 2 access-control-allow-methods
+            response_headers: slot 2 access-control-allow-headers
+            response_headers: slot 2 access-control-allow-credentials
+            response_headers: slot 2 access-control-expose-headers
+            response_headers: slot 2 access-control-max-age
+            response_headers: slot 2 age
+            response_headers: slot 2 cache-control
+            response_headers: slot 2 content-encoding
+            response_headers: slot 2 content-language
+            response_headers: slot 2 etag
+            response_headers: slot 2 expires
+            response_headers: slot 2 last-modified
+            response_headers: slot 2 location
+            response_headers: slot 2 www-authenticate
+            response_headers: slot 2 via
+            response_headers: slot 2 x-envoy-degraded
+            response_headers: slot 2 x-request-id
+            response_headers: slot 2 grpc-status
+            response_headers: slot 2 grpc-message
+            response_headers: slot 2 grpc-encoding
+            response_headers: slot 2 proxy-status
+            response_headers: slot 2 retry-after
+            response_headers: slot 2 link
+            response_headers: slot 2 strict-transport-security
+            response_headers: slot 2 content-security-policy",
+        log: "
+            request_headers slot 0 accept-encoding = 0 one,two
+            request_headers slot 0 accept-language = 0 one
+            request_headers slot 0 authorization = 0 one,two
+            request_headers slot 0 cache-control = 0 one,two
+            request_headers slot 0 pragma = 0 one,two
+            request_headers slot 0 origin = 0 one,two
+            request_headers slot 0 referer = 0 one,two
+            request_headers slot 0 if-match = 0 one,two
+            request_headers slot 0 if-none-match = 0 one,two
+            request_headers slot 0 if-modified-since = 0 one,two
+            request_headers slot 0 if-range = 0 one,two
+            request_headers slot 0 range = 0 one
+            request_headers slot 0 access-control-request-method = 0 one,two
+            request_headers slot 0 access-control-request-headers = 0 one,two
+            request_headers slot 0 x-forwarded-for = 0 one,two
+            request_headers slot 0 x-forwarded-host = 0 one,two
+            request_headers slot 0 x-forwarded-client-cert = 0 one,two
+            request_headers slot 0 x-forwarded-port = 0 one,two
+            request_headers slot 0 via = 0 one,two
+            request_headers slot 0 expect = 0 one,two
+            request_headers slot 0 te = 0 one,two
+            request_headers slot 0 upgrade = 0 one,two
+            request_headers slot 0 keep-alive = 0 one,two
+            request_headers slot 0 proxy-connection = 0 one,two
+            request_headers slot 0 x-envoy-original-url = 0 one,two
+            request_headers slot 0 x-envoy-original-path = 0 one,two
+            request_headers slot 0 x-envoy-retry-on = 0 one,two
+            request_headers slot 0 x-envoy-max-retries = 0 one,two
+            request_headers slot 0 x-envoy-upstream-rq-timeout-ms = 0 one,two
+            request_headers slot 0 x-client-trace-id = 0 one,two
+            request_headers slot 0 grpc-timeout = 0 one,two
+            request_headers slot 0 grpc-accept-encoding = 0 one,two
+            request_headers slot 0 x-real-ip = 0 one
+            request_headers slot 0 forwarded = 0 one
+            request_headers slot 0 traceparent = 0 one
+            request_headers slot 0 tracestate = 0 one
+            request_headers slot 0 baggage = 0 one
+            request_headers slot 0 x-b3-traceid = 0 one
+            request_headers slot 0 sec-gpc = 0 one
+            request_headers slot 0 dnt = 0 one
+            request_headers slot 0 host = 0 probe.test,one,two
+            response_headers slot 2 access-control-allow-origin = 0 one,two
+            response_headers slot 2 access-control-allow-methods = 0 one,two
+            response_headers slot 2 access-control-allow-headers = 0 one,two
+            response_headers slot 2 access-control-allow-credentials = 0 one,two
+            response_headers slot 2 access-control-expose-headers = 0 one,two
+            response_headers slot 2 access-control-max-age = 0 one,two
+            response_headers slot 2 age = 0 one,two
+            response_headers slot 2 cache-control = 0 one,two
+            response_headers slot 2 content-encoding = 0 one,two
+            response_headers slot 2 content-language = 0 one
+            response_headers slot 2 etag = 0 one,two
+            response_headers slot 2 expires = 0 one,two
+            response_headers slot 2 last-modified = 0 one,two
+            response_headers slot 2 location = 0 one,two
+            response_headers slot 2 www-authenticate = 0 one
+            response_headers slot 2 via = 0 one,two
+            response_headers slot 2 x-envoy-degraded = 0 one,two
+            response_headers slot 2 x-request-id = 0 one,two
+            response_headers slot 2 grpc-status = 0 one,two
+            response_headers slot 2 grpc-message = 0 one,two
+            response_headers slot 2 grpc-encoding = 0 one
+            response_headers slot 2 proxy-status = 0 one,two
+            response_headers slot 2 retry-after = 0 one
+            response_headers slot 2 link = 0 one
+            response_headers slot 2 strict-transport-security = 0 one
+            response_headers slot 2 content-security-policy = 0 one",
+        ..CASE
+    },
+    Case {
+        name: "bodies held until their end",
+        script: "
+            request_headers: remove 0 content-length
+            request_body: facts
+            request_body: buffer 0 0 100
+            request_body: hold
+            response_headers: remove 2 content-length
+            response_body: facts
+            response_body: buffer 1 0 100
+            response_body: setbuffer 1 max 0 !
+            response_body: hold",
+        requests: &[Sent { body: "abcdef", answer: "up!!", ..PLAIN }, Sent { answer: "up!!", ..PLAIN }],
+        log: "
+            request_headers remove 0 content-length = 0
+            request_body facts = 2 6 0
+            request_body buffer 0 0 100 = 0 abcdef
+            request_body facts = 2 6 1
+            request_body buffer 0 0 100 = 0 abcdef
+            response_headers remove 2 content-length = 0
+            response_body facts = 2 2 0
+            response_body buffer 1 0 100 = 0 up
+            response_body setbuffer 1 max 0 ! = 0
+            response_body facts = 2 3 1
+            response_body buffer 1 0 100 = 0 up!
+            response_body setbuffer 1 max 0 ! = 0
+            request_headers remove 0 content-length = 0
+            response_headers remove 2 content-length = 0
+            response_body facts = 3 2 0
+            response_body buffer 1 0 100 = 0 up
+            response_body setbuffer 1 max 0 ! = 0
+            response_body facts = 3 3 1
+            response_body buffer 1 0 100 = 0 up!
+            response_body setbuffer 1 max 0 ! = 0",
         ..CASE
     },
     Case {
@@ -330,8 +513,20 @@ pub(crate) const CASES: &[Case] = &[
             log: integer response/flags
             log: property xds/cluster_name",
         requests: &[
-            Sent { headers: &[("x-route", "nowhere")], status: 503, answer: "", answer_headers: &[("x-seen", "1")], ..PLAIN },
-            Sent { path: "/direct", status: 201, answer: "direct", answer_headers: &[("x-seen", "1")], ..PLAIN },
+            Sent {
+                headers: &[("x-route", "nowhere")],
+                status: 503,
+                answer: "",
+                answer_headers: &[("x-seen", "1")],
+                ..PLAIN
+            },
+            Sent {
+                path: "/direct",
+                status: 201,
+                answer: "direct",
+                answer_headers: &[("x-seen", "1")],
+                ..PLAIN
+            },
             Sent { path: "/none", status: 404, answer: "", answer_headers: &[("x-seen", "1")], ..PLAIN },
             Sent { answer_headers: &[("x-seen", "1")], ..PLAIN },
         ],
@@ -377,7 +572,12 @@ pub(crate) const CASES: &[Case] = &[
             log: integer response/code
             log: property response/code_details",
         requests: &[
-            Sent { status: 403, answer: "denied", answer_headers: &[("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")], ..PLAIN },
+            Sent {
+                status: 403,
+                answer: "denied",
+                answer_headers: &[("x-a", "1"), ("x-a", "2"), ("content-type", "text/plain")],
+                ..PLAIN
+            },
             Sent { status: 403, answer: "denied", body: "ignored", ..PLAIN },
         ],
         log: "
@@ -430,7 +630,12 @@ pub(crate) const CASES: &[Case] = &[
             response_headers: get 2 x-a
             response_headers: get 2 content-type
             response_body: say not reached",
-        requests: &[Sent { headers: &[("content-type", "application/grpc")], status: 200, answer: "", ..PLAIN }],
+        requests: &[Sent {
+            headers: &[("content-type", "application/grpc")],
+            status: 200,
+            answer: "",
+            ..PLAIN
+        }],
         log: "
             request_headers local 403 not%allowed x-a=1 7 = 0
             response_headers get 2 :status = 0 200
@@ -449,7 +654,12 @@ pub(crate) const CASES: &[Case] = &[
             log: integer response/code
             log: property response/code_details
             log: get 2 x-b",
-        requests: &[Sent { status: 418, answer: "teapot", answer_headers: &[("x-a", "1"), ("x-b", "-"), ("set-cookie", "-")], ..PLAIN }],
+        requests: &[Sent {
+            status: 418,
+            answer: "teapot",
+            answer_headers: &[("x-a", "1"), ("x-b", "-"), ("set-cookie", "-")],
+            ..PLAIN
+        }],
         log: "
             response_headers local 418 teapot x-a=1 = 0
             response_headers set 2 x-b 2 = 0
@@ -1006,15 +1216,26 @@ pub(crate) fn differences(case: &Case, observed: &Observed) -> String {
     let mut text = String::new();
     for (sent, answer) in case.requests.iter().zip(&observed.answers) {
         if (answer.status, answer.body.as_str()) != (sent.status, sent.answer) {
-            text += &format!("  client: {} {:?}, expected {} {:?}\n", answer.status, answer.body, sent.status, sent.answer);
+            text += &format!(
+                "  client: {} {:?}, expected {} {:?}\n",
+                answer.status, answer.body, sent.status, sent.answer
+            );
         }
         let mut names: Vec<&str> = sent.answer_headers.iter().map(|(name, _)| *name).collect();
         names.dedup();
         for name in names {
-            let wanted: Vec<&str> =
-                sent.answer_headers.iter().filter(|(key, value)| *key == name && *value != "-").map(|(_, value)| *value).collect();
-            let found: Vec<&str> =
-                answer.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
+            let wanted: Vec<&str> = sent
+                .answer_headers
+                .iter()
+                .filter(|(key, value)| *key == name && *value != "-")
+                .map(|(_, value)| *value)
+                .collect();
+            let found: Vec<&str> = answer
+                .headers
+                .iter()
+                .filter(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+                .collect();
             if found != wanted {
                 text += &format!("  client: {name} {found:?}, expected {wanted:?}\n");
             }
