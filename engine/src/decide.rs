@@ -246,10 +246,12 @@ impl Plan {
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
             if let Some(assignment) = pass.run(&mut units, decision, trace) {
-                decision.assignments.push(assignment);
+                // Layers come in order of their ids, so this is mostly the end.
+                let assignments = &mut decision.assignments;
+                let position = assignments.partition_point(|other| other.experiment < assignment.experiment);
+                assignments.insert(position, assignment);
             }
         }
-        decision.assignments.sort_unstable_by_key(|assignment| assignment.experiment);
     }
 
     fn read_token(
