@@ -4,7 +4,7 @@ import path from "node:path";
 import readline from "node:readline";
 
 // The SDKs live where `npm ci` put them, not beside this file.
-const require = createRequire(path.join(process.env.SPLITWAY_NODE_MODULES, "worker.js"));
+const require = createRequire(path.resolve(process.env.SPLITWAY_NODE_MODULES, "worker.js"));
 
 const systems = { growthbook, planout };
 
