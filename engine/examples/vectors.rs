@@ -1,4 +1,5 @@
-//! Compares a directory of vectors with the engine and prints a table: `SPLITWAY_VECTORS_DIR=DIR cargo run -p splitway-engine --example vectors`. `cargo xtask vectors` runs it over fresh ones.
+//! Compares a directory of vectors with the engine and prints a table: `SPLITWAY_VECTORS_DIR=DIR
+//! cargo run -p splitway-engine --example vectors`. `cargo xtask vectors` runs it over fresh ones.
 
 #[path = "../tests/vectors/replay.rs"]
 mod replay;

@@ -1,8 +1,11 @@
 //! Eppo.
 //!
-//! `shard = BE32(md5(salt + "-" + id)[:4]) % total_shards`; a variant gets the unit when one of its ranges `[start, end)` holds the shard, variants in order. An allocation that exposes only part of the traffic has a second shard with its own salt in front of every variant; both must hold.
+//! `shard = BE32(md5(salt + "-" + id)[:4]) % total_shards`; a variant gets the unit when one of its
+//! ranges `[start, end)` holds the shard, variants in order. An allocation that exposes only part
+//! of the traffic has a second shard with its own salt in front of every variant; both must hold.
 //!
-//! Traps: four bytes, big-endian; the hyphen is part of the salt; ends are exclusive. The empty unit is hashed like any other.
+//! Traps: four bytes, big-endian; the hyphen is part of the salt; ends are exclusive. The empty
+//! unit is hashed like any other.
 //!
 //! Buckets are shards, `0..total_shards`; a unit turned away by the traffic shard reports that one.
 

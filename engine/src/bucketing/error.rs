@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A parameter a dialect cannot run with. `field` is its name in the config, `expected` a phrase that completes "expected …".
+/// A parameter a dialect cannot run with. `field` is its name in the config, `expected` a phrase
+/// that completes "expected …".
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParameterError {
     /// A list that needs entries has none, or a text is empty.

@@ -1,8 +1,13 @@
 //! flagd's `fractional` operation (the shorthand that buckets by flag key and targeting key).
 //!
-//! `bucket = (u64(mm3(flag_key + targeting_key, 0)) * sum(weights)) >> 32`; the first cumulative weight above it wins. This is the second revision of the operation; flagd before it scaled to 100 whole percent, and the third, which hashes a CBOR array of both keys, is not released in every provider and is another dialect.
+//! `bucket = (u64(mm3(flag_key + targeting_key, 0)) * sum(weights)) >> 32`; the first cumulative
+//! weight above it wins. This is the second revision of the operation; flagd before it scaled to
+//! 100 whole percent, and the third, which hashes a CBOR array of both keys, is not released in
+//! every provider and is another dialect.
 //!
-//! Traps: flag key and targeting key are joined with nothing between them; the resolution is the sum of the weights; UTF-8 (the JavaScript provider's hash is right for ASCII only). flagd needs a targeting key, so an empty unit is out.
+//! Traps: flag key and targeting key are joined with nothing between them; the resolution is the
+//! sum of the weights; UTF-8 (the JavaScript provider's hash is right for ASCII only). flagd needs
+//! a targeting key, so an empty unit is out.
 //!
 //! Buckets are `0..sum(weights)`.
 

@@ -1,13 +1,19 @@
 //! GrowthBook, hash versions 1 and 2.
 //!
-//! FNV-1a 32 over UTF-16 code units, each XORed whole (the JavaScript SDK is the reference; the SDKs in other languages hash bytes and agree on ASCII only).
-//! v1: `fnv(value + seed) % 1000 / 1000`. v2: `fnv(decimal(fnv(seed + value))) % 10000 / 10000`.
+//! FNV-1a 32 over UTF-16 code units, each XORed whole (the JavaScript SDK is the reference; the
+//! SDKs in other languages hash bytes and agree on ASCII only). v1: `fnv(value + seed) % 1000 /
+//! 1000`. v2: `fnv(decimal(fnv(seed + value))) % 10000 / 10000`.
 //!
-//! A variant's range is `[cum, cum + coverage * weight)`; `cum` then grows by the whole weight, all in f64 and never renormalised, so shrinking coverage keeps everyone where they are. Ranges include their start and exclude their end.
+//! A variant's range is `[cum, cum + coverage * weight)`; `cum` then grows by the whole weight, all
+//! in f64 and never renormalised, so shrinking coverage keeps everyone where they are. Ranges
+//! include their start and exclude their end.
 //!
-//! Traps: weights of another count than the variants, or that sum outside [0.99, 1.01], are silently replaced by equal ones; a list of filters, even an empty one, switches the namespace off; an empty value is in no experiment.
+//! Traps: weights of another count than the variants, or that sum outside [0.99, 1.01], are
+//! silently replaced by equal ones; a list of filters, even an empty one, switches the namespace
+//! off; an empty value is in no experiment.
 //!
-//! Buckets: v1 reports `fnv % 1000`, v2 `fnv % 10_000`. A unit that a namespace or filter turned away reports the bucket of that hash.
+//! Buckets: v1 reports `fnv % 1000`, v2 `fnv % 10_000`. A unit that a namespace or filter turned
+//! away reports the bucket of that hash.
 
 use super::{ParameterError, Pick};
 
@@ -61,7 +67,8 @@ pub struct GrowthBook {
 }
 
 impl GrowthBook {
-    /// Errors: fewer than two variants, numbers that are not finite or are negative, ranges of another count, reversed or outside [0, 1].
+    /// Errors: fewer than two variants, numbers that are not finite or are negative, ranges of
+    /// another count, reversed or outside [0, 1].
     pub fn new(parameters: &GrowthBookParameters<'_>) -> Result<Self, ParameterError> {
         if parameters.variants < 2 {
             return Err(ParameterError::Count {
@@ -141,7 +148,8 @@ fn contains(&(start, end): &(f64, f64), n: f64) -> bool {
     start <= n && n < end
 }
 
-/// Ends may exceed 1 by float noise: GrowthBook itself writes ranges such as [0.9, 1.0000000000000002].
+/// Ends may exceed 1 by float noise: GrowthBook itself writes ranges such as [0.9,
+/// 1.0000000000000002].
 fn check_ranges(
     field: &'static str,
     ranges: &[(f64, f64)],

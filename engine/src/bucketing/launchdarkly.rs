@@ -1,8 +1,13 @@
 //! LaunchDarkly percentage rollouts and experiments.
 //!
-//! `n = int(sha1hex(prefix + "." + key)[:15], 16) / 0xFFFFFFFFFFFFFFF` in f64, prefix = `flag_key.salt`, or the decimal seed when there is one. Walking the variants, `sum += weight / 100000`; the first with `n < sum` wins, else the last.
+//! `n = int(sha1hex(prefix + "." + key)[:15], 16) / 0xFFFFFFFFFFFFFFF` in f64, prefix =
+//! `flag_key.salt`, or the decimal seed when there is one. Walking the variants, `sum += weight /
+//! 100000`; the first with `n < sum` wins, else the last.
 //!
-//! Traps: the scale is an f64 and so 2^60; the sum is of rounded quotients, not a quotient of sums; weights below 100,000 in total give the rest to the last variant, also if its own weight is 0; a seed replaces both flag key and salt. A context with an empty key is invalid, so an empty unit is out.
+//! Traps: the scale is an f64 and so 2^60; the sum is of rounded quotients, not a quotient of sums;
+//! weights below 100,000 in total give the rest to the last variant, also if its own weight is 0; a
+//! seed replaces both flag key and salt. A context with an empty key is invalid, so an empty unit
+//! is out.
 //!
 //! Buckets are `floor(n * 10_000)`.
 

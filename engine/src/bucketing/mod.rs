@@ -1,8 +1,13 @@
 //! Bucketing arithmetic: whose hash decides which variant a unit gets.
 //!
-//! One file per dialect. A dialect is a struct of ready-to-run parameters (salts hashed, weights summed), made once by a constructor that refuses wrong parameters, and a `pick` that allocates nothing and agrees bit for bit with the system it is named after. Vectors made by those systems' own SDKs live in `spec/vectors/`.
+//! One file per dialect. A dialect is a struct of ready-to-run parameters (salts hashed, weights
+//! summed), made once by a constructor that refuses wrong parameters, and a `pick` that allocates
+//! nothing and agrees bit for bit with the system it is named after. Vectors made by those systems'
+//! own SDKs live in `spec/vectors/`.
 //!
-//! Rejected: one generic "salt, hash, modulus" core with parameters. The systems differ in exactly the places such a core would hide (`<` or `<=`, UTF-16 or UTF-8, integer or float), so each file states its whole formula.
+//! Rejected: one generic "salt, hash, modulus" core with parameters. The systems differ in exactly
+//! the places such a core would hide (`<` or `<=`, UTF-16 or UTF-8, integer or float), so each file
+//! states its whole formula.
 
 mod eppo;
 mod error;
@@ -36,7 +41,10 @@ pub const BUCKETS: u32 = 10_000;
 
 /// What a dialect says of one unit.
 ///
-/// `bucket` is the native integer of the hash that decided (each dialect documents its range): for a unit that a namespace, group, rollout or pass gate turned away it is that gate's bucket. Systems that hash to a fraction `n` report `floor(n * 10_000)`, at most 9,999. It is 0 where the system decides without hashing.
+/// `bucket` is the native integer of the hash that decided (each dialect documents its range): for
+/// a unit that a namespace, group, rollout or pass gate turned away it is that gate's bucket.
+/// Systems that hash to a fraction `n` report `floor(n * 10_000)`, at most 9,999. It is 0 where the
+/// system decides without hashing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
     /// The unit gets this variant.
@@ -77,7 +85,8 @@ impl Pick {
     }
 }
 
-/// Another system's arithmetic with one experiment's parameters. The default arithmetic is [`SaltedHash`].
+/// Another system's arithmetic with one experiment's parameters. The default arithmetic is
+/// [`SaltedHash`].
 #[derive(Debug, Clone)]
 pub enum Dialect {
     /// GrowthBook, hash version 1 or 2.
@@ -127,7 +136,8 @@ pub fn murmur3_32(parts: &[&[u8]], seed: u32) -> u32 {
     murmur3::murmur3_32(&mut reader, seed).unwrap_or_default()
 }
 
-/// Reads the parts one after the other. A read ends at a part's end; `murmur3` refills its 4-byte block until it is full or a read returns 0, so empty parts are skipped here.
+/// Reads the parts one after the other. A read ends at a part's end; `murmur3` refills its 4-byte
+/// block until it is full or a read returns 0, so empty parts are skipped here.
 struct Parts<'a> {
     current: &'a [u8],
     rest: &'a [&'a [u8]],
@@ -147,13 +157,15 @@ impl Read for Parts<'_> {
     }
 }
 
-/// `floor(fraction * 10_000)`, at most 9,999 (a fraction of exactly 1.0 is possible where a system divides by its largest hash).
+/// `floor(fraction * 10_000)`, at most 9,999 (a fraction of exactly 1.0 is possible where a system
+/// divides by its largest hash).
 fn float_bucket(fraction: f64) -> u32 {
     // `as` truncates and saturates: the fraction is in [0, 1].
     ((fraction * f64::from(BUCKETS)) as u32).min(BUCKETS - 1)
 }
 
-/// Running integer sums, with the total; refuses an empty list, a zero total and a total above `limit`.
+/// Running integer sums, with the total; refuses an empty list, a zero total and a total above
+/// `limit`.
 fn cumulative(
     field: &'static str,
     weights: &[u32],

@@ -1,8 +1,12 @@
 //! Optimizely Feature Experimentation.
 //!
-//! `bucket = floor(mm3(bucketing_id + parent_id, seed 1) / 2^32 * 10_000)`; the first allocation with `bucket < end_of_range` wins. An experiment of a random group is hashed twice: with the group's id to find the group's experiment, and, if that is this one, with the experiment's id.
+//! `bucket = floor(mm3(bucketing_id + parent_id, seed 1) / 2^32 * 10_000)`; the first allocation
+//! with `bucket < end_of_range` wins. An experiment of a random group is hashed twice: with the
+//! group's id to find the group's experiment, and, if that is this one, with the experiment's id.
 //!
-//! Traps: the parent id comes after the unit; hash and experiment ids are numeric *text*; an allocation without a variant is traffic held back, not a mistake; ends may repeat (a variant at 0 %). The empty unit is hashed like any other.
+//! Traps: the parent id comes after the unit; hash and experiment ids are numeric *text*; an
+//! allocation without a variant is traffic held back, not a mistake; ends may repeat (a variant at
+//! 0 %). The empty unit is hashed like any other.
 //!
 //! Buckets are 0..10,000; a unit turned away by the group reports the group's bucket.
 
@@ -48,7 +52,8 @@ struct Group {
 }
 
 impl Optimizely {
-    /// Errors: no allocation, ends above 10,000 or descending, variants that do not exist, a group that never names the experiment.
+    /// Errors: no allocation, ends above 10,000 or descending, variants that do not exist, a group
+    /// that never names the experiment.
     pub fn new(parameters: &OptimizelyParameters<'_>) -> Result<Self, ParameterError> {
         let field = "traffic_allocation";
         check_ends(

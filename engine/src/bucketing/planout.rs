@@ -1,8 +1,14 @@
-//! PlanOut (the reference Python implementation; the JavaScript one agrees in its "core compatible" build).
+//! PlanOut (the reference Python implementation; the JavaScript one agrees in its "core compatible"
+//! build).
 //!
-//! `h = int(sha1hex(experiment_salt.parameter_salt.unit)[:15], 16)`. `UniformChoice`: `h % n`. `WeightedChoice`: `h / 0xFFFFFFFFFFFFFFF * sum(weights)` in f64, the first cumulative weight `>=` it.
+//! `h = int(sha1hex(experiment_salt.parameter_salt.unit)[:15], 16)`. `UniformChoice`: `h % n`.
+//! `WeightedChoice`: `h / 0xFFFFFFFFFFFFFFF * sum(weights)` in f64, the first cumulative weight
+//! `>=` it.
 //!
-//! Traps: equal weights are not the uniform choice, they give other variants; the weighted comparison includes the end; sums are f64, added left to right; the default JavaScript build hashes 13 digits, not 15. The empty unit is hashed like any other. The Python implementation refuses non-ASCII text; UTF-8 is what every other one does.
+//! Traps: equal weights are not the uniform choice, they give other variants; the weighted
+//! comparison includes the end; sums are f64, added left to right; the default JavaScript build
+//! hashes 13 digits, not 15. The empty unit is hashed like any other. The Python implementation
+//! refuses non-ASCII text; UTF-8 is what every other one does.
 //!
 //! Buckets are `floor(h / 0xFFFFFFFFFFFFFFF * 10_000)`, for both choices.
 

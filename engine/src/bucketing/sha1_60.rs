@@ -1,4 +1,5 @@
-//! The 60-bit SHA-1 prefix that LaunchDarkly and PlanOut share: the first 15 hex digits as an integer.
+//! The 60-bit SHA-1 prefix that LaunchDarkly and PlanOut share: the first 15 hex digits as an
+//! integer.
 
 use sha1::{Digest, Sha1};
 
@@ -30,7 +31,8 @@ impl PrefixedSha1 {
         Self::scaled(self.integer(unit))
     }
 
-    /// The integer over its scale, in [0, 1]. The conversion rounds to the nearest f64, as Python's and JavaScript's do.
+    /// The integer over its scale, in [0, 1]. The conversion rounds to the nearest f64, as Python's
+    /// and JavaScript's do.
     pub(super) fn scaled(integer: u64) -> f64 {
         integer as f64 / SCALE
     }

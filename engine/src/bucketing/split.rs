@@ -1,10 +1,16 @@
 //! Split (now Harness FME), algorithm 2.
 //!
-//! `bucket = mm3(key, seed) % 100 + 1`, the hash taken as unsigned; the first cumulative size `>= bucket` wins. A lone 100 % partition needs no hash. Traffic allocation below 100 hashes with its own seed first and turns away `bucket > allocation`.
+//! `bucket = mm3(key, seed) % 100 + 1`, the hash taken as unsigned; the first cumulative size `>=
+//! bucket` wins. A lone 100 % partition needs no hash. Traffic allocation below 100 hashes with its
+//! own seed first and turns away `bucket > allocation`.
 //!
-//! Traps: buckets start at 1 and the comparison includes the end; the seed is a signed 32-bit number in Split's data and is used as its bit pattern; the old algorithm 1 is another hash and not supported. The SDKs refuse an empty key, so an empty unit is out. They also refuse keys above 250 characters and trim blanks, which is input validation and left to the app.
+//! Traps: buckets start at 1 and the comparison includes the end; the seed is a signed 32-bit
+//! number in Split's data and is used as its bit pattern; the old algorithm 1 is another hash and
+//! not supported. The SDKs refuse an empty key, so an empty unit is out. They also refuse keys
+//! above 250 characters and trim blanks, which is input validation and left to the app.
 //!
-//! Buckets are 1..=100; 0 for a lone 100 % partition; a unit turned away by the allocation reports the allocation's bucket.
+//! Buckets are 1..=100; 0 for a lone 100 % partition; a unit turned away by the allocation reports
+//! the allocation's bucket.
 
 use super::{ParameterError, Pick, cumulative, murmur3_32};
 
@@ -31,7 +37,8 @@ pub struct Split {
 }
 
 impl Split {
-    /// Errors: seeds beyond 32 bits, no sizes, sizes that sum to 0 or more than 100, an allocation above 100.
+    /// Errors: seeds beyond 32 bits, no sizes, sizes that sum to 0 or more than 100, an allocation
+    /// above 100.
     pub fn new(parameters: &SplitParameters<'_>) -> Result<Self, ParameterError> {
         let (sums, _) = cumulative("sizes", parameters.sizes, 100, "1 to 100")?;
         if parameters.traffic_allocation > 100 {

@@ -1,10 +1,15 @@
 //! Statsig.
 //!
-//! `H` = the first 8 bytes of SHA-256, big-endian. Pass: `H(config_salt.rule_salt.id) % 10_000 < percentage * 100`, where 0 and 100 are decided without hashing. Group: `H(salt.id) % 1_000`, the first group whose end is above it.
+//! `H` = the first 8 bytes of SHA-256, big-endian. Pass: `H(config_salt.rule_salt.id) % 10_000 <
+//! percentage * 100`, where 0 and 100 are decided without hashing. Group: `H(salt.id) % 1_000`, the
+//! first group whose end is above it.
 //!
-//! Traps: the percentage is an f64 and so is its product (0.07 % lets bucket 7 in, because 0.07 * 100 is 7.000000000000001); the group hash has no rule salt. A user without an id is refused by the SDK, so an empty unit is out.
+//! Traps: the percentage is an f64 and so is its product (0.07 % lets bucket 7 in, because 0.07 *
+//! 100 is 7.000000000000001); the group hash has no rule salt. A user without an id is refused by
+//! the SDK, so an empty unit is out.
 //!
-//! Buckets are of the group hash (0..1,000); a unit that did not pass reports the pass hash (0..10,000), or 0 when nobody passes.
+//! Buckets are of the group hash (0..1,000); a unit that did not pass reports the pass hash
+//! (0..10,000), or 0 when nobody passes.
 
 use sha2::{Digest, Sha256};
 
@@ -22,7 +27,8 @@ pub struct StatsigParameters<'a> {
     pub rule_salt: &'a str,
     /// Percentage of units that pass, 0 to 100.
     pub pass_percentage: f64,
-    /// The salt of the `user_bucket` conditions; in an experiment that Statsig made it is the config's.
+    /// The salt of the `user_bucket` conditions; in an experiment that Statsig made it is the
+    /// config's.
     pub group_salt: &'a str,
     /// How many variants the experiment has.
     pub variants: usize,
@@ -47,7 +53,8 @@ enum Pass {
 }
 
 impl Statsig {
-    /// Errors: a percentage outside 0 to 100, no groups, ends above 1,000 or descending, variants that do not exist.
+    /// Errors: a percentage outside 0 to 100, no groups, ends above 1,000 or descending, variants
+    /// that do not exist.
     pub fn new(parameters: &StatsigParameters<'_>) -> Result<Self, ParameterError> {
         let percentage = parameters.pass_percentage;
         if !(0.0..=100.0).contains(&percentage) {

@@ -1,10 +1,16 @@
 //! Unleash (`flexibleRollout` with strategy variants).
 //!
-//! `N = mm3(group_id + ":" + id, seed) % m + 1`. Rollout: seed 0, `m` = 100, in when `N <= percent`. Variant: seed 86,028,157, `m` = the sum of the weights, the first cumulative weight `>= N`.
+//! `N = mm3(group_id + ":" + id, seed) % m + 1`. Rollout: seed 0, `m` = 100, in when `N <=
+//! percent`. Variant: seed 86,028,157, `m` = the sum of the weights, the first cumulative weight
+//! `>= N`.
 //!
-//! Traps: `N` starts at 1 and both comparisons include it; the modulus is the real sum of the weights, so re-weighting to another total moves units; the hash is over UTF-8. The empty unit is hashed like any other. Unleash's own stickiness falls back to a random draw when there is no unit: a decision without a unit never gets here.
+//! Traps: `N` starts at 1 and both comparisons include it; the modulus is the real sum of the
+//! weights, so re-weighting to another total moves units; the hash is over UTF-8. The empty unit is
+//! hashed like any other. Unleash's own stickiness falls back to a random draw when there is no
+//! unit: a decision without a unit never gets here.
 //!
-//! Buckets are `N` of the variant hash (1..=sum), or `N` of the rollout hash (1..=100) for a unit that is out.
+//! Buckets are `N` of the variant hash (1..=sum), or `N` of the rollout hash (1..=100) for a unit
+//! that is out.
 
 use super::{ParameterError, Pick, cumulative, murmur3_32};
 
@@ -73,7 +79,8 @@ impl Unleash {
 
     fn normalized(&self, unit: &str, seed: u32, modulus: u32) -> u32 {
         let hash = murmur3_32(&[self.prefix.as_bytes(), unit.as_bytes()], seed);
-        // The modulus is 100 or a checked sum: never 0, so the remainder exists and is below u32::MAX.
+        // The modulus is 100 or a checked sum: never 0, so the remainder exists and is below
+        // u32::MAX.
         hash.checked_rem(modulus)
             .unwrap_or_default()
             .saturating_add(1)

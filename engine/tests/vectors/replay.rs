@@ -1,4 +1,5 @@
-//! Runs vector files (`spec/vectors/README.md`) through the engine. Shared by the test of the committed vectors and the example that compares fresh ones.
+//! Runs vector files (`spec/vectors/README.md`) through the engine. Shared by the test of the
+//! committed vectors and the example that compares fresh ones.
 
 use std::path::Path;
 
@@ -37,7 +38,8 @@ pub(crate) struct Report {
     pub(crate) mismatches: Vec<String>,
 }
 
-/// Replays `<directory>/<dialect>.json`; a file that is missing, empty or of another dialect is an error.
+/// Replays `<directory>/<dialect>.json`; a file that is missing, empty or of another dialect is an
+/// error.
 pub(crate) fn replay(directory: &Path, dialect: &str) -> anyhow::Result<Report> {
     let path = directory.join(format!("{dialect}.json"));
     let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
