@@ -11,8 +11,7 @@ use anyhow::{Context, ensure};
 const SHOWN: usize = 10;
 
 fn main() -> anyhow::Result<()> {
-    let directory =
-        std::env::var_os("SPLITWAY_VECTORS_DIR").context("SPLITWAY_VECTORS_DIR is not set")?;
+    let directory = std::env::var_os("SPLITWAY_VECTORS_DIR").context("SPLITWAY_VECTORS_DIR is not set")?;
     let directory = PathBuf::from(directory);
     let mut total = 0;
     println!("| dialect | units | mismatches | source of truth |");

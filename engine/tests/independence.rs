@@ -26,10 +26,7 @@ fn a_million_units_spread_evenly() {
                 bins[hash.bucket(&id(n)) as usize * BINS / BUCKETS as usize] += 1;
             }
             let expected = 1_000_000.0 / BINS as f64;
-            let chi_square = bins
-                .iter()
-                .map(|&bin| deviation(f64::from(bin), expected))
-                .sum();
+            let chi_square = bins.iter().map(|&bin| deviation(f64::from(bin), expected)).sum();
             let z = z_score(chi_square, BINS as f64 - 1.0);
             // Too even would be as wrong as too uneven.
             assert!(z.abs() < UNIFORMITY_Z, "{kind}, {salt:?}: z = {z:.2}");
@@ -43,9 +40,7 @@ fn a_hundred_experiments_are_pairwise_independent() {
         let ids: Vec<String> = (0..PAIR_UNITS).map(id).collect();
         let quarters = |kind: &str| -> Vec<Quarters> {
             let salt = |n| format!("shop:{kind}:exp-{n}");
-            (0..EXPERIMENTS)
-                .map(|n| Quarters::new(&salt(n), &ids))
-                .collect()
+            (0..EXPERIMENTS).map(|n| Quarters::new(&salt(n), &ids)).collect()
         };
         let (experiments, layers) = (quarters("experiment"), quarters("layer"));
         let mut worst = Worst::new(kind);
@@ -55,11 +50,7 @@ fn a_hundred_experiments_are_pairwise_independent() {
             }
         }
         for (n, (variant, inclusion)) in experiments.iter().zip(&layers).enumerate() {
-            worst.see(
-                &format!("inclusion and variant of exp-{n}"),
-                variant,
-                inclusion,
-            );
+            worst.see(&format!("inclusion and variant of exp-{n}"), variant, inclusion);
         }
         worst.check();
     }
@@ -71,9 +62,8 @@ fn salts_one_character_apart_are_independent_for_short_ids() {
     let to_three_bytes: Vec<String> = (0..46_656).map(base36).collect();
     let four_bytes: Vec<String> = (0..PAIR_UNITS).map(|n| base36(46_656 + 32 * n)).collect();
     for ids in [to_three_bytes, four_bytes] {
-        let quarters: Vec<Quarters> = (b'!'..=b'~')
-            .map(|last| Quarters::new(&format!("salt-{}", char::from(last)), &ids))
-            .collect();
+        let quarters: Vec<Quarters> =
+            (b'!'..=b'~').map(|last| Quarters::new(&format!("salt-{}", char::from(last)), &ids)).collect();
         let mut worst = Worst::new("short");
         for (n, one) in quarters.iter().enumerate() {
             for (m, other) in quarters.iter().enumerate().skip(n + 1) {
@@ -101,21 +91,13 @@ const KINDS: [(&str, Id); 4] = [
     ("sequence", |n| format!("user-{n}")),
     ("uuid", uuid),
     ("short", base36),
-    ("ad hoc", |n| {
-        format!("{}.{}@shop.example", base36(mix(n).0), n % 97)
-    }),
+    ("ad hoc", |n| format!("{}.{}@shop.example", base36(mix(n).0), n % 97)),
 ];
 
 fn uuid(n: u32) -> String {
     let (a, b) = mix(n);
     let (c, d) = mix(a);
-    format!(
-        "{a:08x}-{:04x}-4{:03x}-8{:03x}-{:04x}{d:08x}",
-        b >> 16,
-        b & 0xfff,
-        c & 0xfff,
-        c >> 16
-    )
+    format!("{a:08x}-{:04x}-4{:03x}-8{:03x}-{:04x}{d:08x}", b >> 16, b & 0xfff, c & 0xfff, c >> 16)
 }
 
 fn base36(mut n: u32) -> String {
@@ -131,9 +113,7 @@ fn base36(mut n: u32) -> String {
 
 /// SplitMix64: nothing like murmur3, so that the ids do not share its structure.
 fn mix(n: u32) -> (u32, u32) {
-    let mut z = u64::from(n)
-        .wrapping_add(1)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut z = u64::from(n).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
@@ -155,14 +135,9 @@ impl Quarters {
             let quarter = hash.bucket(id) as usize * QUARTERS / BUCKETS as usize;
             sets[quarter][n / 64] |= 1 << (n % 64);
         }
-        let sizes = sets
-            .each_ref()
-            .map(|set| f64::from(set.iter().map(|word| word.count_ones()).sum::<u32>()));
-        Self {
-            units: ids.len(),
-            sets,
-            sizes,
-        }
+        let sizes =
+            sets.each_ref().map(|set| f64::from(set.iter().map(|word| word.count_ones()).sum::<u32>()));
+        Self { units: ids.len(), sets, sizes }
     }
 
     /// Pearson's statistic of the contingency table with `other`, on the observed margins.
@@ -195,11 +170,7 @@ struct Worst {
 
 impl Worst {
     fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            pair: String::new(),
-            z: f64::NEG_INFINITY,
-        }
+        Self { kind, pair: String::new(), z: f64::NEG_INFINITY }
     }
 
     fn see(&mut self, pair: &str, one: &Quarters, other: &Quarters) {
@@ -212,12 +183,6 @@ impl Worst {
 
     fn check(&self) {
         println!("{}: worst is {}, z = {:.2}", self.kind, self.pair, self.z);
-        assert!(
-            self.z < PAIRS_Z,
-            "{}: {}, z = {:.2}",
-            self.kind,
-            self.pair,
-            self.z
-        );
+        assert!(self.z < PAIRS_Z, "{}: {}, z = {:.2}", self.kind, self.pair, self.z);
     }
 }

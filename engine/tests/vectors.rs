@@ -15,25 +15,11 @@ fn every_committed_vector_agrees() {
     let mut mismatches = Vec::new();
     for dialect in replay::DIALECTS {
         let report = replay::replay(&committed(), dialect).unwrap();
-        assert!(
-            report.units >= 200,
-            "{dialect}: only {} units",
-            report.units
-        );
+        assert!(report.units >= 200, "{dialect}: only {} units", report.units);
         assert!(!report.source.is_empty(), "{dialect}: no source");
-        mismatches.extend(
-            report
-                .mismatches
-                .into_iter()
-                .map(|line| format!("{dialect}, {line}")),
-        );
+        mismatches.extend(report.mismatches.into_iter().map(|line| format!("{dialect}, {line}")));
     }
-    assert!(
-        mismatches.is_empty(),
-        "{} mismatches:\n{}",
-        mismatches.len(),
-        mismatches.join("\n")
-    );
+    assert!(mismatches.is_empty(), "{} mismatches:\n{}", mismatches.len(), mismatches.join("\n"));
 }
 
 #[test]
@@ -43,11 +29,5 @@ fn there_is_one_file_per_dialect_and_no_other() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
         .collect();
-    assert_eq!(
-        files,
-        replay::DIALECTS
-            .iter()
-            .map(|name| name.to_string())
-            .collect()
-    );
+    assert_eq!(files, replay::DIALECTS.iter().map(|name| name.to_string()).collect());
 }

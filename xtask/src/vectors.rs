@@ -19,9 +19,7 @@ const SEED_VARIABLE: &str = "SPLITWAY_VECTORS_SEED";
 /// Installs the pinned SDKs under `target/tools/vectors/`, generates vectors into `target/vectors/`
 /// and prints how the engine compares. Any mismatch is an error.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    let root = root
-        .canonicalize()
-        .with_context(|| format!("{}", root.display()))?;
+    let root = root.canonicalize().with_context(|| format!("{}", root.display()))?;
     let generator = root.join("spec/vectors/generate");
     let tools = root.join("target/tools/vectors");
     let python = install_python(&generator, &tools.join("venv"))?;
@@ -43,14 +41,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     )?;
     succeed(
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "run",
-                "--quiet",
-                "--package",
-                "splitway-engine",
-                "--example",
-                "vectors",
-            ])
+            .args(["run", "--quiet", "--package", "splitway-engine", "--example", "vectors"])
             .current_dir(&root)
             .env("SPLITWAY_VECTORS_DIR", &vectors),
     )
@@ -60,22 +51,11 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
 fn install_python(generator: &Path, environment: &Path) -> anyhow::Result<PathBuf> {
     let python = environment.join("bin/python");
     if !python.exists() {
-        succeed(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(environment),
-        )?;
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
     }
     succeed(
         Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--requirement",
-            ])
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"])
             .arg(generator.join("requirements.txt")),
     )?;
     Ok(python)
@@ -85,19 +65,12 @@ fn install_python(generator: &Path, environment: &Path) -> anyhow::Result<PathBu
 fn install_node(generator: &Path, directory: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir_all(directory).with_context(|| format!("{}", directory.display()))?;
     for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(generator.join(file), directory.join(file))
-            .with_context(|| file.to_owned())?;
+        std::fs::copy(generator.join(file), directory.join(file)).with_context(|| file.to_owned())?;
     }
     // No package here needs its install scripts.
     succeed(
         Command::new("npm")
-            .args([
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--silent",
-            ])
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
             .current_dir(directory),
     )?;
     Ok(directory.to_owned())
@@ -105,21 +78,16 @@ fn install_node(generator: &Path, directory: &Path) -> anyhow::Result<PathBuf> {
 
 fn seed() -> anyhow::Result<String> {
     if let Ok(seed) = std::env::var(SEED_VARIABLE) {
-        seed.parse::<u64>()
-            .with_context(|| format!("{SEED_VARIABLE}={seed} is not a number"))?;
+        seed.parse::<u64>().with_context(|| format!("{SEED_VARIABLE}={seed} is not a number"))?;
         return Ok(seed);
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("the clock is before 1970")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(now.as_millis().to_string())
 }
 
 fn succeed(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", name.display()))?;
+    let status = command.status().with_context(|| format!("cannot start {}", name.display()))?;
     ensure!(status.success(), "{} failed: {status}", name.display());
     Ok(())
 }

@@ -50,37 +50,22 @@ impl Eppo {
         let total = parameters.total_shards;
         if total == 0 {
             let expected = "at least 1";
-            return Err(ParameterError::Number {
-                field: "total_shards",
-                index: None,
-                expected,
-                found: 0.0,
-            });
+            return Err(ParameterError::Number { field: "total_shards", index: None, expected, found: 0.0 });
         }
         if parameters.ranges.is_empty() {
-            return Err(ParameterError::Empty {
-                field: "ranges",
-                expected: "a list of ranges per variant",
-            });
+            return Err(ParameterError::Empty { field: "ranges", expected: "a list of ranges per variant" });
         }
         for ranges in parameters.ranges {
             check_ranges("ranges", ranges, total)?;
         }
         let traffic = parameters.traffic.map(|(salt, ranges)| {
             check_ranges("traffic.ranges", ranges, total)?;
-            Ok(Shard {
-                salted: salted(salt),
-                ranges: ranges.into(),
-            })
+            Ok(Shard { salted: salted(salt), ranges: ranges.into() })
         });
         Ok(Self {
             traffic: traffic.transpose()?,
             salted: salted(parameters.salt),
-            ranges: parameters
-                .ranges
-                .iter()
-                .map(|ranges| ranges.as_slice().into())
-                .collect(),
+            ranges: parameters.ranges.iter().map(|ranges| ranges.as_slice().into()).collect(),
             total_shards: total,
         })
     }
@@ -94,18 +79,12 @@ impl Eppo {
             }
         }
         let bucket = self.shard(&self.salted, unit);
-        Pick::from_index(
-            self.ranges.iter().position(|ranges| holds(ranges, bucket)),
-            bucket,
-        )
+        Pick::from_index(self.ranges.iter().position(|ranges| holds(ranges, bucket)), bucket)
     }
 
     fn shard(&self, salted: &Md5, unit: &str) -> u32 {
         let digest = salted.clone().chain_update(unit).finalize();
-        let head = digest
-            .iter()
-            .take(4)
-            .fold(0_u32, |sum, &byte| (sum << 8) | u32::from(byte));
+        let head = digest.iter().take(4).fold(0_u32, |sum, &byte| (sum << 8) | u32::from(byte));
         // The constructor refuses a total of 0.
         head.checked_rem(self.total_shards).unwrap_or_default()
     }
@@ -116,26 +95,15 @@ fn salted(salt: &str) -> Md5 {
 }
 
 fn holds(ranges: &[(u32, u32)], shard: u32) -> bool {
-    ranges
-        .iter()
-        .any(|&(start, end)| start <= shard && shard < end)
+    ranges.iter().any(|&(start, end)| start <= shard && shard < end)
 }
 
-fn check_ranges(
-    field: &'static str,
-    ranges: &[(u32, u32)],
-    total: u32,
-) -> Result<(), ParameterError> {
+fn check_ranges(field: &'static str, ranges: &[(u32, u32)], total: u32) -> Result<(), ParameterError> {
     for (index, &(start, end)) in ranges.iter().enumerate() {
         if start > end || end > total {
             let found = (f64::from(start), f64::from(end));
             let expected = "start <= end <= total_shards";
-            return Err(ParameterError::Range {
-                field,
-                index,
-                expected,
-                found,
-            });
+            return Err(ParameterError::Range { field, index, expected, found });
         }
     }
     Ok(())
@@ -146,12 +114,7 @@ mod tests {
     use super::*;
 
     fn parameters<'a>(ranges: &'a [Vec<(u32, u32)>]) -> EppoParameters<'a> {
-        EppoParameters {
-            salt: "s",
-            total_shards: 10_000,
-            ranges,
-            traffic: None,
-        }
+        EppoParameters { salt: "s", total_shards: 10_000, ranges, traffic: None }
     }
 
     fn pick(ranges: &[Vec<(u32, u32)>]) -> Pick {
@@ -161,35 +124,17 @@ mod tests {
     /// The shard eppo-server-sdk 4.4.1 reports for salt `s`.
     #[test]
     fn ranges_include_their_start_and_exclude_their_end() {
-        assert_eq!(
-            pick(&[vec![(465, 466)]]),
-            Pick::Variant {
-                index: 0,
-                bucket: 465
-            }
-        );
-        assert_eq!(
-            pick(&[vec![(0, 465)], vec![(466, 10_000)]]),
-            Pick::Out { bucket: 465 }
-        );
-        assert_eq!(
-            pick(&[vec![], vec![(0, 1), (465, 500)]]),
-            Pick::Variant {
-                index: 1,
-                bucket: 465
-            }
-        );
+        assert_eq!(pick(&[vec![(465, 466)]]), Pick::Variant { index: 0, bucket: 465 });
+        assert_eq!(pick(&[vec![(0, 465)], vec![(466, 10_000)]]), Pick::Out { bucket: 465 });
+        assert_eq!(pick(&[vec![], vec![(0, 1), (465, 500)]]), Pick::Variant { index: 1, bucket: 465 });
     }
 
     #[test]
     fn the_traffic_shard_comes_first() {
         let all = [vec![(0, 10_000)]];
         let pick = |ranges| {
-            let parameters = EppoParameters {
-                salt: "other",
-                traffic: Some(("s", ranges)),
-                ..parameters(&all)
-            };
+            let parameters =
+                EppoParameters { salt: "other", traffic: Some(("s", ranges)), ..parameters(&all) };
             Eppo::new(&parameters).unwrap().pick("user-1")
         };
         assert_eq!(pick(&[(0, 465)]), Pick::Out { bucket: 465 });
@@ -200,23 +145,11 @@ mod tests {
     fn refuses_wrong_parameters() {
         let field = |parameters: &EppoParameters<'_>| Eppo::new(parameters).unwrap_err().field();
         let all = [vec![(0, 10_000)]];
-        assert_eq!(
-            field(&EppoParameters {
-                total_shards: 0,
-                ..parameters(&all)
-            }),
-            "total_shards"
-        );
+        assert_eq!(field(&EppoParameters { total_shards: 0, ..parameters(&all) }), "total_shards");
         assert_eq!(field(&parameters(&[])), "ranges");
         assert_eq!(field(&parameters(&[vec![(5, 4)]])), "ranges");
         assert_eq!(field(&parameters(&[vec![(0, 10_001)]])), "ranges");
         let traffic = Some(("t", [(0, 10_001)].as_slice()));
-        assert_eq!(
-            field(&EppoParameters {
-                traffic,
-                ..parameters(&all)
-            }),
-            "traffic.ranges"
-        );
+        assert_eq!(field(&EppoParameters { traffic, ..parameters(&all) }), "traffic.ranges");
     }
 }

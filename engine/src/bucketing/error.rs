@@ -95,57 +95,23 @@ impl fmt::Display for ParameterError {
             Self::Empty { field, expected } => {
                 write!(f, "{field}: expected {expected}, found nothing")
             }
-            Self::Count {
-                field,
-                expected,
-                found,
-            } => {
+            Self::Count { field, expected, found } => {
                 write!(f, "{field}: expected {expected} entries, found {found}")
             }
-            Self::Number {
-                field,
-                index: None,
-                expected,
-                found,
-            } => {
+            Self::Number { field, index: None, expected, found } => {
                 write!(f, "{field}: expected {expected}, found {found}")
             }
-            Self::Number {
-                field,
-                index: Some(index),
-                expected,
-                found,
-            } => {
+            Self::Number { field, index: Some(index), expected, found } => {
                 write!(f, "{field}[{index}]: expected {expected}, found {found}")
             }
-            Self::Range {
-                field,
-                index,
-                expected,
-                found: (start, end),
-            } => {
-                write!(
-                    f,
-                    "{field}[{index}]: expected {expected}, found [{start}, {end}]"
-                )
+            Self::Range { field, index, expected, found: (start, end) } => {
+                write!(f, "{field}[{index}]: expected {expected}, found [{start}, {end}]")
             }
-            Self::Total {
-                field,
-                expected,
-                found,
-            } => {
+            Self::Total { field, expected, found } => {
                 write!(f, "{field}: expected a sum of {expected}, found {found}")
             }
-            Self::Variant {
-                field,
-                index,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{field}[{index}]: expected one of {expected} variants, found position {found}"
-                )
+            Self::Variant { field, index, expected, found } => {
+                write!(f, "{field}[{index}]: expected one of {expected} variants, found position {found}")
             }
         }
     }
@@ -165,10 +131,7 @@ mod tests {
             expected: "0 <= start <= end <= 1",
             found: (0.5, 0.25),
         };
-        assert_eq!(
-            error.to_string(),
-            "ranges[1]: expected 0 <= start <= end <= 1, found [0.5, 0.25]"
-        );
+        assert_eq!(error.to_string(), "ranges[1]: expected 0 <= start <= end <= 1, found [0.5, 0.25]");
         assert_eq!((error.field(), error.index()), ("ranges", Some(1)));
     }
 }

@@ -35,11 +35,7 @@ impl Flagd {
     pub fn new(parameters: &FlagdParameters<'_>) -> Result<Self, ParameterError> {
         let limit = i32::MAX.unsigned_abs();
         let (sums, total) = cumulative("weights", parameters.weights, limit, "1 to 2147483647")?;
-        Ok(Self {
-            flag_key: parameters.flag_key.into(),
-            sums,
-            total,
-        })
+        Ok(Self { flag_key: parameters.flag_key.into(), sums, total })
     }
 
     /// The variant of `unit`, flagd's targeting key; an empty one is out.
@@ -59,12 +55,7 @@ mod tests {
     use super::*;
 
     fn pick(weights: &[u32]) -> Pick {
-        Flagd::new(&FlagdParameters {
-            flag_key: "my-flag",
-            weights,
-        })
-        .unwrap()
-        .pick("user-1")
+        Flagd::new(&FlagdParameters { flag_key: "my-flag", weights }).unwrap().pick("user-1")
     }
 
     #[test]
@@ -73,10 +64,7 @@ mod tests {
         let rest = 1_000_000_u32.wrapping_sub(bucket);
         assert_eq!(pick(&[bucket, rest]), Pick::Variant { index: 1, bucket });
         let after = bucket.wrapping_add(1);
-        assert_eq!(
-            pick(&[after, rest.wrapping_sub(1)]),
-            Pick::Variant { index: 0, bucket }
-        );
+        assert_eq!(pick(&[after, rest.wrapping_sub(1)]), Pick::Variant { index: 0, bucket });
         assert_eq!(pick(&[0, 1_000_000, 0]), Pick::Variant { index: 1, bucket });
     }
 
@@ -88,21 +76,14 @@ mod tests {
 
     #[test]
     fn an_empty_unit_is_out() {
-        let rule = Flagd::new(&FlagdParameters {
-            flag_key: "f",
-            weights: &[1],
-        })
-        .unwrap();
+        let rule = Flagd::new(&FlagdParameters { flag_key: "f", weights: &[1] }).unwrap();
         assert_eq!(rule.pick(""), Pick::Out { bucket: 0 });
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         for weights in [&[][..], &[0], &[i32::MAX.unsigned_abs(), 1]] {
-            let parameters = FlagdParameters {
-                flag_key: "f",
-                weights,
-            };
+            let parameters = FlagdParameters { flag_key: "f", weights };
             assert_eq!(Flagd::new(&parameters).unwrap_err().field(), "weights");
         }
     }

@@ -71,20 +71,12 @@ impl GrowthBook {
     /// another count, reversed or outside [0, 1].
     pub fn new(parameters: &GrowthBookParameters<'_>) -> Result<Self, ParameterError> {
         if parameters.variants < 2 {
-            return Err(ParameterError::Count {
-                field: "variants",
-                expected: 2,
-                found: parameters.variants,
-            });
+            return Err(ParameterError::Count { field: "variants", expected: 2, found: parameters.variants });
         }
         let ranges = match parameters.ranges {
             Some(ranges) if ranges.len() != parameters.variants => {
                 let (expected, found) = (parameters.variants, ranges.len());
-                return Err(ParameterError::Count {
-                    field: "ranges",
-                    expected,
-                    found,
-                });
+                return Err(ParameterError::Count { field: "ranges", expected, found });
             }
             Some(ranges) => check_ranges("ranges", ranges)?,
             None => ranges_from_weights(parameters)?,
@@ -108,10 +100,7 @@ impl GrowthBook {
             }
         }
         let (bucket, n) = self.hash.bucket(unit);
-        Pick::from_index(
-            self.ranges.iter().position(|range| contains(range, n)),
-            bucket,
-        )
+        Pick::from_index(self.ranges.iter().position(|range| contains(range, n)), bucket)
     }
 }
 
@@ -138,10 +127,7 @@ fn gates(parameters: &GrowthBookParameters<'_>) -> Result<Box<[Gate]>, Parameter
         return Ok(Box::default());
     };
     let hash = SeededFnv::new(HashVersion::V1, &format!("__{id}"));
-    Ok(Box::from([Gate {
-        hash,
-        ranges: check_ranges("namespace", &[(start, end)])?,
-    }]))
+    Ok(Box::from([Gate { hash, ranges: check_ranges("namespace", &[(start, end)])? }]))
 }
 
 fn contains(&(start, end): &(f64, f64), n: f64) -> bool {
@@ -150,37 +136,22 @@ fn contains(&(start, end): &(f64, f64), n: f64) -> bool {
 
 /// Ends may exceed 1 by float noise: GrowthBook itself writes ranges such as [0.9,
 /// 1.0000000000000002].
-fn check_ranges(
-    field: &'static str,
-    ranges: &[(f64, f64)],
-) -> Result<Box<[(f64, f64)]>, ParameterError> {
+fn check_ranges(field: &'static str, ranges: &[(f64, f64)]) -> Result<Box<[(f64, f64)]>, ParameterError> {
     for (index, &(start, end)) in ranges.iter().enumerate() {
         // A NaN fails every comparison.
         let fits = 0.0 <= start && start <= end && end <= 1.0 + 1e-9;
         if !fits {
             let expected = "0 <= start <= end <= 1";
-            return Err(ParameterError::Range {
-                field,
-                index,
-                expected,
-                found: (start, end),
-            });
+            return Err(ParameterError::Range { field, index, expected, found: (start, end) });
         }
     }
     Ok(ranges.into())
 }
 
-fn ranges_from_weights(
-    parameters: &GrowthBookParameters<'_>,
-) -> Result<Box<[(f64, f64)]>, ParameterError> {
+fn ranges_from_weights(parameters: &GrowthBookParameters<'_>) -> Result<Box<[(f64, f64)]>, ParameterError> {
     if parameters.coverage.is_nan() {
         let (expected, found) = ("a number from 0 to 1", parameters.coverage);
-        return Err(ParameterError::Number {
-            field: "coverage",
-            index: None,
-            expected,
-            found,
-        });
+        return Err(ParameterError::Number { field: "coverage", index: None, expected, found });
     }
     let coverage = parameters.coverage.clamp(0.0, 1.0);
     let equal = 1.0 / parameters.variants as f64;
@@ -188,9 +159,7 @@ fn ranges_from_weights(
     let mut start = 0.0;
     Ok((0..parameters.variants)
         .map(|index| {
-            let weight = weights.map_or(equal, |weights| {
-                weights.get(index).copied().unwrap_or(equal)
-            });
+            let weight = weights.map_or(equal, |weights| weights.get(index).copied().unwrap_or(equal));
             let range = (start, start + coverage * weight);
             start += weight;
             range
@@ -199,21 +168,14 @@ fn ranges_from_weights(
 }
 
 /// The given weights, or `None` where GrowthBook falls back to equal ones.
-fn usable_weights<'a>(
-    parameters: &GrowthBookParameters<'a>,
-) -> Result<Option<&'a [f64]>, ParameterError> {
+fn usable_weights<'a>(parameters: &GrowthBookParameters<'a>) -> Result<Option<&'a [f64]>, ParameterError> {
     let Some(weights) = parameters.weights else {
         return Ok(None);
     };
     for (index, &found) in weights.iter().enumerate() {
         if !found.is_finite() || found < 0.0 {
             let expected = "a finite number of at least 0";
-            return Err(ParameterError::Number {
-                field: "weights",
-                index: Some(index),
-                expected,
-                found,
-            });
+            return Err(ParameterError::Number { field: "weights", index: Some(index), expected, found });
         }
     }
     // Summed left to right from 0, as the SDK does: the order decides the last bit.
@@ -235,12 +197,8 @@ enum SeededFnv {
 impl SeededFnv {
     fn new(version: HashVersion, seed: &str) -> Self {
         match version {
-            HashVersion::V1 => Self::V1 {
-                suffix: seed.encode_utf16().collect(),
-            },
-            HashVersion::V2 => Self::V2 {
-                state: fnv(FNV_OFFSET, seed.encode_utf16()),
-            },
+            HashVersion::V1 => Self::V1 { suffix: seed.encode_utf16().collect() },
+            HashVersion::V2 => Self::V2 { state: fnv(FNV_OFFSET, seed.encode_utf16()) },
         }
     }
 
@@ -248,10 +206,7 @@ impl SeededFnv {
     fn bucket(&self, unit: &str) -> (u32, f64) {
         match self {
             Self::V1 { suffix } => {
-                let hash = fnv(
-                    FNV_OFFSET,
-                    unit.encode_utf16().chain(suffix.iter().copied()),
-                );
+                let hash = fnv(FNV_OFFSET, unit.encode_utf16().chain(suffix.iter().copied()));
                 let bucket = hash % 1_000;
                 (bucket, f64::from(bucket) / 1_000.0)
             }
@@ -264,9 +219,7 @@ impl SeededFnv {
 }
 
 fn fnv(state: u32, units: impl Iterator<Item = u16>) -> u32 {
-    units.fold(state, |hash, unit| {
-        (hash ^ u32::from(unit)).wrapping_mul(FNV_PRIME)
-    })
+    units.fold(state, |hash, unit| (hash ^ u32::from(unit)).wrapping_mul(FNV_PRIME))
 }
 
 /// FNV of the number's decimal digits, written to the stack from the last one.
@@ -304,14 +257,8 @@ mod tests {
 
     #[test]
     fn known_values() {
-        assert_eq!(
-            SeededFnv::new(HashVersion::V1, "my-exp").bucket("user-1"),
-            (620, 0.62)
-        );
-        assert_eq!(
-            SeededFnv::new(HashVersion::V2, "my-exp").bucket("user-1"),
-            (3_535, 0.3535)
-        );
+        assert_eq!(SeededFnv::new(HashVersion::V1, "my-exp").bucket("user-1"), (620, 0.62));
+        assert_eq!(SeededFnv::new(HashVersion::V2, "my-exp").bucket("user-1"), (3_535, 0.3535));
     }
 
     #[test]
@@ -319,11 +266,7 @@ mod tests {
         let mut number = 0_u32;
         for _ in 0..11 {
             let text = number.to_string();
-            assert_eq!(
-                fnv_of_decimal(number),
-                fnv(FNV_OFFSET, text.encode_utf16()),
-                "{text}"
-            );
+            assert_eq!(fnv_of_decimal(number), fnv(FNV_OFFSET, text.encode_utf16()), "{text}");
             number = number.saturating_mul(10).saturating_add(9);
         }
     }
@@ -339,11 +282,7 @@ mod tests {
                 ranges: Some(&ranges),
                 ..parameters(HashVersion::V2)
             });
-            assert_eq!(
-                experiment.unwrap().pick("user-1"),
-                Pick::from_index(index, 3_535),
-                "{ranges:?}"
-            );
+            assert_eq!(experiment.unwrap().pick("user-1"), Pick::from_index(index, 3_535), "{ranges:?}");
         }
     }
 
@@ -352,12 +291,8 @@ mod tests {
         let ranges = |coverage| {
             let weights = [0.5, 0.25, 0.25];
             let weights = Some(weights.as_slice());
-            let parameters = GrowthBookParameters {
-                coverage,
-                weights,
-                variants: 3,
-                ..parameters(HashVersion::V1)
-            };
+            let parameters =
+                GrowthBookParameters { coverage, weights, variants: 3, ..parameters(HashVersion::V1) };
             GrowthBook::new(&parameters).unwrap().ranges
         };
         assert_eq!(*ranges(0.5), [(0.0, 0.25), (0.5, 0.625), (0.75, 0.875)]);
@@ -368,123 +303,50 @@ mod tests {
     #[test]
     fn odd_weights_become_equal_ones() {
         let ranges = |weights: &[f64]| {
-            let parameters = GrowthBookParameters {
-                weights: Some(weights),
-                ..parameters(HashVersion::V1)
-            };
+            let parameters = GrowthBookParameters { weights: Some(weights), ..parameters(HashVersion::V1) };
             GrowthBook::new(&parameters).unwrap().ranges
         };
         let equal = [(0.0, 0.5), (0.5, 1.0)];
         assert_eq!(*ranges(&[0.1, 0.2, 0.7]), equal);
         assert_eq!(*ranges(&[0.9, 0.2]), equal);
-        assert_eq!(
-            *ranges(&[90.0, 10.0]),
-            equal,
-            "percentages are not fractions"
-        );
-        assert_eq!(
-            *ranges(&[0.9, 0.095]),
-            [(0.0, 0.9), (0.9, 0.995)],
-            "not renormalised"
-        );
+        assert_eq!(*ranges(&[90.0, 10.0]), equal, "percentages are not fractions");
+        assert_eq!(*ranges(&[0.9, 0.095]), [(0.0, 0.9), (0.9, 0.995)], "not renormalised");
     }
 
     #[test]
     fn any_list_of_filters_switches_the_namespace_off() {
-        let closed = GrowthBookParameters {
-            namespace: Some(("ns", 0.0, 0.0)),
-            ..parameters(HashVersion::V2)
-        };
-        assert_eq!(
-            GrowthBook::new(&closed).unwrap().pick("user-1").index(),
-            None
-        );
-        let filtered = GrowthBookParameters {
-            filters: Some(&[]),
-            ..closed
-        };
-        assert_eq!(
-            GrowthBook::new(&filtered).unwrap().pick("user-1").index(),
-            Some(0)
-        );
+        let closed =
+            GrowthBookParameters { namespace: Some(("ns", 0.0, 0.0)), ..parameters(HashVersion::V2) };
+        assert_eq!(GrowthBook::new(&closed).unwrap().pick("user-1").index(), None);
+        let filtered = GrowthBookParameters { filters: Some(&[]), ..closed };
+        assert_eq!(GrowthBook::new(&filtered).unwrap().pick("user-1").index(), Some(0));
     }
 
     #[test]
     fn an_empty_unit_is_out() {
         for version in [HashVersion::V1, HashVersion::V2] {
-            assert_eq!(
-                GrowthBook::new(&parameters(version)).unwrap().pick(""),
-                Pick::Out { bucket: 0 }
-            );
+            assert_eq!(GrowthBook::new(&parameters(version)).unwrap().pick(""), Pick::Out { bucket: 0 });
         }
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         let base = parameters(HashVersion::V2);
-        let field = |parameters: &GrowthBookParameters<'_>| {
-            GrowthBook::new(parameters).unwrap_err().field()
-        };
+        let field = |parameters: &GrowthBookParameters<'_>| GrowthBook::new(parameters).unwrap_err().field();
+        assert_eq!(field(&GrowthBookParameters { variants: 1, ..base }), "variants");
+        assert_eq!(field(&GrowthBookParameters { coverage: f64::NAN, ..base }), "coverage");
+        assert_eq!(field(&GrowthBookParameters { weights: Some(&[f64::NAN, 1.0]), ..base }), "weights");
+        assert_eq!(field(&GrowthBookParameters { weights: Some(&[-0.5, 1.5]), ..base }), "weights");
+        assert_eq!(field(&GrowthBookParameters { ranges: Some(&[(0.0, 1.0)]), ..base }), "ranges");
         assert_eq!(
-            field(&GrowthBookParameters {
-                variants: 1,
-                ..base
-            }),
-            "variants"
-        );
-        assert_eq!(
-            field(&GrowthBookParameters {
-                coverage: f64::NAN,
-                ..base
-            }),
-            "coverage"
-        );
-        assert_eq!(
-            field(&GrowthBookParameters {
-                weights: Some(&[f64::NAN, 1.0]),
-                ..base
-            }),
-            "weights"
-        );
-        assert_eq!(
-            field(&GrowthBookParameters {
-                weights: Some(&[-0.5, 1.5]),
-                ..base
-            }),
-            "weights"
-        );
-        assert_eq!(
-            field(&GrowthBookParameters {
-                ranges: Some(&[(0.0, 1.0)]),
-                ..base
-            }),
+            field(&GrowthBookParameters { ranges: Some(&[(0.0, 0.5), (0.6, 0.5)]), ..base }),
             "ranges"
         );
         assert_eq!(
-            field(&GrowthBookParameters {
-                ranges: Some(&[(0.0, 0.5), (0.6, 0.5)]),
-                ..base
-            }),
-            "ranges"
-        );
-        assert_eq!(
-            field(&GrowthBookParameters {
-                namespace: Some(("ns", 0.5, f64::NAN)),
-                ..base
-            }),
+            field(&GrowthBookParameters { namespace: Some(("ns", 0.5, f64::NAN)), ..base }),
             "namespace"
         );
-        let filter = GrowthBookFilter {
-            seed: "f",
-            version: HashVersion::V2,
-            ranges: &[(0.0, 1.5)],
-        };
-        assert_eq!(
-            field(&GrowthBookParameters {
-                filters: Some(&[filter]),
-                ..base
-            }),
-            "filters"
-        );
+        let filter = GrowthBookFilter { seed: "f", version: HashVersion::V2, ranges: &[(0.0, 1.5)] };
+        assert_eq!(field(&GrowthBookParameters { filters: Some(&[filter]), ..base }), "filters");
     }
 }

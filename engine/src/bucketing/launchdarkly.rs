@@ -50,10 +50,7 @@ impl LaunchDarkly {
             sum += f64::from(weight) / f64::from(TOTAL);
             sum
         });
-        Ok(Self {
-            sums: sums.collect(),
-            hash: PrefixedSha1::new(&prefix),
-        })
+        Ok(Self { sums: sums.collect(), hash: PrefixedSha1::new(&prefix) })
     }
 
     /// The variant of `unit`, LaunchDarkly's context key; an empty one is out.
@@ -64,10 +61,7 @@ impl LaunchDarkly {
         let n = self.hash.fraction(unit);
         let last = self.sums.len().saturating_sub(1);
         let index = self.sums.iter().position(|&sum| n < sum).unwrap_or(last);
-        Pick::Variant {
-            index,
-            bucket: float_bucket(n),
-        }
+        Pick::Variant { index, bucket: float_bucket(n) }
     }
 }
 
@@ -76,13 +70,8 @@ mod tests {
     use super::*;
 
     fn rollout(seed: Option<i64>, weights: &[u32]) -> LaunchDarkly {
-        LaunchDarkly::new(&LaunchDarklyParameters {
-            flag_key: "my-exp",
-            salt: "salt",
-            seed,
-            weights,
-        })
-        .unwrap()
+        LaunchDarkly::new(&LaunchDarklyParameters { flag_key: "my-exp", salt: "salt", seed, weights })
+            .unwrap()
     }
 
     fn close(found: f64, expected: f64) -> bool {
@@ -91,18 +80,10 @@ mod tests {
 
     #[test]
     fn known_values() {
-        assert!(close(
-            rollout(None, &[1]).hash.fraction("user-1"),
-            0.713_980_70
-        ));
+        assert!(close(rollout(None, &[1]).hash.fraction("user-1"), 0.713_980_70));
         // From LaunchDarkly's SDK test suites.
         let keyed = |flag_key, salt, seed, unit: &str| {
-            let parameters = LaunchDarklyParameters {
-                flag_key,
-                salt,
-                seed,
-                weights: &[1],
-            };
+            let parameters = LaunchDarklyParameters { flag_key, salt, seed, weights: &[1] };
             LaunchDarkly::new(&parameters).unwrap().hash.fraction(unit)
         };
         assert!((keyed("hashKey", "saltyA", None, "userKeyA") - 0.421_575_87).abs() < 1e-7);
@@ -113,34 +94,21 @@ mod tests {
     fn ends_are_exclusive_and_the_last_takes_the_rest() {
         assert_eq!(
             rollout(None, &[71_398, 28_602]).pick("user-1"),
-            Pick::Variant {
-                index: 1,
-                bucket: 7_139
-            }
+            Pick::Variant { index: 1, bucket: 7_139 }
         );
         assert_eq!(
             rollout(None, &[71_399, 28_601]).pick("user-1"),
-            Pick::Variant {
-                index: 0,
-                bucket: 7_139
-            }
+            Pick::Variant { index: 0, bucket: 7_139 }
         );
         assert_eq!(rollout(None, &[10, 10, 0]).pick("user-1").index(), Some(2));
     }
 
     #[test]
     fn a_seed_replaces_key_and_salt() {
-        let other = LaunchDarklyParameters {
-            flag_key: "other",
-            salt: "else",
-            seed: Some(-61),
-            weights: &[1],
-        };
+        let other =
+            LaunchDarklyParameters { flag_key: "other", salt: "else", seed: Some(-61), weights: &[1] };
         let other = LaunchDarkly::new(&other).unwrap();
-        assert_eq!(
-            rollout(Some(-61), &[1]).pick("user-1"),
-            other.pick("user-1")
-        );
+        assert_eq!(rollout(Some(-61), &[1]).pick("user-1"), other.pick("user-1"));
     }
 
     #[test]
@@ -151,16 +119,8 @@ mod tests {
     #[test]
     fn refuses_wrong_parameters() {
         for weights in [&[][..], &[0, 0], &[100_000, 1]] {
-            let parameters = LaunchDarklyParameters {
-                flag_key: "f",
-                salt: "s",
-                seed: None,
-                weights,
-            };
-            assert_eq!(
-                LaunchDarkly::new(&parameters).unwrap_err().field(),
-                "weights"
-            );
+            let parameters = LaunchDarklyParameters { flag_key: "f", salt: "s", seed: None, weights };
+            assert_eq!(LaunchDarkly::new(&parameters).unwrap_err().field(), "weights");
         }
     }
 }

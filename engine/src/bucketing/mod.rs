@@ -128,10 +128,7 @@ impl Dialect {
 
 /// `murmur3_x86_32` of the concatenated parts, without concatenating them.
 pub fn murmur3_32(parts: &[&[u8]], seed: u32) -> u32 {
-    let mut reader = Parts {
-        current: &[],
-        rest: parts,
-    };
+    let mut reader = Parts { current: &[], rest: parts };
     // Reading from slices cannot fail, so the default is never taken; there is no error to report.
     murmur3::murmur3_32(&mut reader, seed).unwrap_or_default()
 }
@@ -173,10 +170,7 @@ fn cumulative(
     expected: &'static str,
 ) -> Result<(Box<[u32]>, u32), ParameterError> {
     if weights.is_empty() {
-        return Err(ParameterError::Empty {
-            field,
-            expected: "one weight per variant",
-        });
+        return Err(ParameterError::Empty { field, expected: "one weight per variant" });
     }
     let mut total: u64 = 0;
     let mut sums = Vec::with_capacity(weights.len());
@@ -186,11 +180,7 @@ fn cumulative(
     }
     match u32::try_from(total) {
         Ok(sum) if sum > 0 && sum <= limit => Ok((sums.into(), sum)),
-        _ => Err(ParameterError::Total {
-            field,
-            expected,
-            found: total as f64,
-        }),
+        _ => Err(ParameterError::Total { field, expected, found: total as f64 }),
     }
 }
 
@@ -204,8 +194,7 @@ mod tests {
         let whole = murmur3_32(&[text], 7);
         for left in 0..=text.len() {
             for right in left..=text.len() {
-                let parts: [&[u8]; 5] =
-                    [&text[..left], b"", &text[left..right], b"", &text[right..]];
+                let parts: [&[u8]; 5] = [&text[..left], b"", &text[left..right], b"", &text[right..]];
                 assert_eq!(murmur3_32(&parts, 7), whole, "cut at {left} and {right}");
             }
         }
@@ -231,21 +220,12 @@ mod tests {
     #[test]
     fn cumulative_refuses_what_cannot_be_drawn_from() {
         let limit = u32::MAX;
-        assert!(matches!(
-            cumulative("weights", &[], limit, "any"),
-            Err(ParameterError::Empty { .. })
-        ));
-        assert!(matches!(
-            cumulative("weights", &[0, 0], limit, "any"),
-            Err(ParameterError::Total { .. })
-        ));
+        assert!(matches!(cumulative("weights", &[], limit, "any"), Err(ParameterError::Empty { .. })));
+        assert!(matches!(cumulative("weights", &[0, 0], limit, "any"), Err(ParameterError::Total { .. })));
         assert!(matches!(
             cumulative("weights", &[u32::MAX, 1], limit, "any"),
             Err(ParameterError::Total { .. })
         ));
-        assert_eq!(
-            cumulative("weights", &[1, 0, 2], limit, "any"),
-            Ok((Box::from([1, 1, 3]), 3))
-        );
+        assert_eq!(cumulative("weights", &[1, 0, 2], limit, "any"), Ok((Box::from([1, 1, 3]), 3)));
     }
 }

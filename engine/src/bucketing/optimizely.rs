@@ -56,27 +56,16 @@ impl Optimizely {
     /// that never names the experiment.
     pub fn new(parameters: &OptimizelyParameters<'_>) -> Result<Self, ParameterError> {
         let field = "traffic_allocation";
-        check_ends(
-            field,
-            parameters.traffic_allocation.iter().map(|&(_, end)| end),
-        )?;
+        check_ends(field, parameters.traffic_allocation.iter().map(|&(_, end)| end))?;
         for (index, &(variant, _)) in parameters.traffic_allocation.iter().enumerate() {
             if let Some(found) = variant.filter(|&variant| variant >= parameters.variants) {
-                return Err(ParameterError::Variant {
-                    field,
-                    index,
-                    expected: parameters.variants,
-                    found,
-                });
+                return Err(ParameterError::Variant { field, index, expected: parameters.variants, found });
             }
         }
         Ok(Self {
             experiment_id: parameters.experiment_id.into(),
             allocations: parameters.traffic_allocation.into(),
-            group: parameters
-                .group
-                .map(|group| Group::new(&group, parameters.experiment_id))
-                .transpose()?,
+            group: parameters.group.map(|group| Group::new(&group, parameters.experiment_id)).transpose()?,
         })
     }
 
@@ -97,21 +86,15 @@ impl Group {
     fn new(group: &OptimizelyGroup<'_>, experiment_id: &str) -> Result<Self, ParameterError> {
         let field = "group.traffic_allocation";
         check_ends(field, group.traffic_allocation.iter().map(|&(_, end)| end))?;
-        let allocations: Box<[_]> = group
-            .traffic_allocation
-            .iter()
-            .map(|&(id, end)| (id == experiment_id, end))
-            .collect();
+        let allocations: Box<[_]> =
+            group.traffic_allocation.iter().map(|&(id, end)| (id == experiment_id, end)).collect();
         if !allocations.iter().any(|&(ours, _)| ours) {
             return Err(ParameterError::Empty {
                 field,
                 expected: "an entry for this experiment's experiment_id",
             });
         }
-        Ok(Self {
-            id: group.id.into(),
-            allocations,
-        })
+        Ok(Self { id: group.id.into(), allocations })
     }
 }
 
@@ -122,10 +105,7 @@ fn bucket(unit: &str, parent_id: &str) -> u32 {
 }
 
 fn first_below<T: Copy>(allocations: &[(T, u32)], bucket: u32) -> Option<T> {
-    allocations
-        .iter()
-        .find(|&&(_, end)| bucket < end)
-        .map(|&(entity, _)| entity)
+    allocations.iter().find(|&&(_, end)| bucket < end).map(|&(entity, _)| entity)
 }
 
 fn check_ends(field: &'static str, ends: impl Iterator<Item = u32>) -> Result<(), ParameterError> {
@@ -142,10 +122,7 @@ fn check_ends(field: &'static str, ends: impl Iterator<Item = u32>) -> Result<()
         }
         last = Some(end);
     }
-    last.map(drop).ok_or(ParameterError::Empty {
-        field,
-        expected: "at least one allocation",
-    })
+    last.map(drop).ok_or(ParameterError::Empty { field, expected: "at least one allocation" })
 }
 
 #[cfg(test)]
@@ -176,28 +153,16 @@ mod tests {
     fn ends_are_exclusive() {
         for (ends, index) in [([5_254, 10_000], 1), ([5_255, 10_000], 0)] {
             let allocation = [(Some(0), ends[0]), (Some(1), ends[1])];
-            let pick = Optimizely::new(&experiment(&allocation))
-                .unwrap()
-                .pick("ppid1");
-            assert_eq!(
-                pick,
-                Pick::Variant {
-                    index,
-                    bucket: 5_254
-                }
-            );
+            let pick = Optimizely::new(&experiment(&allocation)).unwrap().pick("ppid1");
+            assert_eq!(pick, Pick::Variant { index, bucket: 5_254 });
         }
     }
 
     #[test]
     fn traffic_without_a_variant_is_out() {
-        let pick = Optimizely::new(&experiment(&[(None, 10_000)]))
-            .unwrap()
-            .pick("ppid1");
+        let pick = Optimizely::new(&experiment(&[(None, 10_000)])).unwrap().pick("ppid1");
         assert_eq!(pick, Pick::Out { bucket: 5_254 });
-        let pick = Optimizely::new(&experiment(&[(Some(0), 5_254)]))
-            .unwrap()
-            .pick("ppid1");
+        let pick = Optimizely::new(&experiment(&[(Some(0), 5_254)])).unwrap().pick("ppid1");
         assert_eq!(pick, Pick::Out { bucket: 5_254 });
     }
 
@@ -206,25 +171,13 @@ mod tests {
         let in_group = bucket("ppid1", "19228");
         for (allocation, enters) in [
             ([("other", in_group), (EXPERIMENT, 10_000)], true),
-            (
-                [("other", in_group.wrapping_add(1)), (EXPERIMENT, 10_000)],
-                false,
-            ),
+            ([("other", in_group.wrapping_add(1)), (EXPERIMENT, 10_000)], false),
         ] {
-            let group = Some(OptimizelyGroup {
-                id: "19228",
-                traffic_allocation: &allocation,
-            });
-            let parameters = OptimizelyParameters {
-                group,
-                ..experiment(&[(Some(1), 10_000)])
-            };
+            let group = Some(OptimizelyGroup { id: "19228", traffic_allocation: &allocation });
+            let parameters = OptimizelyParameters { group, ..experiment(&[(Some(1), 10_000)]) };
             let pick = Optimizely::new(&parameters).unwrap().pick("ppid1");
             let expected = if enters {
-                Pick::Variant {
-                    index: 1,
-                    bucket: 5_254,
-                }
+                Pick::Variant { index: 1, bucket: 5_254 }
             } else {
                 Pick::Out { bucket: in_group }
             };
@@ -234,33 +187,17 @@ mod tests {
 
     #[test]
     fn refuses_wrong_parameters() {
-        let error = |allocation: &[(Option<usize>, u32)]| {
-            Optimizely::new(&experiment(allocation)).unwrap_err()
-        };
+        let error =
+            |allocation: &[(Option<usize>, u32)]| Optimizely::new(&experiment(allocation)).unwrap_err();
         assert!(matches!(error(&[]), ParameterError::Empty { .. }));
-        assert!(matches!(
-            error(&[(Some(0), 10_001)]),
-            ParameterError::Number { index: Some(0), .. }
-        ));
+        assert!(matches!(error(&[(Some(0), 10_001)]), ParameterError::Number { index: Some(0), .. }));
         assert!(matches!(
             error(&[(Some(0), 50), (Some(1), 49)]),
             ParameterError::Number { index: Some(1), .. }
         ));
-        assert!(matches!(
-            error(&[(Some(2), 50)]),
-            ParameterError::Variant { found: 2, .. }
-        ));
-        let group = Some(OptimizelyGroup {
-            id: "1",
-            traffic_allocation: &[("other", 10_000)],
-        });
-        let parameters = OptimizelyParameters {
-            group,
-            ..experiment(&[(Some(0), 10_000)])
-        };
-        assert_eq!(
-            Optimizely::new(&parameters).unwrap_err().field(),
-            "group.traffic_allocation"
-        );
+        assert!(matches!(error(&[(Some(2), 50)]), ParameterError::Variant { found: 2, .. }));
+        let group = Some(OptimizelyGroup { id: "1", traffic_allocation: &[("other", 10_000)] });
+        let parameters = OptimizelyParameters { group, ..experiment(&[(Some(0), 10_000)]) };
+        assert_eq!(Optimizely::new(&parameters).unwrap_err().field(), "group.traffic_allocation");
     }
 }

@@ -46,23 +46,14 @@ impl PlanOut {
     /// Errors: no variants, weights of another count, not finite, negative or all 0.
     pub fn new(parameters: &PlanOutParameters<'_>) -> Result<Self, ParameterError> {
         if parameters.variants == 0 {
-            return Err(ParameterError::Empty {
-                field: "variants",
-                expected: "at least one variant",
-            });
+            return Err(ParameterError::Empty { field: "variants", expected: "at least one variant" });
         }
         let choice = match parameters.weights {
             None => Choice::Uniform(parameters.variants),
             Some(weights) => weighted(weights, parameters.variants)?,
         };
-        let prefix = format!(
-            "{}.{}.",
-            parameters.experiment_salt, parameters.parameter_salt
-        );
-        Ok(Self {
-            hash: PrefixedSha1::new(&prefix),
-            choice,
-        })
+        let prefix = format!("{}.{}.", parameters.experiment_salt, parameters.parameter_salt);
+        Ok(Self { hash: PrefixedSha1::new(&prefix), choice })
     }
 
     /// The variant of `unit`.
@@ -86,23 +77,14 @@ impl PlanOut {
 fn weighted(weights: &[f64], variants: usize) -> Result<Choice, ParameterError> {
     let field = "weights";
     if weights.len() != variants {
-        return Err(ParameterError::Count {
-            field,
-            expected: variants,
-            found: weights.len(),
-        });
+        return Err(ParameterError::Count { field, expected: variants, found: weights.len() });
     }
     let mut total = 0.0;
     let mut sums = Vec::with_capacity(weights.len());
     for (index, &found) in weights.iter().enumerate() {
         if !found.is_finite() || found < 0.0 {
             let expected = "a finite number of at least 0";
-            return Err(ParameterError::Number {
-                field,
-                index: Some(index),
-                expected,
-                found,
-            });
+            return Err(ParameterError::Number { field, index: Some(index), expected, found });
         }
         total += found;
         sums.push(total);
@@ -110,11 +92,7 @@ fn weighted(weights: &[f64], variants: usize) -> Result<Choice, ParameterError> 
     if total > 0.0 && total.is_finite() {
         Ok(Choice::Weighted(sums.into(), total))
     } else {
-        Err(ParameterError::Total {
-            field,
-            expected: "more than 0",
-            found: total,
-        })
+        Err(ParameterError::Total { field, expected: "more than 0", found: total })
     }
 }
 
@@ -123,12 +101,8 @@ mod tests {
     use super::*;
 
     fn choice(variants: usize, weights: Option<&[f64]>) -> PlanOut {
-        let parameters = PlanOutParameters {
-            experiment_salt: "exp",
-            parameter_salt: "param",
-            variants,
-            weights,
-        };
+        let parameters =
+            PlanOutParameters { experiment_salt: "exp", parameter_salt: "param", variants, weights };
         PlanOut::new(&parameters).unwrap()
     }
 
@@ -137,48 +111,28 @@ mod tests {
         let hash = choice(1, None).hash.integer("user-1");
         for variants in 1..10 {
             let expected = usize::try_from(hash % variants as u64).unwrap();
-            assert_eq!(
-                choice(variants, None).pick("user-1").index(),
-                Some(expected)
-            );
+            assert_eq!(choice(variants, None).pick("user-1").index(), Some(expected));
         }
     }
 
     #[test]
     fn a_cumulative_weight_includes_its_end() {
         let fraction = choice(1, None).hash.fraction("user-1");
-        assert_eq!(
-            choice(2, Some(&[fraction, 1.0 - fraction]))
-                .pick("user-1")
-                .index(),
-            Some(0)
-        );
+        assert_eq!(choice(2, Some(&[fraction, 1.0 - fraction])).pick("user-1").index(), Some(0));
         let below = fraction.next_down();
-        assert_eq!(
-            choice(2, Some(&[below, 1.0 - below]))
-                .pick("user-1")
-                .index(),
-            Some(1)
-        );
+        assert_eq!(choice(2, Some(&[below, 1.0 - below])).pick("user-1").index(), Some(1));
     }
 
     #[test]
     fn zero_weights_get_nobody() {
-        assert_eq!(
-            choice(3, Some(&[0.0, 5.0, 0.0])).pick("user-1").index(),
-            Some(1)
-        );
+        assert_eq!(choice(3, Some(&[0.0, 5.0, 0.0])).pick("user-1").index(), Some(1));
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         let field = |variants, weights: Option<&[f64]>| {
-            let parameters = PlanOutParameters {
-                experiment_salt: "e",
-                parameter_salt: "p",
-                variants,
-                weights,
-            };
+            let parameters =
+                PlanOutParameters { experiment_salt: "e", parameter_salt: "p", variants, weights };
             PlanOut::new(&parameters).unwrap_err().field()
         };
         assert_eq!(field(0, None), "variants");

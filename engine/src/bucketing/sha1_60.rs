@@ -19,11 +19,7 @@ impl PrefixedSha1 {
     pub(super) fn integer(&self, unit: &str) -> u64 {
         let digest = self.0.clone().chain_update(unit).finalize();
         // 15 hex digits are the first eight bytes without the last four bits.
-        digest
-            .iter()
-            .take(8)
-            .fold(0_u64, |sum, &byte| (sum << 8) | u64::from(byte))
-            >> 4
+        digest.iter().take(8).fold(0_u64, |sum, &byte| (sum << 8) | u64::from(byte)) >> 4
     }
 
     /// [`Self::integer`] as a fraction of 1.

@@ -42,21 +42,11 @@ impl Split {
     pub fn new(parameters: &SplitParameters<'_>) -> Result<Self, ParameterError> {
         let (sums, _) = cumulative("sizes", parameters.sizes, 100, "1 to 100")?;
         if parameters.traffic_allocation > 100 {
-            let (expected, found) = (
-                "a whole percentage from 0 to 100",
-                f64::from(parameters.traffic_allocation),
-            );
-            return Err(ParameterError::Number {
-                field: "traffic_allocation",
-                index: None,
-                expected,
-                found,
-            });
+            let (expected, found) =
+                ("a whole percentage from 0 to 100", f64::from(parameters.traffic_allocation));
+            return Err(ParameterError::Number { field: "traffic_allocation", index: None, expected, found });
         }
-        let allocation_seed = seed_bits(
-            "traffic_allocation_seed",
-            parameters.traffic_allocation_seed,
-        )?;
+        let allocation_seed = seed_bits("traffic_allocation_seed", parameters.traffic_allocation_seed)?;
         let allocation = (parameters.traffic_allocation, allocation_seed);
         Ok(Self {
             seed: seed_bits("seed", parameters.seed)?,
@@ -77,10 +67,7 @@ impl Split {
             }
         }
         if *self.sums == [100] {
-            return Pick::Variant {
-                index: 0,
-                bucket: 0,
-            };
+            return Pick::Variant { index: 0, bucket: 0 };
         }
         let bucket = bucket(unit, self.seed);
         Pick::from_index(self.sums.iter().position(|&sum| sum >= bucket), bucket)
@@ -94,14 +81,12 @@ fn bucket(unit: &str, seed: u32) -> u32 {
 /// The bit pattern of a seed that may be written signed or unsigned.
 fn seed_bits(field: &'static str, seed: i64) -> Result<u32, ParameterError> {
     let signed = i32::try_from(seed).map(|seed| seed.cast_unsigned());
-    signed
-        .or(u32::try_from(seed))
-        .map_err(|_| ParameterError::Number {
-            field,
-            index: None,
-            expected: "a 32-bit integer",
-            found: seed as f64,
-        })
+    signed.or(u32::try_from(seed)).map_err(|_| ParameterError::Number {
+        field,
+        index: None,
+        expected: "a 32-bit integer",
+        found: seed as f64,
+    })
 }
 
 #[cfg(test)]
@@ -109,12 +94,7 @@ mod tests {
     use super::*;
 
     fn parameters(sizes: &[u32]) -> SplitParameters<'_> {
-        SplitParameters {
-            seed: 12_345,
-            sizes,
-            traffic_allocation: 100,
-            traffic_allocation_seed: 0,
-        }
+        SplitParameters { seed: 12_345, sizes, traffic_allocation: 100, traffic_allocation_seed: 0 }
     }
 
     fn pick(sizes: &[u32]) -> Pick {
@@ -128,116 +108,53 @@ mod tests {
 
     #[test]
     fn a_cumulative_size_includes_its_end() {
-        assert_eq!(
-            pick(&[26, 74]),
-            Pick::Variant {
-                index: 0,
-                bucket: 26
-            }
-        );
-        assert_eq!(
-            pick(&[25, 75]),
-            Pick::Variant {
-                index: 1,
-                bucket: 26
-            }
-        );
+        assert_eq!(pick(&[26, 74]), Pick::Variant { index: 0, bucket: 26 });
+        assert_eq!(pick(&[25, 75]), Pick::Variant { index: 1, bucket: 26 });
         assert_eq!(pick(&[25]), Pick::Out { bucket: 26 });
     }
 
     #[test]
     fn only_a_lone_full_partition_skips_the_hash() {
-        assert_eq!(
-            pick(&[100]),
-            Pick::Variant {
-                index: 0,
-                bucket: 0
-            }
-        );
-        assert_eq!(
-            pick(&[100, 0]),
-            Pick::Variant {
-                index: 0,
-                bucket: 26
-            }
-        );
-        assert_eq!(
-            pick(&[0, 100]),
-            Pick::Variant {
-                index: 1,
-                bucket: 26
-            }
-        );
+        assert_eq!(pick(&[100]), Pick::Variant { index: 0, bucket: 0 });
+        assert_eq!(pick(&[100, 0]), Pick::Variant { index: 0, bucket: 26 });
+        assert_eq!(pick(&[0, 100]), Pick::Variant { index: 1, bucket: 26 });
     }
 
     #[test]
     fn the_allocation_includes_its_percentage_and_comes_first() {
         let pick = |traffic_allocation| {
-            let parameters = SplitParameters {
-                traffic_allocation,
-                traffic_allocation_seed: 12_345,
-                ..parameters(&[100])
-            };
+            let parameters =
+                SplitParameters { traffic_allocation, traffic_allocation_seed: 12_345, ..parameters(&[100]) };
             Split::new(&parameters).unwrap().pick("user-1")
         };
         assert_eq!(pick(25), Pick::Out { bucket: 26 });
-        assert_eq!(
-            pick(26),
-            Pick::Variant {
-                index: 0,
-                bucket: 0
-            }
-        );
+        assert_eq!(pick(26), Pick::Variant { index: 0, bucket: 0 });
         assert_eq!(pick(0), Pick::Out { bucket: 26 });
     }
 
     #[test]
     fn a_negative_seed_is_its_bit_pattern() {
-        let pick = |seed| {
-            Split::new(&SplitParameters {
-                seed,
-                ..parameters(&[50, 50])
-            })
-            .unwrap()
-            .pick("user-1")
-        };
+        let pick =
+            |seed| Split::new(&SplitParameters { seed, ..parameters(&[50, 50]) }).unwrap().pick("user-1");
         assert_eq!(pick(-1), pick(0xffff_ffff));
         assert_eq!(pick(i64::from(i32::MIN)), pick(0x8000_0000));
     }
 
     #[test]
     fn an_empty_unit_is_out() {
-        assert_eq!(
-            Split::new(&parameters(&[100])).unwrap().pick(""),
-            Pick::Out { bucket: 0 }
-        );
+        assert_eq!(Split::new(&parameters(&[100])).unwrap().pick(""), Pick::Out { bucket: 0 });
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         let base = parameters(&[50, 50]);
         let field = |parameters: &SplitParameters<'_>| Split::new(parameters).unwrap_err().field();
+        assert_eq!(field(&SplitParameters { seed: 1 << 32, ..base }), "seed");
         assert_eq!(
-            field(&SplitParameters {
-                seed: 1 << 32,
-                ..base
-            }),
-            "seed"
-        );
-        assert_eq!(
-            field(&SplitParameters {
-                traffic_allocation_seed: -(1 << 31) - 1,
-                ..base
-            }),
+            field(&SplitParameters { traffic_allocation_seed: -(1 << 31) - 1, ..base }),
             "traffic_allocation_seed"
         );
-        assert_eq!(
-            field(&SplitParameters {
-                traffic_allocation: 101,
-                ..base
-            }),
-            "traffic_allocation"
-        );
+        assert_eq!(field(&SplitParameters { traffic_allocation: 101, ..base }), "traffic_allocation");
         for sizes in [&[][..], &[0], &[50, 51]] {
             assert_eq!(field(&SplitParameters { sizes, ..base }), "sizes");
         }

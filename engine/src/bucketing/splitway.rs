@@ -40,9 +40,7 @@ pub struct SaltedHash {
 impl SaltedHash {
     /// Hashes the salt once.
     pub fn new(salt: &str) -> Self {
-        Self {
-            seed: murmur3_32(&[salt.as_bytes()], 0),
-        }
+        Self { seed: murmur3_32(&[salt.as_bytes()], 0) }
     }
 
     /// The bucket of `unit`, in `0..10_000`.

@@ -106,38 +106,22 @@ impl Statsig {
 /// The first eight bytes of the digest, big-endian.
 fn hash(salted: &Sha256, unit: &str) -> u64 {
     let digest = salted.clone().chain_update(unit).finalize();
-    digest
-        .iter()
-        .take(8)
-        .fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
+    digest.iter().take(8).fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
 }
 
 fn check_groups(parameters: &StatsigParameters<'_>) -> Result<(), ParameterError> {
     let field = "groups";
     if parameters.groups.is_empty() {
-        return Err(ParameterError::Empty {
-            field,
-            expected: "at least one group",
-        });
+        return Err(ParameterError::Empty { field, expected: "at least one group" });
     }
     let mut last = 0;
     for (index, &(variant, end)) in parameters.groups.iter().enumerate() {
         if u64::from(end) > GROUP_BUCKETS || end < last {
             let (expected, found) = ("ascending ends of at most 1000", f64::from(end));
-            return Err(ParameterError::Number {
-                field,
-                index: Some(index),
-                expected,
-                found,
-            });
+            return Err(ParameterError::Number { field, index: Some(index), expected, found });
         }
         if let Some(found) = variant.filter(|&variant| variant >= parameters.variants) {
-            return Err(ParameterError::Variant {
-                field,
-                index,
-                expected: parameters.variants,
-                found,
-            });
+            return Err(ParameterError::Variant { field, index, expected: parameters.variants, found });
         }
         last = end;
     }
@@ -148,10 +132,7 @@ fn check_groups(parameters: &StatsigParameters<'_>) -> Result<(), ParameterError
 mod tests {
     use super::*;
 
-    fn parameters<'a>(
-        pass_percentage: f64,
-        groups: &'a [(Option<usize>, u32)],
-    ) -> StatsigParameters<'a> {
+    fn parameters<'a>(pass_percentage: f64, groups: &'a [(Option<usize>, u32)]) -> StatsigParameters<'a> {
         StatsigParameters {
             config_salt: "cfgsalt",
             rule_salt: "rulesalt",
@@ -163,9 +144,7 @@ mod tests {
     }
 
     fn pick(pass_percentage: f64, groups: &[(Option<usize>, u32)]) -> Pick {
-        Statsig::new(&parameters(pass_percentage, groups))
-            .unwrap()
-            .pick("user-1")
+        Statsig::new(&parameters(pass_percentage, groups)).unwrap().pick("user-1")
     }
 
     #[test]
@@ -187,19 +166,10 @@ mod tests {
     fn group_ends_are_exclusive() {
         let bucket = pick(100.0, &[(Some(0), 1_000)]).bucket();
         let after = bucket.wrapping_add(1);
-        assert_eq!(
-            pick(100.0, &[(Some(0), bucket), (Some(1), 1_000)]),
-            Pick::Variant { index: 1, bucket }
-        );
-        assert_eq!(
-            pick(100.0, &[(Some(0), after), (Some(1), 1_000)]),
-            Pick::Variant { index: 0, bucket }
-        );
+        assert_eq!(pick(100.0, &[(Some(0), bucket), (Some(1), 1_000)]), Pick::Variant { index: 1, bucket });
+        assert_eq!(pick(100.0, &[(Some(0), after), (Some(1), 1_000)]), Pick::Variant { index: 0, bucket });
         assert_eq!(pick(100.0, &[(Some(0), bucket)]), Pick::Out { bucket });
-        assert_eq!(
-            pick(100.0, &[(None, after), (Some(1), 1_000)]),
-            Pick::Out { bucket }
-        );
+        assert_eq!(pick(100.0, &[(None, after), (Some(1), 1_000)]), Pick::Out { bucket });
     }
 
     #[test]
@@ -211,9 +181,7 @@ mod tests {
     #[test]
     fn refuses_wrong_parameters() {
         let field = |percentage, groups: &[(Option<usize>, u32)]| {
-            Statsig::new(&parameters(percentage, groups))
-                .unwrap_err()
-                .field()
+            Statsig::new(&parameters(percentage, groups)).unwrap_err().field()
         };
         assert_eq!(field(f64::NAN, &[(Some(0), 1_000)]), "pass_percentage");
         assert_eq!(field(100.1, &[(Some(0), 1_000)]), "pass_percentage");

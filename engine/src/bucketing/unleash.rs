@@ -42,23 +42,11 @@ impl Unleash {
     /// Errors: a rollout above 100, no weights, weights that sum to 0 or more than 32 bits hold.
     pub fn new(parameters: &UnleashParameters<'_>) -> Result<Self, ParameterError> {
         if parameters.rollout > 100 {
-            let (expected, found) = (
-                "a whole percentage from 0 to 100",
-                f64::from(parameters.rollout),
-            );
-            return Err(ParameterError::Number {
-                field: "rollout",
-                index: None,
-                expected,
-                found,
-            });
+            let (expected, found) = ("a whole percentage from 0 to 100", f64::from(parameters.rollout));
+            return Err(ParameterError::Number { field: "rollout", index: None, expected, found });
         }
-        let (sums, total) = cumulative(
-            "variant_weights",
-            parameters.variant_weights,
-            u32::MAX,
-            "1 to 4294967295",
-        )?;
+        let (sums, total) =
+            cumulative("variant_weights", parameters.variant_weights, u32::MAX, "1 to 4294967295")?;
         Ok(Self {
             prefix: format!("{}:", parameters.group_id).into(),
             rollout: parameters.rollout,
@@ -81,9 +69,7 @@ impl Unleash {
         let hash = murmur3_32(&[self.prefix.as_bytes(), unit.as_bytes()], seed);
         // The modulus is 100 or a checked sum: never 0, so the remainder exists and is below
         // u32::MAX.
-        hash.checked_rem(modulus)
-            .unwrap_or_default()
-            .saturating_add(1)
+        hash.checked_rem(modulus).unwrap_or_default().saturating_add(1)
     }
 }
 
@@ -92,12 +78,7 @@ mod tests {
     use super::*;
 
     fn strategy(group_id: &str, rollout: u32, weights: &[u32]) -> Unleash {
-        Unleash::new(&UnleashParameters {
-            group_id,
-            rollout,
-            variant_weights: weights,
-        })
-        .unwrap()
+        Unleash::new(&UnleashParameters { group_id, rollout, variant_weights: weights }).unwrap()
     }
 
     #[test]
@@ -106,71 +87,29 @@ mod tests {
         assert_eq!(gr1.normalized("123", ROLLOUT_SEED, 100), 73);
         assert_eq!(gr1.normalized("é", ROLLOUT_SEED, 100), 66);
         // From the Unleash client specification.
-        assert_eq!(
-            strategy("groupX", 100, &[1]).normalized("999", ROLLOUT_SEED, 100),
-            25
-        );
+        assert_eq!(strategy("groupX", 100, &[1]).normalized("999", ROLLOUT_SEED, 100), 25);
         assert_eq!(gr1.normalized("123", VARIANT_SEED, 100), 96);
-        assert_eq!(
-            strategy("groupX", 100, &[1]).normalized("999", VARIANT_SEED, 100),
-            60
-        );
+        assert_eq!(strategy("groupX", 100, &[1]).normalized("999", VARIANT_SEED, 100), 60);
     }
 
     #[test]
     fn the_rollout_includes_its_percentage() {
-        assert_eq!(
-            strategy("gr1", 72, &[1]).pick("123"),
-            Pick::Out { bucket: 73 }
-        );
-        assert_eq!(
-            strategy("gr1", 73, &[1]).pick("123"),
-            Pick::Variant {
-                index: 0,
-                bucket: 1
-            }
-        );
-        assert_eq!(
-            strategy("gr1", 0, &[1]).pick("123"),
-            Pick::Out { bucket: 73 }
-        );
+        assert_eq!(strategy("gr1", 72, &[1]).pick("123"), Pick::Out { bucket: 73 });
+        assert_eq!(strategy("gr1", 73, &[1]).pick("123"), Pick::Variant { index: 0, bucket: 1 });
+        assert_eq!(strategy("gr1", 0, &[1]).pick("123"), Pick::Out { bucket: 73 });
     }
 
     #[test]
     fn a_cumulative_weight_includes_its_end() {
-        assert_eq!(
-            strategy("gr1", 100, &[96, 4]).pick("123"),
-            Pick::Variant {
-                index: 0,
-                bucket: 96
-            }
-        );
-        assert_eq!(
-            strategy("gr1", 100, &[95, 5]).pick("123"),
-            Pick::Variant {
-                index: 1,
-                bucket: 96
-            }
-        );
-        assert_eq!(
-            strategy("gr1", 100, &[0, 95, 0, 5]).pick("123"),
-            Pick::Variant {
-                index: 3,
-                bucket: 96
-            }
-        );
+        assert_eq!(strategy("gr1", 100, &[96, 4]).pick("123"), Pick::Variant { index: 0, bucket: 96 });
+        assert_eq!(strategy("gr1", 100, &[95, 5]).pick("123"), Pick::Variant { index: 1, bucket: 96 });
+        assert_eq!(strategy("gr1", 100, &[0, 95, 0, 5]).pick("123"), Pick::Variant { index: 3, bucket: 96 });
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         let error = |rollout, variant_weights: &[u32]| {
-            Unleash::new(&UnleashParameters {
-                group_id: "g",
-                rollout,
-                variant_weights,
-            })
-            .unwrap_err()
-            .field()
+            Unleash::new(&UnleashParameters { group_id: "g", rollout, variant_weights }).unwrap_err().field()
         };
         assert_eq!(error(101, &[1]), "rollout");
         assert_eq!(error(100, &[]), "variant_weights");

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use splitway_engine::bucketing::{
     Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, GrowthBook, GrowthBookFilter,
-    GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely,
-    OptimizelyGroup, OptimizelyParameters, PlanOut, PlanOutParameters, SaltedHash, Split,
-    SplitParameters, Statsig, StatsigParameters, Unleash, UnleashParameters,
+    GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely, OptimizelyGroup,
+    OptimizelyParameters, PlanOut, PlanOutParameters, SaltedHash, Split, SplitParameters, Statsig,
+    StatsigParameters, Unleash, UnleashParameters,
 };
 
 /// Every dialect has a file of this name.
@@ -44,20 +44,11 @@ pub(crate) fn replay(directory: &Path, dialect: &str) -> anyhow::Result<Report> 
     let path = directory.join(format!("{dialect}.json"));
     let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
     let file: File = serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-    ensure!(
-        file.dialect == dialect,
-        "{} holds {}",
-        path.display(),
-        file.dialect
-    );
-    let mut report = Report {
-        source: file.source.variant,
-        units: 0,
-        mismatches: Vec::new(),
-    };
+    ensure!(file.dialect == dialect, "{} holds {}", path.display(), file.dialect);
+    let mut report = Report { source: file.source.variant, units: 0, mismatches: Vec::new() };
     for set in file.sets {
-        let pick = engine(dialect, set.params, &set.variants)
-            .with_context(|| format!("{dialect}, {}", set.name))?;
+        let pick =
+            engine(dialect, set.params, &set.variants).with_context(|| format!("{dialect}, {}", set.name))?;
         ensure!(!set.units.is_empty(), "{dialect}, {}: no units", set.name);
         for row in set.units {
             let found = pick(&row.unit);
@@ -65,9 +56,7 @@ pub(crate) fn replay(directory: &Path, dialect: &str) -> anyhow::Result<Report> 
             if found != (row.variant, row.bucket) {
                 let expected = (row.variant, row.bucket);
                 let (name, unit) = (&set.name, &row.unit);
-                report.mismatches.push(format!(
-                    "{name}, {unit:?}: expected {expected:?}, found {found:?}"
-                ));
+                report.mismatches.push(format!("{name}, {unit:?}: expected {expected:?}, found {found:?}"));
             }
         }
     }
@@ -129,10 +118,7 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
 }
 
 fn position(variants: &[String], name: &str) -> anyhow::Result<usize> {
-    variants
-        .iter()
-        .position(|variant| variant == name)
-        .with_context(|| format!("no variant {name}"))
+    variants.iter().position(|variant| variant == name).with_context(|| format!("no variant {name}"))
 }
 
 fn splitway(params: Value) -> anyhow::Result<PickFn> {
@@ -147,10 +133,7 @@ fn splitway(params: Value) -> anyhow::Result<PickFn> {
     Ok(Box::new(move |unit| {
         let bucket = hash.bucket(unit);
         let holds = |&(first, last): &(u32, u32)| (first..=last).contains(&bucket);
-        (
-            buckets.iter().position(|ranges| ranges.iter().any(holds)),
-            bucket,
-        )
+        (buckets.iter().position(|ranges| ranges.iter().any(holds)), bucket)
     }))
 }
 
@@ -178,30 +161,21 @@ fn growthbook(params: Value, variants: usize, version: HashVersion) -> anyhow::R
             .iter()
             .map(|filter| GrowthBookFilter {
                 seed: &filter.seed,
-                version: if filter.hash_version == Some(1) {
-                    HashVersion::V1
-                } else {
-                    HashVersion::V2
-                },
+                version: if filter.hash_version == Some(1) { HashVersion::V1 } else { HashVersion::V2 },
                 ranges: &filter.ranges,
             })
             .collect()
     });
-    Ok(Dialect::GrowthBook(GrowthBook::new(
-        &GrowthBookParameters {
-            version,
-            seed: &params.seed,
-            variants,
-            coverage: params.coverage.unwrap_or(1.0),
-            weights: params.weights.as_deref(),
-            ranges: params.ranges.as_deref(),
-            namespace: params
-                .namespace
-                .as_ref()
-                .map(|(id, start, end)| (id.as_str(), *start, *end)),
-            filters: filters.as_deref(),
-        },
-    )?))
+    Ok(Dialect::GrowthBook(GrowthBook::new(&GrowthBookParameters {
+        version,
+        seed: &params.seed,
+        variants,
+        coverage: params.coverage.unwrap_or(1.0),
+        weights: params.weights.as_deref(),
+        ranges: params.ranges.as_deref(),
+        namespace: params.namespace.as_ref().map(|(id, start, end)| (id.as_str(), *start, *end)),
+        filters: filters.as_deref(),
+    })?))
 }
 
 fn optimizely(params: Value, variants: &[String]) -> anyhow::Result<Dialect> {
@@ -235,11 +209,7 @@ fn optimizely(params: Value, variants: &[String]) -> anyhow::Result<Dialect> {
         .traffic_allocation
         .iter()
         .map(|slot| {
-            let variant = slot
-                .variant
-                .as_deref()
-                .map(|name| position(variants, name))
-                .transpose()?;
+            let variant = slot.variant.as_deref().map(|name| position(variants, name)).transpose()?;
             Ok((variant, slot.end_of_range))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -249,17 +219,15 @@ fn optimizely(params: Value, variants: &[String]) -> anyhow::Result<Dialect> {
         .flat_map(|group| &group.traffic_allocation)
         .map(|slot| (slot.experiment_id.as_str(), slot.end_of_range))
         .collect();
-    Ok(Dialect::Optimizely(Optimizely::new(
-        &OptimizelyParameters {
-            experiment_id: &params.experiment_id,
-            variants: variants.len(),
-            traffic_allocation: &traffic_allocation,
-            group: params.group.as_ref().map(|group| OptimizelyGroup {
-                id: &group.id,
-                traffic_allocation: &group_allocation,
-            }),
-        },
-    )?))
+    Ok(Dialect::Optimizely(Optimizely::new(&OptimizelyParameters {
+        experiment_id: &params.experiment_id,
+        variants: variants.len(),
+        traffic_allocation: &traffic_allocation,
+        group: params
+            .group
+            .as_ref()
+            .map(|group| OptimizelyGroup { id: &group.id, traffic_allocation: &group_allocation }),
+    })?))
 }
 
 fn unleash(params: Value) -> anyhow::Result<Dialect> {
@@ -288,14 +256,12 @@ fn launchdarkly(params: Value) -> anyhow::Result<Dialect> {
         weights: Vec<u32>,
     }
     let params: Params = serde_json::from_value(params)?;
-    Ok(Dialect::LaunchDarkly(LaunchDarkly::new(
-        &LaunchDarklyParameters {
-            flag_key: &params.flag_key,
-            salt: &params.salt,
-            seed: params.seed,
-            weights: &params.weights,
-        },
-    )?))
+    Ok(Dialect::LaunchDarkly(LaunchDarkly::new(&LaunchDarklyParameters {
+        flag_key: &params.flag_key,
+        salt: &params.salt,
+        seed: params.seed,
+        weights: &params.weights,
+    })?))
 }
 
 fn statsig(params: Value, variants: &[String]) -> anyhow::Result<Dialect> {
@@ -319,11 +285,7 @@ fn statsig(params: Value, variants: &[String]) -> anyhow::Result<Dialect> {
         .groups
         .iter()
         .map(|group| {
-            let variant = group
-                .variant
-                .as_deref()
-                .map(|name| position(variants, name))
-                .transpose()?;
+            let variant = group.variant.as_deref().map(|name| position(variants, name)).transpose()?;
             Ok((variant, group.end))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -392,10 +354,7 @@ fn eppo(params: Value) -> anyhow::Result<Dialect> {
         salt: &params.salt,
         total_shards: params.total_shards,
         ranges: &params.ranges,
-        traffic: params
-            .traffic
-            .as_ref()
-            .map(|shard| (shard.salt.as_str(), shard.ranges.as_slice())),
+        traffic: params.traffic.as_ref().map(|shard| (shard.salt.as_str(), shard.ranges.as_slice())),
     })?))
 }
 
@@ -407,8 +366,5 @@ fn flagd(params: Value) -> anyhow::Result<Dialect> {
         weights: Vec<u32>,
     }
     let params: Params = serde_json::from_value(params)?;
-    Ok(Dialect::Flagd(Flagd::new(&FlagdParameters {
-        flag_key: &params.flag_key,
-        weights: &params.weights,
-    })?))
+    Ok(Dialect::Flagd(Flagd::new(&FlagdParameters { flag_key: &params.flag_key, weights: &params.weights })?))
 }
