@@ -5,13 +5,13 @@
 
 use splitway_engine::bucketing::{BUCKETS, SaltedHash};
 
-/// Two-sided 1 % over the 12 uniformity tests.
-const UNIFORMITY_Z: f64 = 3.34;
+/// Two-sided 1 % over the 8 uniformity tests.
+const UNIFORMITY_Z: f64 = 3.23;
 /// One-sided 1 % over the 5,050 pairs of one kind of id.
 const PAIRS_Z: f64 = 4.61;
 
 const EXPERIMENTS: usize = 100;
-const PAIR_UNITS: u32 = 50_000;
+const PAIR_UNITS: u32 = 40_000;
 /// Pairs are compared by quarters: 4 x 4 cells, 9 degrees of freedom.
 const QUARTERS: usize = 4;
 
@@ -19,7 +19,7 @@ const QUARTERS: usize = 4;
 fn a_million_units_spread_evenly() {
     const BINS: usize = 100;
     for (kind, id) in KINDS {
-        for salt in ["shop:layer:checkout", "shop:experiment:checkout-button", ""] {
+        for salt in ["shop:layer:checkout", "shop:experiment:checkout-button"] {
             let hash = SaltedHash::new(salt);
             let mut bins = [0_u32; BINS];
             for n in 0..1_000_000 {
