@@ -142,7 +142,7 @@ impl<'c> Compiler<'c> {
     /// The hash under `salt`. One that is in use already is a warning.
     fn hash(&mut self, at: Place<'_>, salt: &str) -> SaltedHash {
         let hash = SaltedHash::new(salt);
-        match self.hashes.binary_search_by_key(&hash.seed(), |(known, _)| known.seed()) {
+        match self.hashes.binary_search_by_key(&hash, |(known, _)| *known) {
             Ok(index) => {
                 let first = self.hashes.get(index).map(|(_, path)| path.to_string()).unwrap_or_default();
                 let found = format!("the salt of {first} again, or one that hashes like it");
