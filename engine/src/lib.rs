@@ -8,6 +8,9 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")
+)]
 
 pub mod bucketing;
