@@ -211,17 +211,14 @@ impl Envoy {
     /// When the admin interface does not answer.
     pub async fn updates(&self) -> Result<Updates> {
         let stats = self.stats().await?;
-        let sum = |suffix: &str| {
-            stats
-                .iter()
-                .filter(|(name, _)| name.starts_with("extension_config_discovery.http_filter."))
-                .filter(|(name, _)| name.ends_with(suffix))
-                .map(|(_, value)| value)
-                .sum()
+        let count = |name: &str| {
+            let name = format!("extension_config_discovery.http_filter.splitway.{name}");
+            stats.get(&name).copied().unwrap_or_default()
         };
+        // Not `config_reload`: Envoy counts that before it knows whether the filter accepts.
         Ok(Updates {
-            accepted: sum(".config_reload"),
-            refused: sum(".config_fail"),
+            accepted: count("update_success"),
+            refused: count("update_rejected") + count("update_failure"),
         })
     }
 
