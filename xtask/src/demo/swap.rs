@@ -194,3 +194,32 @@ impl Load {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_delay_ends_with_the_first_request_after_the_last_treated_one() {
+        let start = Instant::now();
+        let probe = |ms, state| Probe {
+            sent: start + Duration::from_millis(ms),
+            state,
+        };
+        // In the order in which the answers came: one worker lags behind the other.
+        let mut probes = [
+            probe(0, State::Treated),
+            probe(14, State::RolledBack),
+            probe(12, State::RolledBack),
+            probe(13, State::Treated),
+            probe(20, State::Failed),
+        ];
+        let swapped = start + Duration::from_millis(10);
+        let swap = measure("e".to_owned(), &mut probes, swapped);
+        assert_eq!((swap.requests, swap.failed), (5, 1));
+        assert!((swap.delay_ms() - 4.0).abs() < 1e-6, "{}", swap.delay_ms());
+        assert_eq!(swap.problems().len(), 1);
+    }
+}
