@@ -1,4 +1,21 @@
-//! The Splitway engine: config text -> plan; (plan, request, now) -> decision.
+//! The Splitway engine: config text -> [`Plan`]; (plan, request, now) ->
+//! [`Decision`].
+//!
+//! Pure: no clock, no I/O, no hostcalls. Time comes in as an argument, exposures
+//! go out as values. The same code runs in Envoy, on the edge and in the tools,
+//! which is why a unit gets the same variant everywhere.
+//!
+//! ```
+//! use splitway_engine::{Document, NoTrace, RequestView, Timestamp, compile};
+//!
+//! let config = br#"{ "version": 1, "unit": [{ "cookie": "uid" }],
+//!   "experiments": [{ "id": "button", "variants": [{ "id": "a" }, { "id": "b" }] }] }"#;
+//! let plan = compile(&Document::from_json(config)?)?;
+//! let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/"), (b"cookie", b"uid=user-1")];
+//! let decision = plan.decide(&RequestView::new(&headers), Timestamp(0), &mut NoTrace);
+//! assert!(plan.stamp(&decision).unwrap().starts_with("button="));
+//! # Ok::<(), splitway_engine::Problems>(())
+//! ```
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,
@@ -13,4 +30,31 @@
     allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")
 )]
 
+mod actions;
 pub mod bucketing;
+mod compile;
+mod decide;
+mod document;
+mod exposure;
+mod headers;
+mod partition;
+mod plan;
+mod problem;
+pub mod qa_token;
+mod source;
+mod targeting;
+mod time;
+mod view;
+pub mod wire;
+
+pub use actions::{HeaderChange, Rewrite};
+pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_VARIANTS, compile, read_wire};
+pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
+pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_NODES};
+pub use exposure::{Exposure, Served};
+pub use headers::{CLUSTER, STAMP};
+pub use plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Variant, VariantId};
+pub use problem::{Code, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
+pub use source::Source;
+pub use time::Timestamp;
+pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};

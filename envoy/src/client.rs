@@ -44,11 +44,7 @@ impl Client {
             // A request that fails must be seen to fail.
             .retry_canceled_requests(false)
             .build_http();
-        Self {
-            address,
-            version,
-            pool,
-        }
+        Self { address, version, pool }
     }
 
     /// Sends one request and reads the whole answer.
@@ -64,19 +60,13 @@ impl Client {
             .body(Empty::new())?;
         for (name, value) in &call.headers {
             let name = HeaderName::from_bytes(name.as_bytes())?;
-            request
-                .headers_mut()
-                .append(name, HeaderValue::from_bytes(value)?);
+            request.headers_mut().append(name, HeaderValue::from_bytes(value)?);
         }
         let exchange = async {
             let response = self.pool.request(request).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Answer {
-                status: head.status.as_u16(),
-                headers: head.headers,
-                body,
-            })
+            anyhow::Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
         };
         tokio::time::timeout(TIMEOUT, exchange)
             .await
@@ -107,18 +97,13 @@ impl Call {
     }
 
     fn with_method(method: Method, path: &str) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            headers: Vec::new(),
-        }
+        Self { method, path: path.to_owned(), headers: Vec::new() }
     }
 
     /// Adds a header line after those already there.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers
-            .push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 }

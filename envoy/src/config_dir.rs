@@ -28,10 +28,7 @@ impl ConfigDir {
     /// When the folder exists already or cannot be written.
     pub fn create(path: &Path, ecds: &str) -> Result<Self> {
         fs::create_dir(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let dir = Self {
-            path: path.to_owned(),
-            version: AtomicU64::new(0),
-        };
+        let dir = Self { path: path.to_owned(), version: AtomicU64::new(0) };
         dir.replace(ecds)?;
         symlink(Path::new("..data").join(FILE), path.join(FILE))?;
         Ok(dir)

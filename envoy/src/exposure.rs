@@ -53,10 +53,7 @@ impl Exposure {
 pub fn count(exposures: &[Exposure]) -> BTreeMap<(String, String), u64> {
     let mut counts = BTreeMap::new();
     for exposure in exposures {
-        let key = (
-            exposure.experiment().to_owned(),
-            exposure.variant().to_owned(),
-        );
+        let key = (exposure.experiment().to_owned(), exposure.variant().to_owned());
         *counts.entry(key).or_default() += 1;
     }
     counts
@@ -76,12 +73,7 @@ mod tests {
 
     #[test]
     fn other_lines_are_no_exposures() {
-        for line in [
-            "",
-            "[info] starting",
-            r#"{"event":"other"}"#,
-            r#"{"event":"feature_flag.eval"#,
-        ] {
+        for line in ["", "[info] starting", r#"{"event":"other"}"#, r#"{"event":"feature_flag.eval"#] {
             assert!(Exposure::in_line(line).is_none(), "{line}");
         }
     }

@@ -14,10 +14,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// Past [`DEADLINE`], with `what` was awaited; or at once with the condition's own error.
-pub async fn eventually<T>(
-    what: &str,
-    mut condition: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(value) = condition().await? {

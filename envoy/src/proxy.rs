@@ -110,9 +110,7 @@ impl Envoy {
         self.admin = eventually("Envoy's admin address", async || {
             self.check_alive()?;
             // The file exists for a moment before its content does.
-            Ok(fs::read_to_string(&address_file)
-                .ok()
-                .and_then(|text| text.trim().parse().ok()))
+            Ok(fs::read_to_string(&address_file).ok().and_then(|text| text.trim().parse().ok()))
         })
         .await?;
         let admin = Client::http1(self.admin);
@@ -281,14 +279,11 @@ impl Envoy {
     /// # Errors
     /// When fewer arrive.
     pub async fn exposures_of(&self, request_id: &str, expected: usize) -> Result<Vec<Exposure>> {
-        eventually(
-            &format!("{expected} exposures of request {request_id}"),
-            async || {
-                let mut found = self.exposures()?;
-                found.retain(|exposure| exposure.text("splitway.request_id") == request_id);
-                Ok((found.len() >= expected).then_some(found))
-            },
-        )
+        eventually(&format!("{expected} exposures of request {request_id}"), async || {
+            let mut found = self.exposures()?;
+            found.retain(|exposure| exposure.text("splitway.request_id") == request_id);
+            Ok((found.len() >= expected).then_some(found))
+        })
         .await
     }
 

@@ -62,10 +62,7 @@ pub fn bootstrap(values: &Bootstrap<'_>) -> Result<String> {
             ("V1_PORT", values.v1.port().to_string()),
             ("V2_PORT", values.v2.port().to_string()),
             ("WATCHED_DIR", quoted_path(values.watched_dir)?),
-            (
-                "ECDS_PATH",
-                quoted_path(&values.watched_dir.join("ecds.yaml"))?,
-            ),
+            ("ECDS_PATH", quoted_path(&values.watched_dir.join("ecds.yaml"))?),
             ("WASM_PATH", quoted_path(values.wasm)?),
             ("FAILURE_POLICY", values.failure_policy.to_string()),
         ],
@@ -106,9 +103,7 @@ fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
 }
 
 fn quoted_path(path: &Path) -> Result<String> {
-    let text = path
-        .to_str()
-        .with_context(|| format!("{} is not UTF-8", path.display()))?;
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(quoted(text))
 }
 
@@ -123,16 +118,9 @@ mod tests {
 
     #[test]
     fn a_document_is_quoted_and_never_taken_for_a_placeholder() {
-        let text = ecds(
-            "{\"a\":\"${WASM_PATH}\\n'\"}",
-            Path::new("/a b/f.wasm"),
-            FailurePolicy::Open,
-        )
-        .expect("rendered");
-        assert!(
-            text.contains(r#"value: "{\"a\":\"${WASM_PATH}\\n'\"}""#),
-            "{text}"
-        );
+        let text = ecds("{\"a\":\"${WASM_PATH}\\n'\"}", Path::new("/a b/f.wasm"), FailurePolicy::Open)
+            .expect("rendered");
+        assert!(text.contains(r#"value: "{\"a\":\"${WASM_PATH}\\n'\"}""#), "{text}");
         assert!(text.contains(r#"filename: "/a b/f.wasm""#), "{text}");
         assert!(text.contains("failure_policy: FAIL_OPEN"), "{text}");
     }

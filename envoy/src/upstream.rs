@@ -36,11 +36,7 @@ impl Seen {
     /// Every value of a header, in order.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&[u8]> {
-        self.headers
-            .iter()
-            .filter(|(known, _)| known == name)
-            .map(|(_, value)| value.as_slice())
-            .collect()
+        self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_slice()).collect()
     }
 
     /// The only value of a header as text; `None` when it is absent, repeated or not UTF-8.
@@ -58,12 +54,7 @@ impl Seen {
         let headers: Vec<Value> = self
             .headers
             .iter()
-            .map(|(name, value)| {
-                json!([
-                    name,
-                    value.iter().copied().map(char::from).collect::<String>()
-                ])
-            })
+            .map(|(name, value)| json!([name, value.iter().copied().map(char::from).collect::<String>()]))
             .collect();
         json!({
             "upstream": upstream,
@@ -79,10 +70,7 @@ impl Seen {
         let text = |key: &str| body[key].as_str().map(str::to_owned);
         let headers = body["headers"].as_array()?.iter().map(|line| {
             let value = line[1].as_str()?.chars();
-            let bytes = value
-                .map(u8::try_from)
-                .collect::<Result<Vec<_>, _>>()
-                .ok()?;
+            let bytes = value.map(u8::try_from).collect::<Result<Vec<_>, _>>().ok()?;
             Some((line[0].as_str()?.to_owned(), bytes))
         });
         Some(Self {
@@ -107,11 +95,7 @@ pub struct Reply {
 
 impl Default for Reply {
     fn default() -> Self {
-        Self {
-            status: 200,
-            headers: Vec::new(),
-            delay: Duration::ZERO,
-        }
+        Self { status: 200, headers: Vec::new(), delay: Duration::ZERO }
     }
 }
 
@@ -142,33 +126,19 @@ impl Upstream {
     ///
     /// # Errors
     /// When no loopback port can be had.
-    pub fn scripted(
-        name: &str,
-        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
-    ) -> Result<Self> {
+    pub fn scripted(name: &str, script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free loopback port")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let seen = Arc::default();
-        let server = Arc::new(Server {
-            name: name.to_owned(),
-            script: Box::new(script),
-            seen: Arc::clone(&seen),
-        });
+        let server =
+            Arc::new(Server { name: name.to_owned(), script: Box::new(script), seen: Arc::clone(&seen) });
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new()
             .name(format!("upstream {name}"))
             .spawn(move || runtime.block_on(serve(listener, server, stopped)))?;
-        Ok(Self {
-            name: name.to_owned(),
-            address,
-            seen,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { name: name.to_owned(), address, seen, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Its name: the value of its `x-upstream` response header.
@@ -228,9 +198,7 @@ async fn serve(listener: TcpListener, server: Arc<Server>, mut stopped: oneshot:
                 async move { Ok::<_, Infallible>(server.answer(request).await) }
             });
             // A client that hangs up is not the upstream's error.
-            let _ = Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
@@ -273,10 +241,7 @@ impl Seen {
         };
         Self {
             method: request.method().to_string(),
-            path: request
-                .uri()
-                .path_and_query()
-                .map_or_else(String::new, ToString::to_string),
+            path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
             host: authority.or_else(host).unwrap_or_default(),
             headers,
         }

@@ -12,16 +12,7 @@ use crate::{demo, licences, setup, shell, suite, wasm};
 /// Runs every check, stopping at the first that fails.
 pub(crate) fn run() -> Result<()> {
     step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
-    step("lints", || {
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ])
-    })?;
+    step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step("docs", || {
         let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps"])?;
         doc.env("RUSTDOCFLAGS", "-D warnings");

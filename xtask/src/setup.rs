@@ -27,9 +27,7 @@ pub(crate) fn wasm_target() -> Result<()> {
     }
     eprintln!("adding the Rust target {TARGET}");
     let mut rustup = Command::new("rustup");
-    rustup
-        .args(["target", "add", TARGET])
-        .current_dir(shell::root());
+    rustup.args(["target", "add", TARGET]).current_dir(shell::root());
     shell::run(rustup)
         .with_context(|| format!("the Rust target {TARGET} is needed: rustup target add {TARGET}"))
 }
@@ -38,9 +36,7 @@ pub(crate) fn wasm_target() -> Result<()> {
 fn has_target() -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
-    command
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .current_dir(shell::root());
+    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(shell::root());
     let folder = shell::output(command)?;
     Ok(Path::new(folder.trim()).is_dir())
 }

@@ -26,9 +26,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<Command> {
 /// Runs a program to its end, its output going where ours goes.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let shown = shown(&command);
-    let status = command
-        .status()
-        .with_context(|| format!("`{shown}` cannot be run"))?;
+    let status = command.status().with_context(|| format!("`{shown}` cannot be run"))?;
     if !status.success() {
         bail!("`{shown}` failed: {status}");
     }
@@ -38,9 +36,7 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
 /// Runs a program and gives what it wrote to standard output.
 pub(crate) fn output(mut command: Command) -> Result<String> {
     let shown = shown(&command);
-    let output = command
-        .output()
-        .with_context(|| format!("`{shown}` cannot be run"))?;
+    let output = command.output().with_context(|| format!("`{shown}` cannot be run"))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("`{shown}` failed: {}\n{}", output.status, stderr.trim_end());

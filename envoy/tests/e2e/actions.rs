@@ -47,10 +47,7 @@ async fn a_host() {
     let answer = get(&shop, Call::get("/host")).await;
     assert_eq!(answer.seen().expect("an echo").host, "v2.shop.internal");
     let other = get(&shop, Call::get("/elsewhere")).await;
-    assert_eq!(
-        other.seen().expect("an echo").host,
-        shop.envoy.address().to_string()
-    );
+    assert_eq!(other.seen().expect("an echo").host, shop.envoy.address().to_string());
 }
 
 #[tokio::test]

@@ -11,10 +11,7 @@ async fn exposures(shop: &Shop, path: &str, unit: &str, expected: usize) -> Vec<
     let call = Call::get(path).header("x-user-id", unit);
     let answer = shop.envoy.http1().send(&call).await.expect("an answer");
     let id = answer.header("x-request-id").expect("a request id");
-    shop.envoy
-        .exposures_of(id, expected)
-        .await
-        .expect("the exposures")
+    shop.envoy.exposures_of(id, expected).await.expect("the exposures")
 }
 
 #[tokio::test]
@@ -22,10 +19,7 @@ async fn one_for_each_experiment_of_the_request() {
     let shop = Shop::shared().await;
     let mut both = exposures(&shop, "/stamps", "u1", 2).await;
     both.sort_by_key(|exposure| exposure.experiment().to_owned());
-    let names: Vec<_> = both
-        .iter()
-        .map(|exposure| (exposure.experiment(), exposure.variant()))
-        .collect();
+    let names: Vec<_> = both.iter().map(|exposure| (exposure.experiment(), exposure.variant())).collect();
     assert_eq!(names, [("stamp-a", "on"), ("stamp-b", "on")]);
 }
 
@@ -78,9 +72,7 @@ async fn none_for_a_request_outside_every_experiment() {
 async fn a_client_cannot_choose_the_request_id() {
     let shop = Shop::shared().await;
     let forged = "11111111-1111-4111-8111-111111111111";
-    let call = Call::get("/cluster")
-        .header("x-user-id", "u1")
-        .header("x-request-id", forged);
+    let call = Call::get("/cluster").header("x-user-id", "u1").header("x-request-id", forged);
     let answer = shop.envoy.http1().send(&call).await.expect("an answer");
     let id = answer.header("x-request-id").expect("a request id");
     assert_ne!(id, forged);

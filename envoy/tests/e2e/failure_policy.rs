@@ -33,10 +33,8 @@ async fn survives_bad_bytes(policy: FailurePolicy) {
     let log = shop.envoy.log().expect("a log");
     assert!(!log.contains("panicked"), "{policy}:\n{log}");
     let stats = shop.envoy.stats().await.expect("stats");
-    let reloads: Vec<_> = stats
-        .iter()
-        .filter(|(name, count)| name.contains("vm_reload") && **count > 0)
-        .collect();
+    let reloads: Vec<_> =
+        stats.iter().filter(|(name, count)| name.contains("vm_reload") && **count > 0).collect();
     assert!(reloads.is_empty(), "{policy}: {reloads:?}");
 }
 

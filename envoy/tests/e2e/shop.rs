@@ -56,10 +56,7 @@ impl Shop {
 fn reply(request: &Seen) -> Reply {
     match request.path.as_str() {
         "/cookies" => Reply {
-            headers: vec![
-                ("set-cookie", "session=1; Path=/"),
-                ("set-cookie", "theme=dark"),
-            ],
+            headers: vec![("set-cookie", "session=1; Path=/"), ("set-cookie", "theme=dark")],
             ..Reply::default()
         },
         "/response-headers" => Reply {
@@ -71,10 +68,7 @@ fn reply(request: &Seen) -> Reply {
             ],
             ..Reply::default()
         },
-        "/teapot" => Reply {
-            status: 418,
-            ..Reply::default()
-        },
+        "/teapot" => Reply { status: 418, ..Reply::default() },
         _ => Reply::default(),
     }
 }

@@ -39,10 +39,8 @@ async fn shares_follow_the_weights_and_units_are_sticky() {
     const UNITS: usize = 1_000;
     let shop = Shop::shared().await;
     // Two connections at once meet both workers, so stickiness is tested across their VMs.
-    let (first, second) = tokio::join!(
-        round(shop.envoy.http1(), 0..UNITS),
-        round(shop.envoy.http1(), 0..UNITS),
-    );
+    let (first, second) =
+        tokio::join!(round(shop.envoy.http1(), 0..UNITS), round(shop.envoy.http1(), 0..UNITS),);
     assert_eq!(first, second);
 
     let treated = first.values().filter(|variant| *variant == "one-step");
@@ -62,13 +60,9 @@ async fn a_unit_is_the_same_from_a_header_a_cookie_or_either_protocol() {
             get().header("cookie", format!("uid=u{unit}")),
             get().header("cookie", format!("a=b; uid=u{unit}; c=d")),
             // As two lines: HTTP/1.1 proxies see both, and only reading all of them finds the unit.
-            get()
-                .header("cookie", "a=b; c=d")
-                .header("cookie", format!("uid=u{unit}")),
+            get().header("cookie", "a=b; c=d").header("cookie", format!("uid=u{unit}")),
             // The first source of the config wins.
-            get()
-                .header("cookie", "uid=someone-else")
-                .header("x-user-id", format!("u{unit}")),
+            get().header("cookie", "uid=someone-else").header("x-user-id", format!("u{unit}")),
         ];
         let expected = variant(&http1.send(&calls[0]).await.expect("an answer"));
         for call in &calls {

@@ -19,10 +19,7 @@ async fn a_client_cannot_stamp_itself() {
             let answer = client.send(&forged(path)).await.expect("an answer");
             let seen = answer.seen().expect("an echo");
             assert_eq!(seen.header("x-splitway"), stamp, "{path}");
-            assert_eq!(
-                seen.values("x-splitway").len(),
-                usize::from(stamp.is_some())
-            );
+            assert_eq!(seen.values("x-splitway").len(), usize::from(stamp.is_some()));
             assert_eq!(seen.header("x-splitway-anything"), None, "{path}");
             assert_eq!(answer.header("x-splitway"), stamp, "{path}");
         }
@@ -51,9 +48,8 @@ async fn a_client_cannot_send_a_header_that_variants_set() {
     let shop = Shop::shared().await;
     let mut controls = 0;
     for unit in 0..20 {
-        let call = Call::get("/split/cart")
-            .header("x-user-id", format!("u{unit}"))
-            .header("x-checkout", "forged");
+        let call =
+            Call::get("/split/cart").header("x-user-id", format!("u{unit}")).header("x-checkout", "forged");
         let answer = shop.envoy.http1().send(&call).await.expect("an answer");
         let seen = answer.seen().expect("an echo");
         match answer.variant("checkout-button") {
@@ -70,14 +66,9 @@ async fn a_client_cannot_send_a_header_that_variants_set() {
 #[tokio::test]
 async fn underscore_spellings_are_rejected() {
     let shop = Shop::shared().await;
-    for (number, name) in ["x_splitway", "x_splitway_cluster", "x-splitway_cluster"]
-        .into_iter()
-        .enumerate()
-    {
+    for (number, name) in ["x_splitway", "x_splitway_cluster", "x-splitway_cluster"].into_iter().enumerate() {
         let path = format!("/underscores/{number}");
-        let call = Call::get(&path)
-            .header("x-user-id", "u1")
-            .header(name, "checkout-v2");
+        let call = Call::get(&path).header("x-user-id", "u1").header(name, "checkout-v2");
         let answer = shop.envoy.http1().send(&call).await.expect("an answer");
         assert_eq!(answer.status, 400, "{name}");
         assert!(!shop.saw(&path), "{name} reached an upstream");

@@ -24,10 +24,7 @@ async fn an_upstreams_own_cookies_are_kept() {
     let call = Call::get("/cookies").header("x-user-id", "u1");
     let answer = shop.envoy.http1().send(&call).await.expect("an answer");
     assert_eq!(answer.values("x-splitway"), ["cookies=on"]);
-    assert_eq!(
-        answer.values("set-cookie"),
-        ["session=1; Path=/", "theme=dark", "variant=on"]
-    );
+    assert_eq!(answer.values("set-cookie"), ["session=1; Path=/", "theme=dark", "variant=on"]);
 }
 
 #[tokio::test]
@@ -43,11 +40,7 @@ async fn a_direct_response_of_envoy_is_stamped() {
 async fn envoys_own_503_is_stamped_and_its_exposure_says_503() {
     // A port that was free a moment ago, and refuses connections.
     let closed = Upstream::start("closed").expect("an upstream").address();
-    let down = everyone(
-        "down",
-        "/down",
-        json!({ "route": { "cluster": "checkout-v2" } }),
-    );
+    let down = everyone("down", "/down", json!({ "route": { "cluster": "checkout-v2" } }));
     let document = with_experiments(&json!([down])).to_string();
     let shop = Shop::open_with(&document, |config| config.v2 = closed).await;
 

@@ -23,11 +23,7 @@ fn outcome(answer: &Answer) -> &'static str {
 }
 
 /// Runs requests of one unit until stopped; every one must succeed.
-async fn load(
-    client: Client,
-    stop: &AtomicBool,
-    sent: &AtomicUsize,
-) -> BTreeMap<&'static str, u64> {
+async fn load(client: Client, stop: &AtomicBool, sent: &AtomicUsize) -> BTreeMap<&'static str, u64> {
     let mut outcomes = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         let call = Call::get("/").header("x-user-id", "u1");
@@ -49,11 +45,8 @@ async fn no_request_fails_and_none_sees_a_mixture() {
     };
     let mut killed = checkout_button();
     killed["status"] = "rolled_back".into();
-    let documents = [
-        everyone_in("one-step"),
-        with_experiments(&json!([killed])).to_string(),
-        everyone_in("control"),
-    ];
+    let documents =
+        [everyone_in("one-step"), with_experiments(&json!([killed])).to_string(), everyone_in("control")];
     let shop = Shop::open_with(&documents[0], |_| {}).await;
 
     let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -95,23 +88,17 @@ async fn exposures_are_neither_lost_nor_doubled_by_swaps() {
     let client = shop.envoy.http1();
     for number in 0..REQUESTS {
         if number % 20 == 0 {
-            shop.envoy
-                .swap(&document(&number.to_string()))
-                .expect("swapped");
+            shop.envoy.swap(&document(&number.to_string())).expect("swapped");
         }
         let call = Call::get("/").header("x-user-id", format!("u{number}"));
         let answer = client.send(&call).await.expect("an answer");
         assert_ne!(outcome(&answer), "none");
     }
-    eventually("every exposure", async || {
-        Ok((shop.envoy.exposures()?.len() >= REQUESTS).then_some(()))
-    })
-    .await
-    .expect("every exposure");
+    eventually("every exposure", async || Ok((shop.envoy.exposures()?.len() >= REQUESTS).then_some(())))
+        .await
+        .expect("every exposure");
     let exposures = shop.envoy.exposures().expect("exposures");
-    let ids: std::collections::BTreeSet<_> = exposures
-        .iter()
-        .map(|exposure| exposure.text("splitway.request_id"))
-        .collect();
+    let ids: std::collections::BTreeSet<_> =
+        exposures.iter().map(|exposure| exposure.text("splitway.request_id")).collect();
     assert_eq!((exposures.len(), ids.len()), (REQUESTS, REQUESTS));
 }

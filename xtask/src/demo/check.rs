@@ -66,26 +66,14 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(oracle: &'a Oracle) -> Self {
-        Self {
-            oracle,
-            rows: BTreeMap::new(),
-            seen: BTreeMap::new(),
-        }
+        Self { oracle, rows: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
-    fn add(
-        &mut self,
-        unit: Unit,
-        answer: &splitway_envoy::Answer,
-        assigned: &Assigned,
-    ) -> Vec<String> {
+    fn add(&mut self, unit: Unit, answer: &splitway_envoy::Answer, assigned: &Assigned) -> Vec<String> {
         let mut problems = Vec::new();
         let served = answer.upstream().unwrap_or("Envoy itself");
         if served != assigned.cluster {
-            problems.push(format!(
-                "unit {}: served by {served}, assigned to {}",
-                unit.0, assigned.cluster
-            ));
+            problems.push(format!("unit {}: served by {served}, assigned to {}", unit.0, assigned.cluster));
         }
         for experiment in self.oracle.experiments() {
             let stamped = answer.variant(&experiment.id);
@@ -97,14 +85,8 @@ impl<'a> Rows<'a> {
                 ));
             }
             let Some(variant) = stamped else { continue };
-            self.seen
-                .entry((unit, experiment.id.clone()))
-                .or_default()
-                .insert(variant.to_owned());
-            let row = self
-                .rows
-                .entry((experiment.id.clone(), variant.to_owned()))
-                .or_default();
+            self.seen.entry((unit, experiment.id.clone())).or_default().insert(variant.to_owned());
+            let row = self.rows.entry((experiment.id.clone(), variant.to_owned())).or_default();
             row.units.insert(unit);
             row.stamped += 1;
             *row.served_by.entry(served.to_owned()).or_default() += 1;
@@ -137,11 +119,6 @@ impl<'a> Rows<'a> {
                 rows.push(row);
             }
         }
-        Report {
-            requests: requests as u64,
-            failed,
-            swap_ms: None,
-            rows,
-        }
+        Report { requests: requests as u64, failed, swap_ms: None, rows }
     }
 }

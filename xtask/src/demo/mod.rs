@@ -74,10 +74,7 @@ async fn demo(keep: bool) -> Result<()> {
     write_summary(&report)?;
 
     if !problems.is_empty() {
-        bail!(
-            "the demo disagrees with its plan:\n  {}",
-            problems.join("\n  ")
-        );
+        bail!("the demo disagrees with its plan:\n  {}", problems.join("\n  "));
     }
     println!("\nEverything agrees with the plan.");
     if keep {

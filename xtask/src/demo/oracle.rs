@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Result, anyhow};
-use splitway_engine::decide::NoTrace;
-use splitway_engine::time::Timestamp;
-use splitway_engine::view::RequestView;
-use splitway_engine::{Document, Plan};
+use splitway_engine::{Document, NoTrace, Plan, RequestView, Timestamp};
 
 use crate::demo::DEFAULT_CLUSTER;
 use crate::demo::traffic::Unit;
@@ -61,17 +58,10 @@ impl Oracle {
                     id: variant.id().to_owned(),
                     planned: active * variant.share(),
                 });
-                Experiment {
-                    id: experiment.id().to_owned(),
-                    variants: variants.collect(),
-                }
+                Experiment { id: experiment.id().to_owned(), variants: variants.collect() }
             })
             .collect();
-        Ok(Self {
-            document: document.to_json(),
-            plan,
-            experiments,
-        })
+        Ok(Self { document: document.to_json(), plan, experiments })
     }
 
     /// The document as the filter gets it.
@@ -101,11 +91,7 @@ impl Oracle {
         });
         Ok(Assigned {
             variants: variants.collect(),
-            cluster: self
-                .plan
-                .cluster(&decision)
-                .unwrap_or(DEFAULT_CLUSTER)
-                .to_owned(),
+            cluster: self.plan.cluster(&decision).unwrap_or(DEFAULT_CLUSTER).to_owned(),
         })
     }
 
@@ -127,11 +113,7 @@ impl Oracle {
         let mut units = Vec::new();
         for unit in Unit::all() {
             let assigned = self.decide(unit)?;
-            if assigned
-                .variants
-                .get(experiment)
-                .is_some_and(|id| id == variant)
-            {
+            if assigned.variants.get(experiment).is_some_and(|id| id == variant) {
                 units.push(unit);
             }
         }
@@ -141,7 +123,5 @@ impl Oracle {
 
 fn now() -> Result<Timestamp> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    Ok(Timestamp::from_nanoseconds(u64::try_from(
-        since.as_nanos(),
-    )?))
+    Ok(Timestamp::from_nanoseconds(u64::try_from(since.as_nanos())?))
 }

@@ -42,11 +42,8 @@ impl Report {
             "experiment", "variant", "planned", "observed", "answered by", "stamped", "exposures"
         );
         for row in &self.rows {
-            let served: Vec<String> = row
-                .served_by
-                .iter()
-                .map(|(cluster, requests)| format!("{cluster} {requests}"))
-                .collect();
+            let served: Vec<String> =
+                row.served_by.iter().map(|(cluster, requests)| format!("{cluster} {requests}")).collect();
             println!(
                 "{:<16} {:<9} {:>6.1}% {:>7.1}%  {:<36} {:>7} {:>9}",
                 row.experiment,
@@ -58,10 +55,7 @@ impl Report {
                 row.exposures
             );
         }
-        println!(
-            "\n{} requests of {UNITS} units, {} failed",
-            self.requests, self.failed
-        );
+        println!("\n{} requests of {UNITS} units, {} failed", self.requests, self.failed);
     }
 
     /// Disagreements that show in the totals only.
@@ -78,10 +72,7 @@ impl Report {
                 ));
             }
             if row.exposures != row.stamped {
-                problems.push(format!(
-                    "{name}: {} exposures for {} requests",
-                    row.exposures, row.stamped
-                ));
+                problems.push(format!("{name}: {} exposures for {} requests", row.exposures, row.stamped));
             }
         }
         problems
@@ -129,12 +120,7 @@ mod tests {
             exposures,
             ..Row::default()
         };
-        Report {
-            requests: 3_000,
-            failed: 0,
-            swap_ms: None,
-            rows: vec![row],
-        }
+        Report { requests: 3_000, failed: 0, swap_ms: None, rows: vec![row] }
     }
 
     #[test]

@@ -47,14 +47,8 @@ pub(crate) struct Swap {
 }
 
 /// Sends the treatment's units in a loop, edits the config, and waits until no worker treats them.
-pub(crate) async fn kill_under_load(
-    envoy: &Envoy,
-    oracle: &Oracle,
-    config: &WorkingCopy,
-) -> Result<Swap> {
-    let target = oracle
-        .routed()
-        .context("no variant of the demo's config has a route")?;
+pub(crate) async fn kill_under_load(envoy: &Envoy, oracle: &Oracle, config: &WorkingCopy) -> Result<Swap> {
+    let target = oracle.routed().context("no variant of the demo's config has a route")?;
     let units: Vec<Unit> = oracle.units_of(&target.experiment, &target.variant)?;
     let load = Arc::new(Load {
         experiment: target.experiment.clone(),
@@ -102,10 +96,7 @@ async fn swap(
     let swapped = envoy.swap(edited.document())?;
     eventually("the rollback to reach every worker", async || {
         drain(reports, probes);
-        let quiet = probes
-            .iter()
-            .rev()
-            .take_while(|probe| probe.state != State::Treated);
+        let quiet = probes.iter().rev().take_while(|probe| probe.state != State::Treated);
         Ok((quiet.count() >= AFTER).then_some(()))
     })
     .await?;
@@ -121,9 +112,7 @@ fn drain(reports: &mut UnboundedReceiver<Probe>, probes: &mut Vec<Probe>) {
 fn measure(experiment: String, probes: &mut [Probe], swapped: Instant) -> Swap {
     probes.sort_by_key(|probe| probe.sent);
     let count = |state| probes.iter().filter(|probe| probe.state == state).count();
-    let last_treated = probes
-        .iter()
-        .rposition(|probe| probe.state == State::Treated);
+    let last_treated = probes.iter().rposition(|probe| probe.state == State::Treated);
     let first_after = last_treated.map_or(0, |index| index + 1);
     let settled = probes.get(first_after).map_or(swapped, |probe| probe.sent);
     Swap {
@@ -184,9 +173,7 @@ impl Load {
     fn state(&self, answer: &Answer) -> State {
         let stamped = answer.variant(&self.experiment);
         match (answer.status, stamped, answer.upstream()) {
-            (200, Some(variant), Some(cluster))
-                if variant == self.variant && cluster == self.cluster =>
-            {
+            (200, Some(variant), Some(cluster)) if variant == self.variant && cluster == self.cluster => {
                 State::Treated
             }
             (200, None, Some(DEFAULT_CLUSTER)) => State::RolledBack,
@@ -204,10 +191,7 @@ mod tests {
     #[test]
     fn the_delay_ends_with_the_first_request_after_the_last_treated_one() {
         let start = Instant::now();
-        let probe = |ms, state| Probe {
-            sent: start + Duration::from_millis(ms),
-            state,
-        };
+        let probe = |ms, state| Probe { sent: start + Duration::from_millis(ms), state };
         // In the order in which the answers came: one worker lags behind the other.
         let mut probes = [
             probe(0, State::Treated),

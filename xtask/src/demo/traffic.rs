@@ -45,10 +45,7 @@ pub(crate) struct Sent {
 impl Sent {
     /// The answer, unless the request failed or was answered with anything but 200.
     pub(crate) fn success(&self) -> Option<&Answer> {
-        self.answer
-            .as_ref()
-            .ok()
-            .filter(|answer| answer.status == 200)
+        self.answer.as_ref().ok().filter(|answer| answer.status == 200)
     }
 }
 
@@ -56,9 +53,8 @@ impl Sent {
 pub(crate) async fn send(envoy: &Envoy) -> Result<Vec<Sent>> {
     let total = UNITS * ROUNDS;
     // Drawn on standard error, and only on a terminal.
-    let bar = ProgressBar::new(total as u64).with_style(ProgressStyle::with_template(
-        "{msg} [{bar:40}] {pos}/{len} requests, {per_sec}",
-    )?);
+    let bar = ProgressBar::new(total as u64)
+        .with_style(ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} requests, {per_sec}")?);
     bar.set_message("splitting traffic");
 
     let next = Arc::new(AtomicUsize::new(0));

@@ -1,0 +1,255 @@
+//! One experiment of the document.
+
+use super::Compiler;
+use super::layers::{NO_LAYER, TrafficDraft, handle};
+use super::values::Parts;
+use crate::document::describe_text;
+use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
+use crate::problem::{Code, Place, Problem, did_you_mean};
+use crate::time::Timestamp;
+use crate::wire;
+
+/// An experiment that does not know its layer yet.
+pub(super) struct Draft<'c> {
+    pub(super) handle: ExperimentId,
+    /// Its index in the document, for problems.
+    pub(super) position: usize,
+    pub(super) layer: &'c str,
+    pub(super) chain: ChainId,
+    /// Its bucket ranges, if it states them.
+    pub(super) stated: Option<Vec<(u32, u32)>>,
+    pub(super) traffic: TrafficDraft,
+    /// It will take no units any more, so it need not own buckets.
+    pub(super) is_over: bool,
+    pub(super) experiment: Experiment,
+}
+
+impl<'c> Compiler<'c> {
+    /// The experiments, ordered by id.
+    pub(super) fn experiments(&mut self) -> Vec<Draft<'c>> {
+        let config = self.config;
+        let mut order: Vec<(usize, &wire::Experiment)> = config.experiments.iter().enumerate().collect();
+        order.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        let list = Place::Root.key("experiments");
+        let mut drafts: Vec<Draft<'c>> = Vec::with_capacity(order.len());
+        for (rank, (position, experiment)) in order.into_iter().enumerate() {
+            let at = list.index(position);
+            if let Some(previous) = drafts.last()
+                && *previous.experiment.id == *experiment.id
+            {
+                let found = format!("`{}` again", experiment.id);
+                self.error(at.key("id"), Code::DuplicateId, "each experiment id once", found);
+            }
+            drafts.push(self.experiment(at, rank, position, experiment));
+        }
+        self.contested_actions(&drafts);
+        drafts
+    }
+
+    fn experiment(
+        &mut self,
+        at: Place<'_>,
+        rank: usize,
+        position: usize,
+        experiment: &'c wire::Experiment,
+    ) -> Draft<'c> {
+        self.experiment_id(at.key("id"), &experiment.id);
+        let layer = match &experiment.layer {
+            Some(layer) => {
+                self.known_layer(at.key("layer"), layer);
+                layer
+            }
+            None => &experiment.id,
+        };
+        let chain = self.chain(at.key("unit"), &experiment.unit);
+        if experiment.unit.is_empty() && self.config.unit.is_empty() {
+            let expected = "a unit, here or for the whole document, such as `- cookie: uid`";
+            self.error(Place::Root.key("unit"), Code::MissingField, expected, "none");
+        }
+        let (start, end) = self.schedule(at, experiment);
+        let status = experiment.status.unwrap_or_default();
+        let variants = self.variants(at, experiment);
+        let salt_at = at.key("id");
+        let split = self.split(salt_at, experiment, &variants);
+        let targeting = experiment.targeting.as_ref().and_then(|rule| self.rule(at.key("targeting"), rule));
+        let stated = if experiment.buckets.is_empty() {
+            None
+        } else {
+            Some(self.ranges(at.key("buckets"), &experiment.buckets).unwrap_or_default())
+        };
+        let control = variants.iter().zip(&experiment.variants).position(|(_, v)| v.control == Some(true));
+        Draft {
+            handle: handle(rank),
+            position,
+            layer,
+            chain,
+            stated,
+            traffic: self.traffic(at, experiment),
+            is_over: matches!(status, wire::Status::Completed | wire::Status::RolledBack),
+            experiment: Experiment {
+                id: experiment.id.as_str().into(),
+                layer: NO_LAYER,
+                gate: gate(status),
+                start,
+                end,
+                traffic: Traffic::Fixed(0),
+                owned: 0,
+                targeting,
+                split,
+                control: VariantId(control.and_then(|i| u16::try_from(i).ok()).unwrap_or(0)),
+                overrides: self.overrides(at.key("overrides"), experiment, &variants),
+                variants: variants.into(),
+            },
+        }
+    }
+
+    /// An experiment's id is a dictionary key in `x-splitway` (RFC 9651, 3.2),
+    /// so it begins with a letter.
+    fn experiment_id(&mut self, at: Place<'_>, id: &str) {
+        self.id(at, id);
+        if !id.starts_with(|c: char| c.is_ascii_lowercase()) {
+            self.error(at, Code::InvalidValue, "an id that begins with a letter", describe_text(id));
+        }
+    }
+
+    fn schedule(
+        &mut self,
+        at: Place<'_>,
+        experiment: &wire::Experiment,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        let schedule_at = at.key("schedule");
+        let schedule = experiment.schedule.clone().unwrap_or_default();
+        let start = schedule.start.and_then(|time| self.instant(schedule_at.key("start"), &time));
+        let end = schedule.end.and_then(|time| self.instant(schedule_at.key("end"), &time));
+        if let (Some(start), Some(end)) = (start, end)
+            && start >= end
+        {
+            let expected = format!("a time after the start, {start}");
+            self.error(schedule_at.key("end"), Code::Conflict, expected, end.to_string());
+        }
+        if experiment.status == Some(wire::Status::Scheduled) && start.is_none() {
+            let expected = "a start, because the status is `scheduled`";
+            self.error(schedule_at.key("start"), Code::MissingField, expected, "nothing");
+        }
+        (start, end)
+    }
+
+    fn traffic(&mut self, at: Place<'_>, experiment: &wire::Experiment) -> TrafficDraft {
+        if let Some(share) = &experiment.traffic {
+            if !experiment.ramp.is_empty() {
+                self.error(at.key("ramp"), Code::Conflict, "either `traffic` or `ramp`", "both");
+            }
+            return TrafficDraft::Fixed(self.share(at.key("traffic"), share).unwrap_or(Parts::ALL));
+        }
+        if experiment.ramp.is_empty() {
+            return TrafficDraft::Fixed(Parts::ALL);
+        }
+        let ramp_at = at.key("ramp");
+        let mut steps: Vec<(Timestamp, Parts)> = Vec::with_capacity(experiment.ramp.len());
+        for (index, step) in experiment.ramp.iter().enumerate() {
+            let at = ramp_at.index(index);
+            let time = self.instant(at.key("at"), &step.at);
+            let share = self.share(at.key("traffic"), &step.traffic);
+            let (Some(time), Some(share)) = (time, share) else { continue };
+            if let Some((before, smaller)) = steps.last().copied() {
+                if time <= before {
+                    let expected = format!("a time after the step before, {before}");
+                    self.error(at.key("at"), Code::Conflict, expected, time.to_string());
+                }
+                if share < smaller {
+                    let problem = Problem::error(
+                        at.key("traffic").path(),
+                        Code::OutOfRange,
+                        "at least as much as the step before",
+                        &*step.traffic.0,
+                    );
+                    self.problems.push(problem.warning().suggest("units that were in will leave"));
+                }
+            }
+            steps.push((time, share));
+        }
+        TrafficDraft::Ramp(steps)
+    }
+
+    fn overrides(
+        &mut self,
+        at: Place<'_>,
+        experiment: &wire::Experiment,
+        variants: &[Variant],
+    ) -> Box<[(Box<str>, VariantId)]> {
+        let mut all: Vec<(Box<str>, VariantId)> = Vec::new();
+        for (name, units) in &experiment.overrides {
+            let index = variants.iter().position(|variant| *variant.id == **name);
+            let Some(variant) = index.and_then(|index| u16::try_from(index).ok()) else {
+                let ids = variants.iter().map(|variant| &*variant.id);
+                let problem = Problem::error(
+                    at.key(name).path(),
+                    Code::UnknownReference,
+                    "a variant of this experiment",
+                    describe_text(name),
+                );
+                self.problems.push(match did_you_mean(name, ids) {
+                    Some(near) => problem.suggest(format!("did you mean `{near}`?")),
+                    None => problem,
+                });
+                continue;
+            };
+            let list = at.key(name);
+            for (i, unit) in units.iter().enumerate() {
+                if let Some(unit) = self.text(list.index(i), unit) {
+                    all.push((unit, VariantId(variant)));
+                }
+            }
+        }
+        all.sort();
+        for pair in all.windows(2) {
+            if let [(first, a), (second, b)] = pair
+                && first == second
+                && a != b
+            {
+                self.error(at, Code::Conflict, "each unit under one variant", format!("`{first}` under two"));
+            }
+        }
+        all.dedup_by(|a, b| a.0 == b.0);
+        all.into()
+    }
+
+    /// Two layers are independent, so one request can be in experiments of
+    /// both; then only one can have its way.
+    fn contested_actions(&mut self, drafts: &[Draft<'c>]) {
+        let list = Place::Root.key("experiments");
+        type Wants = fn(&Variant) -> bool;
+        let kinds: [(&str, Wants); 3] = [
+            ("cluster", |variant| variant.actions.cluster.is_some()),
+            ("host", |variant| variant.actions.host.is_some()),
+            ("path", |variant| variant.actions.path.is_some()),
+        ];
+        for (kind, wants) in kinds {
+            let mut first: Option<&Draft<'c>> = None;
+            for draft in drafts.iter().filter(|d| !d.is_over && d.experiment.variants.iter().any(wants)) {
+                match first {
+                    None => first = Some(draft),
+                    Some(winner) if winner.layer != draft.layer => {
+                        let at = list.index(draft.position);
+                        let found = format!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
+                        let expected = format!("one layer whose experiments route by {kind}");
+                        let problem =
+                            Problem::error(at.key("variants").path(), Code::Conflict, expected, found);
+                        self.problems.push(problem.warning().suggest(
+                            "where a request is in both, the experiment whose id sorts first has its way",
+                        ));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn gate(status: wire::Status) -> Gate {
+    match status {
+        wire::Status::Running | wire::Status::Scheduled => Gate::Open,
+        wire::Status::Draft => Gate::OverridesOnly,
+        wire::Status::Paused | wire::Status::Completed | wire::Status::RolledBack => Gate::Closed,
+    }
+}

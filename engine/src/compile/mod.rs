@@ -1,0 +1,256 @@
+//! Document -> plan: the only validator. Reports everything that is wrong, and
+//! makes a plan only of a document in which nothing is.
+
+mod experiment;
+mod layers;
+mod targeting;
+mod values;
+mod variants;
+
+use std::collections::BTreeMap;
+
+use crate::document::{Document, read};
+use crate::exposure::ExposurePolicy;
+use crate::headers::{self, OurHeaders};
+use crate::plan::{ChainId, Plan};
+use crate::problem::{Code, Path, Place, Problem, Problems};
+use crate::qa_token::{Key, TokenPolicy};
+use crate::source::Source;
+use crate::wire;
+
+/// Most experiments in a document.
+pub const MAX_EXPERIMENTS: usize = 1000;
+/// Most variants of an experiment.
+pub const MAX_VARIANTS: usize = 64;
+/// Most holdouts in a document.
+pub const MAX_HOLDOUTS: usize = 64;
+/// Shortest secret of a QA key, in bytes.
+const MIN_SECRET: usize = 32;
+
+/// Validates `document` and compiles it.
+///
+/// # Errors
+/// Every problem of the document, in the order of its text where that is
+/// known; warnings among them.
+pub fn compile(document: &Document) -> Result<Plan, Problems> {
+    let mut problems = Problems::default();
+    let config = read::<wire::Config>(document, &mut problems);
+    let plan = config.and_then(|config| {
+        let mut compiler = Compiler { problems: std::mem::take(&mut problems), ..Compiler::new(&config) };
+        let plan = compiler.plan(document.content_hash());
+        problems = compiler.problems;
+        plan
+    });
+    problems.locate(|path, code| document.span_of(path, code));
+    match plan {
+        Some(mut plan) if !problems.has_errors() => {
+            plan.warnings = problems;
+            Ok(plan)
+        }
+        _ => Err(problems),
+    }
+}
+
+/// The config's wire form, for tools that check or edit what the plan leaves
+/// out. Problems of shape are those that [`compile`] reports.
+#[must_use]
+pub fn read_wire(document: &Document) -> Option<wire::Config> {
+    read::<wire::Config>(document, &mut Problems::default())
+}
+
+struct Compiler<'c> {
+    config: &'c wire::Config,
+    namespace: &'c str,
+    problems: Problems,
+    /// Unit chains, the document's first; equal ones once.
+    chains: Vec<Box<[Source]>>,
+    attributes: BTreeMap<&'c str, Source>,
+    /// Every salt and who uses it: a shared one makes splits depend on each
+    /// other.
+    salts: BTreeMap<String, Path>,
+}
+
+impl<'c> Compiler<'c> {
+    fn new(config: &'c wire::Config) -> Self {
+        Self {
+            config,
+            namespace: config.namespace.as_deref().unwrap_or("splitway"),
+            problems: Problems::default(),
+            chains: Vec::new(),
+            attributes: BTreeMap::new(),
+            salts: BTreeMap::new(),
+        }
+    }
+
+    fn plan(&mut self, content_hash: String) -> Option<Plan> {
+        let config = self.config;
+        let root = Place::Root;
+        if config.version != 1 {
+            self.error(root.key("version"), Code::InvalidValue, "1", config.version.to_string());
+        }
+        self.id(root.key("namespace"), self.namespace);
+        self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
+        self.limit(root.key("holdouts"), "holdouts", config.holdouts.len(), MAX_HOLDOUTS);
+        if self.problems.iter().any(|problem| problem.code == Code::Limit) {
+            return None;
+        }
+        let default = self.sources(root.key("unit"), &config.unit);
+        self.chains.push(default);
+        for (name, source) in &config.attributes {
+            let at = root.key("attributes");
+            if let Some(source) = self.source(at.key(name), source) {
+                self.attributes.insert(name, source);
+            }
+        }
+        let clock_skew_ms = self.period(root.key("clock_skew"), config.clock_skew.as_ref(), 5_000);
+        let exposure = self.exposure(root.key("exposure"));
+        let tokens = self.tokens(root.key("qa_tokens"));
+        let holdouts = self.holdouts();
+        let experiments = self.experiments();
+        let (layers, experiments) = self.layers(experiments);
+        let set = experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.actions.request_headers);
+        let ours = OurHeaders::new(set.filter_map(|change| match change {
+            crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
+            crate::HeaderChange::Remove(_) => None,
+        }));
+        Some(Plan {
+            namespace: self.namespace.into(),
+            content_hash: content_hash.into(),
+            kill_switch: config.kill_switch.unwrap_or(false),
+            clock_skew_ms,
+            chains: std::mem::take(&mut self.chains).into(),
+            holdouts,
+            layers,
+            experiments,
+            ours,
+            exposure,
+            tokens,
+            warnings: Problems::default(),
+        })
+    }
+
+    fn error(&mut self, at: Place<'_>, code: Code, expected: impl Into<String>, found: impl Into<String>) {
+        self.problems.push(Problem::error(at.path(), code, expected, found));
+    }
+
+    fn limit(&mut self, at: Place<'_>, what: &str, count: usize, most: usize) {
+        if count > most {
+            self.error(at, Code::Limit, format!("at most {most} {what}"), count.to_string());
+        }
+    }
+
+    /// Notes who uses `salt`; a second user is a warning.
+    fn salt(&mut self, at: Place<'_>, salt: String) -> String {
+        let path = at.path();
+        if let Some(first) = self.salts.insert(salt.clone(), path.clone()) {
+            let found = format!("the salt of {first} again");
+            self.problems.push(
+                Problem::error(path, Code::Conflict, "a salt of its own", found)
+                    .warning()
+                    .suggest("splits with one salt depend on each other"),
+            );
+        }
+        salt
+    }
+
+    /// The handle of a unit chain; an empty one stands for the document's.
+    fn chain(&mut self, at: Place<'_>, sources: &[wire::Source]) -> ChainId {
+        if sources.is_empty() {
+            return ChainId(0);
+        }
+        let chain = self.sources(at, sources);
+        let index = self.chains.iter().position(|known| *known == chain).unwrap_or_else(|| {
+            self.chains.push(chain);
+            self.chains.len().saturating_sub(1)
+        });
+        ChainId(u16::try_from(index).unwrap_or(u16::MAX))
+    }
+
+    fn sources(&mut self, at: Place<'_>, sources: &[wire::Source]) -> Box<[Source]> {
+        self.limit(at, "sources", sources.len(), 16);
+        sources.iter().enumerate().filter_map(|(i, source)| self.source(at.index(i), source)).collect()
+    }
+
+    fn source(&mut self, at: Place<'_>, source: &wire::Source) -> Option<Source> {
+        match source {
+            wire::Source::Header(name) => self.header_name(at.key("header"), name).map(Source::Header),
+            wire::Source::Cookie(name) => self.cookie_name(at.key("cookie"), name).map(Source::Cookie),
+            wire::Source::Query(name) => self.text(at.key("query"), name).map(Source::Query),
+            wire::Source::JwtClaim(jwt) => {
+                let at = at.key("jwt_claim");
+                let header = self.header_name(at.key("header"), &jwt.header);
+                let claim = self.text(at.key("claim"), &jwt.claim);
+                Some(Source::JwtClaim { header: header?, claim: claim? })
+            }
+            wire::Source::ClientAddress(address) => {
+                Some(Source::ClientAddress { trusted_hops: address.trusted_hops.unwrap_or(0) })
+            }
+        }
+    }
+
+    fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
+        let exposure = self.config.exposure.clone().unwrap_or_default();
+        if let Some(key) = &exposure.key
+            && key.len() < 16
+        {
+            let found = format!("{} characters", key.chars().count());
+            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", found);
+        }
+        match exposure.unit.unwrap_or_default() {
+            wire::UnitForm::Pseudonym => {
+                ExposurePolicy::pseudonym(exposure.key.as_deref().unwrap_or(self.namespace))
+            }
+            wire::UnitForm::Raw => ExposurePolicy::Raw,
+            wire::UnitForm::None => ExposurePolicy::Nothing,
+        }
+    }
+
+    fn tokens(&mut self, at: Place<'_>) -> Option<TokenPolicy> {
+        let tokens = self.config.qa_tokens.as_ref()?;
+        let header = tokens.header.as_ref().and_then(|name| self.header_name(at.key("header"), name));
+        let cookie = tokens.cookie.as_ref().and_then(|name| self.cookie_name(at.key("cookie"), name));
+        let query = tokens.query.as_ref().and_then(|name| self.text(at.key("query"), name));
+        if tokens.header.is_none() && tokens.cookie.is_none() && tokens.query.is_none() {
+            self.error(at, Code::MissingField, "at least one of header, cookie, query", "none");
+        }
+        if !(1..=2).contains(&tokens.keys.len()) {
+            let found = tokens.keys.len().to_string();
+            self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", found);
+        }
+        let mut keys: Vec<Key> = Vec::new();
+        for (index, key) in tokens.keys.iter().enumerate() {
+            let keys_at = at.key("keys");
+            let at = keys_at.index(index);
+            self.id(at.key("id"), &key.id);
+            if keys.iter().any(|known| *known.id == *key.id) {
+                self.error(
+                    at.key("id"),
+                    Code::DuplicateId,
+                    "each key id once",
+                    format!("`{}` again", key.id),
+                );
+            }
+            if key.secret.len() < MIN_SECRET {
+                let found = format!("{} characters", key.secret.chars().count());
+                let expected = format!("at least {MIN_SECRET} random characters");
+                self.error(at.key("secret"), Code::InvalidValue, expected, found);
+            }
+            keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
+        }
+        Some(TokenPolicy { header, cookie, query, keys: keys.into() })
+    }
+
+    fn header_name(&mut self, at: Place<'_>, name: &str) -> Option<Box<str>> {
+        if headers::is_name(name) {
+            return Some(name.into());
+        }
+        let found = crate::document::describe_text(name);
+        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", found);
+        let lower = name.to_ascii_lowercase();
+        if headers::is_name(&lower) {
+            problem = problem.suggest(format!("write `{lower}`"));
+        }
+        self.problems.push(problem);
+        None
+    }
+}

@@ -1,0 +1,291 @@
+//! Variants: their shares and what they do.
+
+use super::{Compiler, MAX_VARIANTS};
+use crate::actions::{HeaderChange, PathRewrite, VariantActions};
+use crate::bucketing::{BUCKETS, SaltedHash};
+use crate::document::describe_text;
+use crate::headers;
+use crate::partition::Partition;
+use crate::plan::{Split, Variant, VariantId};
+use crate::problem::{Code, Place};
+use crate::wire;
+
+/// Most header changes of one variant, request and response each.
+const MAX_CHANGES: usize = 64;
+
+impl<'c> Compiler<'c> {
+    pub(super) fn variants(&mut self, at: Place<'_>, experiment: &'c wire::Experiment) -> Vec<Variant> {
+        let list = at.key("variants");
+        let variants = &experiment.variants;
+        if variants.is_empty() {
+            self.error(list, Code::MissingField, "at least one variant", "none");
+        }
+        self.limit(list, "variants", variants.len(), MAX_VARIANTS);
+        if variants.iter().filter(|variant| variant.control == Some(true)).count() > 1 {
+            self.error(list, Code::Conflict, "one control", "several variants with `control: true`");
+        }
+        let mut compiled: Vec<Variant> = Vec::with_capacity(variants.len());
+        for (index, variant) in variants.iter().enumerate() {
+            let at = list.index(index);
+            self.id(at.key("id"), &variant.id);
+            if compiled.iter().any(|known| *known.id == *variant.id) {
+                let found = format!("`{}` again", variant.id);
+                self.error(at.key("id"), Code::DuplicateId, "each variant id once", found);
+            }
+            compiled.push(Variant {
+                id: variant.id.as_str().into(),
+                buckets: 0,
+                stamp: stamp(&experiment.id, &variant.id).into(),
+                actions: self.actions(at, variant),
+            });
+        }
+        let ranges = self.variant_ranges(list, variants);
+        for (start, end, id) in &ranges {
+            if let Some(variant) = compiled.get_mut(id.index()) {
+                variant.buckets = variant.buckets.saturating_add(end.saturating_sub(*start));
+            }
+        }
+        compiled
+    }
+
+    /// The default dialect's split: the same ranges again, as a partition.
+    pub(super) fn split(
+        &mut self,
+        at: Place<'_>,
+        experiment: &'c wire::Experiment,
+        variants: &[Variant],
+    ) -> Split {
+        let own = self.own_salt("experiment", &experiment.id);
+        let given = match &experiment.bucketing {
+            Some(wire::Bucketing::Splitway { salt }) => salt.clone(),
+            None => None,
+        };
+        let salt = self.salt(at, given.unwrap_or(own));
+        let claims = ranges_of(&experiment.variants).unwrap_or_default();
+        let partition = Partition::new(&claims, VariantId(0)).ok();
+        debug_assert!(variants.len() == experiment.variants.len());
+        Split::Splitway {
+            hash: SaltedHash::new(&salt),
+            variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))),
+        }
+    }
+
+    /// Checks weights or explicit buckets, and gives each variant's ranges.
+    fn variant_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
+        let explicit = variants.iter().any(|variant| !variant.buckets.is_empty());
+        let weighted = variants.iter().any(|variant| variant.weight.is_some());
+        if explicit && weighted {
+            self.error(list, Code::Conflict, "either weights or buckets for all variants", "both");
+            return Vec::new();
+        }
+        if explicit { self.explicit_ranges(list, variants) } else { self.weights(list, variants, weighted) }
+    }
+
+    fn weights(
+        &mut self,
+        list: Place<'_>,
+        variants: &[wire::Variant],
+        weighted: bool,
+    ) -> Vec<(u32, u32, VariantId)> {
+        let before = self.problems.len();
+        for (index, variant) in variants.iter().enumerate() {
+            let at = list.index(index);
+            match variant.weight {
+                None if weighted => {
+                    self.error(
+                        at.key("weight"),
+                        Code::MissingField,
+                        "a weight, as the other variants have",
+                        "none",
+                    );
+                }
+                Some(weight) if !(0.0..=1e9).contains(&weight) => {
+                    let expected = "a weight from 0 to 1,000,000,000";
+                    self.error(at.key("weight"), Code::OutOfRange, expected, weight.to_string());
+                }
+                _ => {}
+            }
+        }
+        let total: f64 = variants.iter().filter_map(|variant| variant.weight).sum();
+        if weighted && total <= 0.0 {
+            self.error(list, Code::InvalidValue, "weights that sum to more than 0", "0");
+        }
+        if self.problems.len() > before { Vec::new() } else { ranges_of(variants).unwrap_or_default() }
+    }
+
+    fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
+        let mut claims = Vec::new();
+        let mut good = true;
+        for (index, (id, variant)) in (0_u16..).map(VariantId).zip(variants).enumerate() {
+            let at = list.index(index);
+            match self.ranges(at.key("buckets"), &variant.buckets) {
+                Some(ranges) => claims.extend(ranges.into_iter().map(|(start, end)| (start, end, id))),
+                None => good = false,
+            }
+        }
+        if !good {
+            return Vec::new();
+        }
+        if let Err(overlap) = Partition::new(&claims, VariantId(u16::MAX)) {
+            let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
+            let found = format!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
+            let at = list.index(overlap.second.index());
+            self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", found);
+            return Vec::new();
+        }
+        let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
+        if covered != BUCKETS {
+            let found = format!("{covered} of {BUCKETS}");
+            self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", found);
+        }
+        claims
+    }
+
+    fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {
+        let route_at = at.key("route");
+        let route = variant.route.clone().unwrap_or_default();
+        VariantActions {
+            cluster: route.cluster.and_then(|cluster| self.cluster(route_at.key("cluster"), &cluster)),
+            host: route.host.and_then(|host| self.host(route_at.key("host"), &host)),
+            path: route.path.and_then(|path| self.path_rewrite(route_at.key("path"), &path)),
+            request_headers: self.header_changes(at.key("request_headers"), variant.request_headers.as_ref()),
+            response_headers: self
+                .header_changes(at.key("response_headers"), variant.response_headers.as_ref()),
+        }
+    }
+
+    fn cluster(&mut self, at: Place<'_>, cluster: &str) -> Option<Box<str>> {
+        let good = !cluster.is_empty()
+            && cluster.len() <= 256
+            && cluster.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:|/~".contains(&b));
+        if !good {
+            let expected = "a cluster name of letters, digits and -_.:|/~";
+            self.error(at, Code::InvalidValue, expected, describe_text(cluster));
+        }
+        good.then(|| cluster.into())
+    }
+
+    fn host(&mut self, at: Place<'_>, host: &str) -> Option<Box<str>> {
+        let good = !host.is_empty()
+            && host.len() <= 255
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b));
+        if !good {
+            let expected = "a host, with a port or not, without scheme and path";
+            self.error(at, Code::InvalidValue, expected, describe_text(host));
+        }
+        good.then(|| host.into())
+    }
+
+    fn path_rewrite(&mut self, at: Place<'_>, rewrite: &wire::PathRewrite) -> Option<PathRewrite> {
+        let prefix = rewrite.prefix.as_deref().unwrap_or("/");
+        let prefix = self.path_prefix(at.key("prefix"), prefix);
+        let replacement = self.path_prefix(at.key("replace_prefix"), &rewrite.replace_prefix);
+        Some(PathRewrite { prefix: prefix?, replacement: replacement? })
+    }
+
+    /// An absolute path without query, fragment, `//`, `\`, dot segments or
+    /// white space; given back without its trailing `/`.
+    fn path_prefix(&mut self, at: Place<'_>, path: &str) -> Option<Box<str>> {
+        let good = path.starts_with('/')
+            && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b))
+            && !path.contains("//")
+            && !path.split('/').any(|segment| segment == "." || segment == "..");
+        if !good {
+            let expected = "a path such as /v2, without `//`, `..`, query or fragment";
+            self.error(at, Code::InvalidValue, expected, describe_text(path));
+            return None;
+        }
+        Some(path.strip_suffix('/').unwrap_or(path).into())
+    }
+
+    fn header_changes(
+        &mut self,
+        at: Place<'_>,
+        changes: Option<&wire::HeaderChanges>,
+    ) -> Box<[HeaderChange]> {
+        let Some(changes) = changes else { return Box::default() };
+        let (set_at, add_at, remove_at) = (at.key("set"), at.key("add"), at.key("remove"));
+        let mut compiled = Vec::new();
+        for (index, name) in changes.remove.iter().enumerate() {
+            if let Some(name) = self.changeable(remove_at.index(index), name) {
+                compiled.push(HeaderChange::Remove(name));
+            }
+        }
+        for (name, value) in &changes.set {
+            if let Some((name, value)) = self.header(set_at.key(name), name, value) {
+                compiled.push(HeaderChange::Set(name, value));
+            }
+        }
+        for (name, value) in &changes.add {
+            if let Some((name, value)) = self.header(add_at.key(name), name, value) {
+                compiled.push(HeaderChange::Add(name, value));
+            }
+        }
+        self.limit(at, "header changes", compiled.len(), MAX_CHANGES);
+        compiled.into()
+    }
+
+    fn header(&mut self, at: Place<'_>, name: &str, value: &str) -> Option<(Box<str>, Box<str>)> {
+        let name = self.changeable(at, name)?;
+        if !headers::is_value(value) {
+            let expected = "a header value without line breaks and surrounding blanks";
+            self.error(at, Code::InvalidValue, expected, describe_text(value));
+            return None;
+        }
+        Some((name, value.into()))
+    }
+
+    fn changeable(&mut self, at: Place<'_>, name: &str) -> Option<Box<str>> {
+        let name = self.header_name(at, name)?;
+        if headers::is_reserved(&name) {
+            let expected = "a header that does not frame or route the message";
+            self.error(at, Code::ReservedHeader, expected, describe_text(&name));
+            return None;
+        }
+        Some(name)
+    }
+}
+
+/// Each variant's ranges; the caller has checked them.
+fn ranges_of(variants: &[wire::Variant]) -> Option<Vec<(u32, u32, VariantId)>> {
+    let ids = || (0_u16..).map(VariantId);
+    if variants.iter().any(|variant| !variant.buckets.is_empty()) {
+        let ranges = ids().zip(variants).flat_map(|(id, variant)| {
+            variant.buckets.iter().map(move |[first, last]| (*first, last.saturating_add(1), id))
+        });
+        return Some(ranges.collect());
+    }
+    let weights: Vec<f64> = variants.iter().map(|variant| variant.weight.unwrap_or(1.0)).collect();
+    let equal = variants.iter().all(|variant| variant.weight.is_none());
+    let total: f64 = weights.iter().sum();
+    if !equal && total <= 0.0 {
+        return None;
+    }
+    let mut claims = Vec::with_capacity(weights.len());
+    let mut cumulative = 0.0;
+    let mut start = 0;
+    for (id, weight) in ids().zip(&weights) {
+        cumulative += weight;
+        let end = boundary(cumulative / total);
+        if end > start {
+            claims.push((start, end, id));
+        }
+        start = end;
+    }
+    Some(claims)
+}
+
+/// The bucket at which a cumulative share ends, rounded to the nearest.
+fn boundary(share: f64) -> u32 {
+    (share * f64::from(BUCKETS)).round().clamp(0.0, f64::from(BUCKETS)) as u32
+}
+
+/// A member of the `x-splitway` dictionary (RFC 9651): the variant is a token
+/// if it begins with a letter, and else a string.
+fn stamp(experiment: &str, variant: &str) -> String {
+    if variant.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        format!("{experiment}={variant}")
+    } else {
+        format!("{experiment}=\"{variant}\"")
+    }
+}

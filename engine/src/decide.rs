@@ -1,0 +1,525 @@
+//! The evaluator: the only place that decides.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::plan::{
+    ChainId, Experiment, ExperimentId, Gate, HoldoutId, Layer, LayerId, Plan, Split, Traffic, VariantId,
+};
+use crate::qa_token::{Grant, TokenOutcome};
+use crate::source::Source;
+use crate::time::Timestamp;
+use crate::view::RequestView;
+
+/// Why a unit did or did not enter an experiment. Closed: `explain`, metrics
+/// and exposures all use these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Everything is switched off.
+    KillSwitch,
+    /// The request carries no unit.
+    NoUnit,
+    /// The experiment's status takes no units.
+    NotRunning,
+    /// Before its schedule.
+    NotStarted,
+    /// After its schedule.
+    Ended,
+    /// The unit is held out.
+    Holdout,
+    /// An override put the unit into another experiment of the layer.
+    OtherExperiment,
+    /// The unit's bucket of the layer belongs to another experiment, or none.
+    OutsideBuckets,
+    /// The experiment owns the bucket, but it is not active yet.
+    OutsideTraffic,
+    /// The request is not eligible.
+    NotTargeted,
+    /// The dialect's own allocation leaves the unit out.
+    DialectExcluded,
+    /// Entered: an allow-list names the unit.
+    Override,
+    /// Entered: a valid QA token names the variant.
+    QaToken,
+    /// Entered: by its bucket.
+    Split,
+}
+
+impl Reason {
+    /// Every reason, in the order in which `decide` can give them.
+    pub const ALL: [Self; 14] = [
+        Self::KillSwitch,
+        Self::NoUnit,
+        Self::NotRunning,
+        Self::NotStarted,
+        Self::Ended,
+        Self::Holdout,
+        Self::OtherExperiment,
+        Self::OutsideBuckets,
+        Self::OutsideTraffic,
+        Self::NotTargeted,
+        Self::DialectExcluded,
+        Self::Override,
+        Self::QaToken,
+        Self::Split,
+    ];
+
+    /// The stable spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KillSwitch => "kill_switch",
+            Self::NoUnit => "no_unit",
+            Self::NotRunning => "not_running",
+            Self::NotStarted => "not_started",
+            Self::Ended => "ended",
+            Self::Holdout => "holdout",
+            Self::OtherExperiment => "other_experiment",
+            Self::OutsideBuckets => "outside_buckets",
+            Self::OutsideTraffic => "outside_traffic",
+            Self::NotTargeted => "not_targeted",
+            Self::DialectExcluded => "dialect_excluded",
+            Self::Override => "override",
+            Self::QaToken => "qa_token",
+            Self::Split => "split",
+        }
+    }
+
+    /// Whether a person chose the variant, not the hash: such exposures are
+    /// left out of the analysis.
+    #[must_use]
+    pub fn is_override(self) -> bool {
+        matches!(self, Self::Override | Self::QaToken)
+    }
+}
+
+/// One experiment that the unit is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The experiment.
+    pub experiment: ExperimentId,
+    /// Its variant for this unit.
+    pub variant: VariantId,
+    /// The bucket that chose the variant; 0 for overrides.
+    pub bucket: u32,
+    /// How it was entered.
+    pub reason: Reason,
+    /// The sources of the unit.
+    pub chain: ChainId,
+    /// Decided within the clock skew of a schedule or ramp boundary.
+    pub clock_edge: bool,
+}
+
+/// What was decided for a request. Reuse one to decide without allocating.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// The experiments that the unit is in, ordered by experiment.
+    pub assignments: SmallVec<[Assignment; 4]>,
+    /// What became of a QA token.
+    pub token: TokenOutcome,
+    /// No source of some layer's unit had a value.
+    pub unit_missing: bool,
+}
+
+/// A step of the evaluation, for those who want to see it.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Everything is off.
+    KillSwitch,
+    /// A unit was looked for.
+    Unit {
+        /// Where.
+        chain: ChainId,
+        /// What was found, and which source had it.
+        found: Option<(&'a Source, &'a str)>,
+    },
+    /// A QA token was looked at.
+    Token(TokenOutcome),
+    /// A holdout was looked at.
+    Holdout {
+        /// Which.
+        holdout: HoldoutId,
+        /// The unit's bucket in it.
+        bucket: u32,
+        /// Buckets below this are held out.
+        below: u32,
+    },
+    /// A layer's bucket was computed.
+    Layer {
+        /// Which.
+        layer: LayerId,
+        /// The unit's bucket in it.
+        bucket: u32,
+        /// Who owns the bucket.
+        owner: Option<ExperimentId>,
+    },
+    /// An experiment owns the unit's bucket.
+    Traffic {
+        /// Which.
+        experiment: ExperimentId,
+        /// The bucket's position among those owned.
+        position: u32,
+        /// Positions below this are active now.
+        active: u32,
+        /// How many it owns.
+        owned: u32,
+    },
+    /// An experiment's targeting was evaluated.
+    Targeting {
+        /// Which.
+        experiment: ExperimentId,
+        /// Whether the request is eligible.
+        eligible: bool,
+    },
+    /// What came out for an experiment.
+    Outcome {
+        /// Which.
+        experiment: ExperimentId,
+        /// Why.
+        reason: Reason,
+        /// The variant, if it was entered.
+        variant: Option<VariantId>,
+        /// The last bucket computed for it: the variant's if it was entered.
+        bucket: Option<u32>,
+    },
+}
+
+/// Watches an evaluation.
+pub trait Trace {
+    /// Takes note of a step.
+    fn step(&mut self, step: Step<'_>);
+}
+
+/// Watches nothing, at no cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTrace;
+
+impl Trace for NoTrace {
+    #[inline]
+    fn step(&mut self, _step: Step<'_>) {}
+}
+
+impl Plan {
+    /// Decides for `request` at `now`. The order:
+    ///
+    /// 1. kill switch;
+    /// 2. the QA token, if keys are configured and one is there;
+    /// 3. per layer: the unit; then
+    /// 4. an override: the token's (it needs no unit unless it names one), or
+    ///    an allow-list's; it takes the whole layer;
+    /// 5. per experiment of the layer: status and schedule, holdouts, the
+    ///    layer's bucket, traffic, targeting, and the variant's bucket.
+    ///
+    /// At most one experiment of a layer is entered: an override takes the
+    /// layer, and else only the owner of the unit's bucket gets past step 5.
+    pub fn decide(&self, request: &RequestView<'_>, now: Timestamp, trace: &mut impl Trace) -> Decision {
+        let mut decision = Decision::default();
+        self.decide_into(request, now, trace, &mut decision);
+        decision
+    }
+
+    /// As [`Self::decide`], into a decision that is reused: then header and
+    /// cookie units allocate nothing.
+    pub fn decide_into(
+        &self,
+        request: &RequestView<'_>,
+        now: Timestamp,
+        trace: &mut impl Trace,
+        decision: &mut Decision,
+    ) {
+        decision.assignments.clear();
+        decision.token = TokenOutcome::None;
+        decision.unit_missing = false;
+        if self.kill_switch {
+            trace.step(Step::KillSwitch);
+            for (experiment, _) in self.experiments() {
+                trace.step(not_entered(experiment, Reason::KillSwitch, None));
+            }
+            return;
+        }
+        let mut units = Units { plan: self, request, found: SmallVec::new() };
+        let grant = self.read_token(request, now, &mut units, decision);
+        if self.tokens.is_some() {
+            trace.step(Step::Token(decision.token));
+        }
+        for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
+            let pass = LayerPass { plan: self, request, now, index, layer, grant };
+            if let Some(assignment) = pass.run(&mut units, decision, trace) {
+                decision.assignments.push(assignment);
+            }
+        }
+        decision.assignments.sort_unstable_by_key(|assignment| assignment.experiment);
+    }
+
+    fn read_token(
+        &self,
+        request: &RequestView<'_>,
+        now: Timestamp,
+        units: &mut Units<'_, '_>,
+        decision: &mut Decision,
+    ) -> Option<Grant> {
+        let policy = self.tokens.as_ref()?;
+        let (outcome, grant) = policy.read(request, now, self, || {
+            units.resolve(ChainId(0), &mut NoTrace)?.value().map(ToOwned::to_owned)
+        });
+        decision.token = outcome;
+        grant
+    }
+}
+
+fn not_entered(experiment: ExperimentId, reason: Reason, bucket: Option<u32>) -> Step<'static> {
+    Step::Outcome { experiment, reason, variant: None, bucket }
+}
+
+/// The units of one request, each looked for once.
+struct Units<'p, 'r> {
+    plan: &'p Plan,
+    request: &'p RequestView<'r>,
+    found: SmallVec<[Option<UnitState<'p, 'r>>; 2]>,
+}
+
+struct UnitState<'p, 'r> {
+    value: Option<(&'p Source, Cow<'r, str>)>,
+    /// Bit n: whether holdout n was looked at, and whether the unit is in it.
+    holdouts_known: u64,
+    holdouts_in: u64,
+}
+
+impl UnitState<'_, '_> {
+    fn value(&self) -> Option<&str> {
+        self.value.as_ref().map(|(_, value)| value.as_ref())
+    }
+
+    /// The first of `holdouts` that the unit is in.
+    fn held_out(&mut self, holdouts: &[HoldoutId], plan: &Plan, trace: &mut impl Trace) -> bool {
+        let Some((_, unit)) = &self.value else { return false };
+        for id in holdouts {
+            let bit = 1_u64.wrapping_shl(u32::from(id.0));
+            if self.holdouts_known & bit == 0
+                && let Some(holdout) = plan.holdouts.get(id.index())
+            {
+                let bucket = holdout.hash.bucket(unit);
+                trace.step(Step::Holdout { holdout: *id, bucket, below: holdout.buckets });
+                self.holdouts_known |= bit;
+                if bucket < holdout.buckets {
+                    self.holdouts_in |= bit;
+                }
+            }
+            if self.holdouts_in & bit != 0 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<'p, 'r> Units<'p, 'r> {
+    /// The unit of `chain`; `None` only for a chain that the plan has not.
+    fn resolve(&mut self, chain: ChainId, trace: &mut impl Trace) -> Option<&mut UnitState<'p, 'r>> {
+        while self.found.len() <= chain.index() {
+            self.found.push(None);
+        }
+        let (plan, request) = (self.plan, self.request);
+        let slot = self.found.get_mut(chain.index())?;
+        Some(slot.get_or_insert_with(|| {
+            let value = plan.unit(chain, request);
+            let found = value.as_ref().map(|(source, value)| (*source, value.as_ref()));
+            trace.step(Step::Unit { chain, found });
+            UnitState { value, holdouts_known: 0, holdouts_in: 0 }
+        }))
+    }
+}
+
+impl Plan {
+    /// The unit of `chain` in `request`: the first source that has a value.
+    #[must_use]
+    pub fn unit<'r>(&self, chain: ChainId, request: &RequestView<'r>) -> Option<(&Source, Cow<'r, str>)> {
+        let sources = self.chains.get(chain.index())?;
+        sources.iter().find_map(|source| source.read(request).map(|value| (source, value)))
+    }
+}
+
+/// One layer of one evaluation.
+struct LayerPass<'p, 'r> {
+    plan: &'p Plan,
+    request: &'p RequestView<'r>,
+    now: Timestamp,
+    index: LayerId,
+    layer: &'p Layer,
+    grant: Option<Grant>,
+}
+
+impl<'p> LayerPass<'p, '_> {
+    fn run(
+        &self,
+        units: &mut Units<'_, '_>,
+        decision: &mut Decision,
+        trace: &mut impl Trace,
+    ) -> Option<Assignment> {
+        let unit = units.resolve(self.layer.chain, trace)?;
+        let chosen = self.token_override().or_else(|| self.allow_list(unit.value()?));
+        if let Some(assignment) = chosen {
+            for id in &self.layer.experiments {
+                trace.step(if *id == assignment.experiment {
+                    entered(&assignment)
+                } else {
+                    not_entered(*id, Reason::OtherExperiment, None)
+                });
+            }
+            return Some(assignment);
+        }
+        if unit.value.is_none() {
+            decision.unit_missing = true;
+            for id in &self.layer.experiments {
+                trace.step(not_entered(*id, Reason::NoUnit, None));
+            }
+            return None;
+        }
+        let mut bucket = None;
+        let mut taken = None;
+        for (id, experiment) in self.experiments() {
+            match self.enter(id, experiment, unit, &mut bucket, trace) {
+                Ok(assignment) => {
+                    trace.step(entered(&assignment));
+                    taken = Some(assignment);
+                }
+                Err((reason, bucket)) => trace.step(not_entered(id, reason, bucket)),
+            }
+        }
+        taken
+    }
+
+    fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
+        let plan = self.plan;
+        self.layer.experiments.iter().filter_map(|id| plan.experiment(*id).map(|e| (*id, e)))
+    }
+
+    fn token_override(&self) -> Option<Assignment> {
+        let grant = self.grant?;
+        let experiment = self.plan.experiment(grant.experiment)?;
+        if experiment.layer != self.index || experiment.gate == Gate::Closed {
+            return None;
+        }
+        Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))
+    }
+
+    fn allow_list(&self, unit: &str) -> Option<Assignment> {
+        if !self.layer.has_overrides {
+            return None;
+        }
+        self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
+            |(id, experiment)| {
+                let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
+                let (_, variant) = experiment.overrides.get(index)?;
+                Some(self.overridden(id, *variant, Reason::Override))
+            },
+        )
+    }
+
+    fn overridden(&self, experiment: ExperimentId, variant: VariantId, reason: Reason) -> Assignment {
+        Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
+    }
+
+    /// Step 5 of [`Plan::decide`]: the assignment, or why not and the last
+    /// bucket that was computed.
+    fn enter(
+        &self,
+        id: ExperimentId,
+        experiment: &Experiment,
+        unit: &mut UnitState<'_, '_>,
+        layer_bucket: &mut Option<u32>,
+        trace: &mut impl Trace,
+    ) -> Result<Assignment, (Reason, Option<u32>)> {
+        let out = |reason| Err((reason, None));
+        if experiment.gate != Gate::Open {
+            return out(Reason::NotRunning);
+        }
+        if experiment.start.is_some_and(|start| self.now < start) {
+            return out(Reason::NotStarted);
+        }
+        if experiment.end.is_some_and(|end| self.now >= end) {
+            return out(Reason::Ended);
+        }
+        if unit.held_out(&self.layer.holdouts, self.plan, trace) {
+            return out(Reason::Holdout);
+        }
+        let value = unit.value().unwrap_or_default();
+        if !self.layer.is_open {
+            let bucket = *layer_bucket.get_or_insert_with(|| self.layer_bucket(value, trace));
+            self.check_traffic(id, experiment, bucket, trace).map_err(|reason| (reason, Some(bucket)))?;
+        }
+        if let Some(rule) = &experiment.targeting {
+            let eligible = rule.holds(self.request, value);
+            trace.step(Step::Targeting { experiment: id, eligible });
+            if !eligible {
+                return Err((Reason::NotTargeted, *layer_bucket));
+            }
+        }
+        let (variant, bucket) =
+            experiment.split.pick(value).map_err(|bucket| (Reason::DialectExcluded, Some(bucket)))?;
+        Ok(Assignment {
+            experiment: id,
+            variant,
+            bucket,
+            reason: Reason::Split,
+            chain: self.layer.chain,
+            clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+        })
+    }
+
+    fn layer_bucket(&self, unit: &str, trace: &mut impl Trace) -> u32 {
+        let bucket = self.layer.hash.bucket(unit);
+        let owner = self.layer.owners.at(bucket).and_then(|segment| segment.owner);
+        let owner = owner.map(|slot| slot.experiment);
+        trace.step(Step::Layer { layer: self.index, bucket, owner });
+        bucket
+    }
+
+    fn check_traffic(
+        &self,
+        id: ExperimentId,
+        experiment: &Experiment,
+        bucket: u32,
+        trace: &mut impl Trace,
+    ) -> Result<(), Reason> {
+        let segment = self.layer.owners.at(bucket).ok_or(Reason::OutsideBuckets)?;
+        let slot = segment.owner.filter(|slot| slot.experiment == id).ok_or(Reason::OutsideBuckets)?;
+        let position = slot.offset.saturating_add(bucket.saturating_sub(segment.start));
+        let active = experiment.active_buckets(self.now);
+        trace.step(Step::Traffic { experiment: id, position, active, owned: experiment.owned });
+        if position < active { Ok(()) } else { Err(Reason::OutsideTraffic) }
+    }
+}
+
+fn entered(assignment: &Assignment) -> Step<'static> {
+    Step::Outcome {
+        experiment: assignment.experiment,
+        reason: assignment.reason,
+        variant: Some(assignment.variant),
+        bucket: (!assignment.reason.is_override()).then_some(assignment.bucket),
+    }
+}
+
+impl Split {
+    /// The variant of `unit` and its bucket, or the bucket that left it out.
+    fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
+        match self {
+            Self::Splitway { hash, variants } => {
+                let bucket = hash.bucket(unit);
+                variants.at(bucket).map(|segment| (segment.owner, bucket)).ok_or(bucket)
+            }
+        }
+    }
+}
+
+impl Experiment {
+    fn near_boundary(&self, now: Timestamp, skew_ms: u64) -> bool {
+        let near = |at: Timestamp| now.is_near(at, skew_ms);
+        let in_ramp = match &self.traffic {
+            Traffic::Fixed(_) => false,
+            Traffic::Ramp(steps) => steps.iter().any(|(at, _)| near(*at)),
+        };
+        skew_ms > 0 && (self.start.is_some_and(near) || self.end.is_some_and(near) || in_ramp)
+    }
+}

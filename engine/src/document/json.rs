@@ -1,0 +1,114 @@
+//! JSON text -> tree.
+
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{Document, Key, MAX_DEPTH, Node, Value};
+use crate::problem::{Code, Path, Problem, Problems, Span};
+
+const TOO_DEEP: &str = "nested too deeply";
+
+pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let root = Level(0).deserialize(&mut deserializer).and_then(|node| {
+        deserializer.end()?;
+        Ok(node)
+    });
+    root.map(|root| Document { root }).map_err(|error| syntax(&error).into())
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let mut problem = if text.starts_with(TOO_DEEP) {
+        let expected = format!("at most {MAX_DEPTH} levels of nesting");
+        Problem::error(Path::default(), Code::Limit, expected, "more")
+    } else {
+        Problem::error(Path::default(), Code::Syntax, "JSON", text)
+    };
+    if error.line() > 0 {
+        problem.span = Some(Span { line: error.line(), column: error.column().max(1), start: 0, end: 0 });
+    }
+    problem
+}
+
+#[derive(Clone, Copy)]
+struct Level(usize);
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Node;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        let value = deserializer.deserialize_any(self)?;
+        Ok(Node { value, span: None })
+    }
+}
+
+impl Level {
+    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.0.checked_add(1) {
+            Some(level) if level <= MAX_DEPTH => Ok(Self(level)),
+            _ => Err(E::custom(TOO_DEEP)),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        // Beyond i64 nothing in a config is exact; keep it as a float and let
+        // the schema refuse it by range.
+        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(whole(value).map_or(Value::Float(value), Value::Int))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let below = self.below()?;
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element_seed(below)? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let below = self.below()?;
+        let mut entries = Vec::new();
+        while let Some(Name(name)) = access.next_key()? {
+            entries.push((Key { name, span: None }, access.next_value_seed(below)?));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+/// A float without a fraction is the same number as its integer: hosts that
+/// carry JSON as protobuf `Struct` turn 50 into 50.0.
+pub(super) fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+}
+
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Name)
+    }
+}

@@ -1,0 +1,181 @@
+//! A config document as a tree: JSON for the filter, YAML (with source spans)
+//! for people. [`crate::compile`] is what reads it.
+//!
+//! A tree of our own rather than `serde_json::Value`, because it must keep
+//! duplicate keys (to report them) and source places.
+
+mod json;
+mod read;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Code, Path, Problem, Problems, Segment, Span};
+pub(crate) use read::read;
+
+/// Largest document that is read, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+/// Deepest nesting of lists and mappings.
+pub const MAX_DEPTH: usize = 16;
+/// Most values in a document; YAML aliases count each time they are used.
+pub const MAX_NODES: usize = 200_000;
+
+/// A parsed document; not yet known to be a valid config.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub(crate) root: Node,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) span: Option<Span>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) span: Option<Span>,
+}
+
+impl Document {
+    /// Parses JSON text (RFC 8259).
+    ///
+    /// # Errors
+    /// One problem: not JSON, or beyond [`MAX_BYTES`] or [`MAX_DEPTH`].
+    pub fn from_json(text: &[u8]) -> Result<Self, Problems> {
+        check_size(text.len())?;
+        json::parse(text)
+    }
+
+    /// Parses YAML 1.2 text (core schema) or JSON, keeping source spans.
+    ///
+    /// # Errors
+    /// One problem: not YAML, or beyond [`MAX_BYTES`], [`MAX_DEPTH`] or
+    /// [`MAX_NODES`].
+    #[cfg(feature = "yaml")]
+    pub fn from_yaml(text: &str) -> Result<Self, Problems> {
+        check_size(text.len())?;
+        yaml::parse(text)
+    }
+
+    /// Canonical JSON: no white space, keys sorted. What the filter is given,
+    /// and what [`Self::content_hash`] is taken over.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.root).unwrap_or_default()
+    }
+
+    /// First 16 hex digits of SHA-256 over [`Self::to_json`]: the config
+    /// version in every exposure. Layout, comments and key order do not change
+    /// it.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let digest = Sha256::digest(self.to_json().as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The source place of `path`, or of its nearest existing ancestor.
+    /// For an unknown or duplicate field, that of the field's name.
+    pub(crate) fn span_of(&self, path: &Path, code: Code) -> Option<Span> {
+        let mut node = &self.root;
+        let mut span = node.span;
+        for (position, segment) in path.0.iter().enumerate() {
+            let last = position.checked_add(1) == Some(path.0.len());
+            let next = match (&node.value, segment) {
+                (Value::Map(entries), Segment::Key(name)) => {
+                    let matching = |entry: &&(Key, Node)| entry.0.name == *name;
+                    let entry = if code == Code::DuplicateField && last {
+                        entries.iter().rfind(matching)
+                    } else {
+                        entries.iter().find(matching)
+                    };
+                    entry.map(|(key, node)| {
+                        let on_key = last && matches!(code, Code::UnknownField | Code::DuplicateField);
+                        (node, if on_key { key.span } else { node.span })
+                    })
+                }
+                (Value::List(items), Segment::Index(index)) => items.get(*index).map(|n| (n, n.span)),
+                _ => None,
+            };
+            let Some((child, place)) = next else { break };
+            node = child;
+            span = place.or(span);
+        }
+        span
+    }
+}
+
+fn check_size(bytes: usize) -> Result<(), Problems> {
+    if bytes <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(Problem::error(
+        Path::default(),
+        Code::Limit,
+        format!("at most {MAX_BYTES} bytes"),
+        format!("{bytes} bytes"),
+    )
+    .into())
+}
+
+impl Value {
+    /// What a person would call this, with the value where it is short.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => format!("`{value}`"),
+            Self::Int(value) => format!("the number {value}"),
+            Self::Float(value) => format!("the number {value}"),
+            Self::Text(value) => format!("the text {}", describe_text(value)),
+            Self::List(items) => format!("a list of {}", items.len()),
+            Self::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// A quoted, shortened piece of text from a document.
+pub(crate) fn describe_text(text: &str) -> String {
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(value) => serializer.serialize_i64(*value),
+            Value::Float(value) => serializer.serialize_f64(*value),
+            Value::Text(value) => serializer.serialize_str(value),
+            Value::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                items.iter().try_for_each(|item| list.serialize_element(item))?;
+                list.end()
+            }
+            Value::Map(entries) => {
+                let mut sorted: Vec<_> = entries.iter().collect();
+                sorted.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+                let mut map = serializer.serialize_map(Some(sorted.len()))?;
+                sorted.into_iter().try_for_each(|(key, node)| map.serialize_entry(&key.name, node))?;
+                map.end()
+            }
+        }
+    }
+}

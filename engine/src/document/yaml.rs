@@ -1,0 +1,190 @@
+//! YAML text -> tree with source spans (YAML 1.2, core schema).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
+
+use super::{Document, Key, MAX_DEPTH, MAX_NODES, Node, Value, json::whole};
+use crate::problem::{Code, Path, Problem, Problems, Span};
+
+pub(super) fn parse(text: &str) -> Result<Document, Problems> {
+    let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    builder.document().map(|root| Document { root }).map_err(|problem| (*problem).into())
+}
+
+type Parsed<T> = Result<T, Box<Problem>>;
+
+struct Builder<'t> {
+    parser: Parser<'t, saphyr_parser::StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+}
+
+impl<'t> Builder<'t> {
+    fn document(&mut self) -> Parsed<Node> {
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
+                (Event::StreamEnd, span) => {
+                    return Ok(Node { value: Value::Null, span: Some(place(span)) });
+                }
+                (event, span) => {
+                    let root = self.node(event, span, 0)?;
+                    return self.end(root);
+                }
+            }
+        }
+    }
+
+    /// Only one document may be in the text.
+    fn end(&mut self, root: Node) -> Parsed<Node> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(root),
+                (Event::DocumentStart(_), span) => {
+                    return Err(problem(Code::Syntax, span, "one document", "a second one (`---`)"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn next(&mut self) -> Parsed<(Event<'t>, SourceSpan)> {
+        match self.parser.next() {
+            Some(Ok(pair)) => Ok(pair),
+            Some(Err(error)) => {
+                let at = *error.marker();
+                Err(problem(Code::Syntax, SourceSpan::empty(at), "YAML", error.info()))
+            }
+            None => Ok((Event::StreamEnd, SourceSpan::empty(Marker::new(0, 1, 0)))),
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: SourceSpan, depth: usize) -> Parsed<Node> {
+        self.count(1, span)?;
+        if depth > MAX_DEPTH {
+            let expected = format!("at most {MAX_DEPTH} levels of nesting");
+            return Err(problem(Code::Limit, span, &expected, "more"));
+        }
+        let below = depth.saturating_add(1);
+        let (node, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let value = scalar(text, style, tag.as_deref(), span)?;
+                (Node { value, span: Some(place(span)) }, anchor)
+            }
+            Event::SequenceStart(anchor, _) => (self.list(span, below)?, anchor),
+            Event::MappingStart(anchor, _) => (self.map(span, below)?, anchor),
+            Event::Alias(id) => return self.alias(id, span),
+            _ => return Err(problem(Code::Syntax, span, "a value", "the end of the document")),
+        };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, start: SourceSpan, depth: usize) -> Parsed<Node> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, end) => {
+                    return Ok(Node { value: Value::List(items), span: Some(between(start, end)) });
+                }
+                (event, span) => items.push(self.node(event, span, depth)?),
+            }
+        }
+    }
+
+    fn map(&mut self, start: SourceSpan, depth: usize) -> Parsed<Node> {
+        let mut entries = Vec::new();
+        loop {
+            let (name, at) = match self.next()? {
+                (Event::MappingEnd, end) => {
+                    return Ok(Node { value: Value::Map(entries), span: Some(between(start, end)) });
+                }
+                (Event::Scalar(name, ..), span) => (name.into_owned(), span),
+                (_, span) => return Err(problem(Code::Syntax, span, "a field name", "a list or mapping")),
+            };
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth)?;
+            entries.push((Key { name, span: Some(place(at)) }, value));
+        }
+    }
+
+    fn alias(&mut self, id: usize, span: SourceSpan) -> Parsed<Node> {
+        let Some(node) = self.anchors.get(&id).cloned() else {
+            return Err(problem(Code::Syntax, span, "an anchor defined above", "an alias to none"));
+        };
+        self.count(size(&node), span)?;
+        Ok(node)
+    }
+
+    fn count(&mut self, nodes: usize, span: SourceSpan) -> Parsed<()> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES {
+            let expected = format!("at most {MAX_NODES} values");
+            return Err(problem(Code::Limit, span, &expected, "more"));
+        }
+        Ok(())
+    }
+}
+
+fn size(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => items.iter().map(size).fold(1, usize::saturating_add),
+        Value::Map(entries) => entries.iter().map(|(_, n)| size(n)).fold(1, usize::saturating_add),
+        _ => 1,
+    }
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: SourceSpan) -> Parsed<Value> {
+    match tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str()) {
+        Some("str") => return Ok(Value::Text(text.into_owned())),
+        None if tag.is_some() => return Err(problem(Code::Syntax, span, "no YAML tag", "one")),
+        _ => {}
+    }
+    if style != ScalarStyle::Plain {
+        return Ok(Value::Text(text.into_owned()));
+    }
+    Ok(match text.as_ref() {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        plain => number(plain).unwrap_or_else(|| Value::Text(text.into_owned())),
+    })
+}
+
+fn number(text: &str) -> Option<Value> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    if !unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+')) {
+        return None;
+    }
+    if let Ok(value) = text.parse::<i64>() {
+        return Some(Value::Int(value));
+    }
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
+    Some(whole(value).map_or(Value::Float(value), Value::Int))
+}
+
+fn problem(code: Code, span: SourceSpan, expected: &str, found: &str) -> Box<Problem> {
+    let mut problem = Problem::error(Path::default(), code, expected, found);
+    problem.span = Some(place(span));
+    Box::new(problem)
+}
+
+fn place(span: SourceSpan) -> Span {
+    between(span, span)
+}
+
+fn between(start: SourceSpan, end: SourceSpan) -> Span {
+    Span {
+        line: start.start.line(),
+        column: start.start.col().saturating_add(1),
+        start: start.start.index(),
+        end: end.end.index(),
+    }
+}

@@ -1,0 +1,312 @@
+//! A validated, compiled config. Only [`crate::compile`] makes one, so whoever
+//! holds a `Plan` need not check anything.
+//!
+//! Ids are small integers that index boxed slices; names are for output.
+
+use std::collections::BTreeSet;
+
+use crate::actions::VariantActions;
+use crate::bucketing::SaltedHash;
+use crate::exposure::ExposurePolicy;
+use crate::headers::OurHeaders;
+use crate::partition::Partition;
+use crate::problem::Problems;
+use crate::qa_token::TokenPolicy;
+use crate::source::Source;
+use crate::targeting::Rule;
+use crate::time::Timestamp;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u16);
+
+        impl $name {
+            /// The index into the plan's slice.
+            #[must_use]
+            pub fn index(self) -> usize {
+                usize::from(self.0)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// An experiment; the order is that of the experiments' ids.
+    ExperimentId;
+    /// A variant of an experiment, in document order.
+    VariantId;
+    /// A layer.
+    LayerId;
+    /// A holdout.
+    HoldoutId;
+    /// A chain of unit sources.
+    ChainId;
+}
+
+/// A compiled config.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) namespace: Box<str>,
+    pub(crate) content_hash: Box<str>,
+    pub(crate) kill_switch: bool,
+    pub(crate) clock_skew_ms: u64,
+    pub(crate) chains: Box<[Box<[Source]>]>,
+    pub(crate) holdouts: Box<[Holdout]>,
+    pub(crate) layers: Box<[Layer]>,
+    pub(crate) experiments: Box<[Experiment]>,
+    pub(crate) ours: OurHeaders,
+    pub(crate) exposure: ExposurePolicy,
+    pub(crate) tokens: Option<TokenPolicy>,
+    pub(crate) warnings: Problems,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Holdout {
+    pub(crate) id: Box<str>,
+    pub(crate) hash: SaltedHash,
+    /// Units whose bucket lies below this are held out.
+    pub(crate) buckets: u32,
+}
+
+/// A layer of the plan.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    pub(crate) id: Box<str>,
+    pub(crate) hash: SaltedHash,
+    pub(crate) chain: ChainId,
+    pub(crate) holdouts: Box<[HoldoutId]>,
+    pub(crate) experiments: Box<[ExperimentId]>,
+    /// Who owns each bucket.
+    pub(crate) owners: Partition<Option<Slot>>,
+    /// One experiment owns every bucket and all of it is active, always: the
+    /// layer's hash decides nothing.
+    pub(crate) is_open: bool,
+    /// Some experiment of the layer has an allow-list.
+    pub(crate) has_overrides: bool,
+}
+
+/// A run of buckets that an experiment owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) experiment: ExperimentId,
+    /// How many owned buckets come before this run.
+    pub(crate) offset: u32,
+}
+
+/// An experiment of the plan.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    pub(crate) id: Box<str>,
+    pub(crate) layer: LayerId,
+    pub(crate) gate: Gate,
+    pub(crate) start: Option<Timestamp>,
+    pub(crate) end: Option<Timestamp>,
+    pub(crate) traffic: Traffic,
+    /// Buckets of the layer that it owns.
+    pub(crate) owned: u32,
+    pub(crate) targeting: Option<Rule>,
+    pub(crate) split: Split,
+    pub(crate) variants: Box<[Variant]>,
+    pub(crate) control: VariantId,
+    /// Sorted by unit.
+    pub(crate) overrides: Box<[(Box<str>, VariantId)]>,
+}
+
+/// What an experiment's status allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    OverridesOnly,
+    Closed,
+}
+
+/// How many owned buckets are active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    Fixed(u32),
+    /// From each time on, so many; none before the first.
+    Ramp(Box<[(Timestamp, u32)]>),
+}
+
+/// How a unit of the experiment gets its variant.
+#[derive(Clone, Debug)]
+pub(crate) enum Split {
+    Splitway { hash: SaltedHash, variants: Partition<VariantId> },
+}
+
+/// A variant of the plan.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    pub(crate) id: Box<str>,
+    /// Its share of the experiment's units, of [`crate::bucketing::BUCKETS`].
+    pub(crate) buckets: u32,
+    /// `experiment=variant`, an RFC 9651 dictionary member.
+    pub(crate) stamp: Box<str>,
+    pub(crate) actions: VariantActions,
+}
+
+impl Plan {
+    /// The namespace: prefix of every salt.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The config version (see [`crate::Document::content_hash`]).
+    #[must_use]
+    pub fn content_hash(&self) -> &str {
+        &self.content_hash
+    }
+
+    /// What is probably not as meant, though it works.
+    #[must_use]
+    pub fn warnings(&self) -> &Problems {
+        &self.warnings
+    }
+
+    /// The experiments, ordered by id, with their handles.
+    pub fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &Experiment)> {
+        (0_u16..).map(ExperimentId).zip(&self.experiments)
+    }
+
+    /// An experiment by its handle.
+    #[must_use]
+    pub fn experiment(&self, id: ExperimentId) -> Option<&Experiment> {
+        self.experiments.get(id.index())
+    }
+
+    /// An experiment by its id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<(ExperimentId, &Experiment)> {
+        let index = self.experiments.binary_search_by(|e| (*e.id).cmp(id)).ok()?;
+        let handle = ExperimentId(u16::try_from(index).ok()?);
+        self.experiments.get(index).map(|experiment| (handle, experiment))
+    }
+
+    /// A layer by its handle.
+    #[must_use]
+    pub fn layer(&self, id: LayerId) -> Option<&Layer> {
+        self.layers.get(id.index())
+    }
+
+    /// A holdout's id by its handle.
+    #[must_use]
+    pub fn holdout_id(&self, id: HoldoutId) -> &str {
+        self.holdouts.get(id.index()).map_or("", |holdout| &holdout.id)
+    }
+
+    /// Whether a header of the request is a copy of ours that only a client can
+    /// have sent; it must be removed before anything reads the request.
+    /// `-` and `_` count as the same. `name` is lower-case.
+    #[must_use]
+    pub fn is_ours(&self, name: &[u8]) -> bool {
+        self.ours.contains(name)
+    }
+
+    /// The clusters that variants route to.
+    #[must_use]
+    pub fn clusters(&self) -> BTreeSet<&str> {
+        let variants = self.experiments.iter().flat_map(|e| &e.variants);
+        variants.filter_map(|v| v.actions.cluster.as_deref()).collect()
+    }
+}
+
+impl Layer {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The sources of its unit.
+    #[must_use]
+    pub fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// Its experiments, ordered by id.
+    #[must_use]
+    pub fn experiments(&self) -> &[ExperimentId] {
+        &self.experiments
+    }
+}
+
+impl Experiment {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its layer.
+    #[must_use]
+    pub fn layer(&self) -> LayerId {
+        self.layer
+    }
+
+    /// Its variants, in document order.
+    #[must_use]
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    /// A variant by its handle.
+    #[must_use]
+    pub fn variant(&self, id: VariantId) -> Option<&Variant> {
+        self.variants.get(id.index())
+    }
+
+    /// The control.
+    #[must_use]
+    pub fn control(&self) -> VariantId {
+        self.control
+    }
+
+    /// Buckets of its layer that it owns.
+    #[must_use]
+    pub fn owned_buckets(&self) -> u32 {
+        self.owned
+    }
+
+    /// How many of the owned buckets are active at `now`, whatever status and
+    /// schedule say.
+    #[must_use]
+    pub fn active_buckets(&self, now: Timestamp) -> u32 {
+        match &self.traffic {
+            Traffic::Fixed(active) => *active,
+            Traffic::Ramp(steps) => {
+                steps.iter().rev().find(|(at, _)| *at <= now).map_or(0, |(_, active)| *active)
+            }
+        }
+    }
+
+    /// Whether its status and schedule let units in at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.gate == Gate::Open
+            && self.start.is_none_or(|start| now >= start)
+            && self.end.is_none_or(|end| now < end)
+    }
+}
+
+impl Variant {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its planned share of the experiment's units, from 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        f64::from(self.buckets) / f64::from(crate::bucketing::BUCKETS)
+    }
+
+    /// The cluster its requests are routed to, if it names one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.actions.cluster.as_deref()
+    }
+}

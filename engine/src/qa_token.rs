@@ -1,0 +1,182 @@
+//! Signed, expiring tokens with which testers choose a variant.
+//!
+//! `v1.<key id>.<payload>.<tag>`: the payload is base64url JSON, the tag
+//! base64url HMAC-SHA-256 over everything before the last dot. Nothing of the
+//! payload is read before the tag is known to be right. Not a JWT: one
+//! algorithm, no negotiation.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::plan::{ExperimentId, Plan, VariantId};
+use crate::time::Timestamp;
+use crate::view::RequestView;
+
+/// Longest time from now to a token's expiry.
+pub const MAX_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+/// Longest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 1024;
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    /// Experiment id.
+    #[serde(rename = "e")]
+    pub experiment: String,
+    /// Variant id.
+    #[serde(rename = "v")]
+    pub variant: String,
+    /// The only unit it holds for; without one, it holds for any.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Seconds since 1970 at which it ends (exclusive).
+    #[serde(rename = "x")]
+    pub expires: i64,
+    /// Makes tokens unique, so that one can be told from another in logs.
+    #[serde(rename = "n")]
+    pub nonce: String,
+}
+
+/// What became of a request's token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TokenOutcome {
+    /// There was none.
+    #[default]
+    None,
+    /// It chose a variant.
+    Accepted,
+    /// It is not a token, or nothing signed with a known key.
+    Forged,
+    /// It has expired, or lives longer than [`MAX_LIFETIME_MS`].
+    Expired,
+    /// It is for another unit.
+    WrongSubject,
+    /// It names an experiment or variant that does not exist.
+    Unknown,
+}
+
+impl TokenOutcome {
+    /// The stable spelling.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Accepted => "accepted",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::WrongSubject => "wrong_subject",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The variant that a valid token chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) experiment: ExperimentId,
+    pub(crate) variant: VariantId,
+}
+
+/// Where tokens are looked for and which keys are live.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenPolicy {
+    pub(crate) header: Option<Box<str>>,
+    pub(crate) cookie: Option<Box<str>>,
+    pub(crate) query: Option<Box<str>>,
+    pub(crate) keys: Box<[Key]>,
+}
+
+/// A signing key.
+#[derive(Clone)]
+pub(crate) struct Key {
+    pub(crate) id: Box<str>,
+    pub(crate) secret: Box<[u8]>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({}, secret withheld)", self.id)
+    }
+}
+
+/// Signs `claims` with the key `key_id`, `secret`.
+#[must_use]
+pub fn sign(claims: &Claims, key_id: &str, secret: &[u8]) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap_or_default());
+    let signed = format!("v1.{key_id}.{payload}");
+    let tag = mac(secret, signed.as_bytes())
+        .map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        .unwrap_or_default();
+    format!("{signed}.{tag}")
+}
+
+fn mac(secret: &[u8], signed: &[u8]) -> Option<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    mac.update(signed);
+    Some(mac)
+}
+
+impl TokenPolicy {
+    /// Looks for a token and checks it. `unit` is asked only for tokens that
+    /// name a subject.
+    pub(crate) fn read(
+        &self,
+        request: &RequestView<'_>,
+        now: Timestamp,
+        plan: &Plan,
+        unit: impl FnOnce() -> Option<String>,
+    ) -> (TokenOutcome, Option<Grant>) {
+        let header = self.header.as_ref().and_then(|name| request.header(name)).map(<[u8]>::to_vec);
+        let cookie =
+            || self.cookie.as_ref().and_then(|name| request.cookie(name)).map(|v| v.as_bytes().to_vec());
+        let query =
+            || self.query.as_ref().and_then(|name| request.query(name)).map(|v| v.as_bytes().to_vec());
+        let Some(token) = header.or_else(cookie).or_else(query) else {
+            return (TokenOutcome::None, None);
+        };
+        match self.check(&token, now, plan, unit) {
+            Ok(grant) => (TokenOutcome::Accepted, Some(grant)),
+            Err(outcome) => (outcome, None),
+        }
+    }
+
+    fn check(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+        plan: &Plan,
+        unit: impl FnOnce() -> Option<String>,
+    ) -> Result<Grant, TokenOutcome> {
+        let claims = self.verified(token).ok_or(TokenOutcome::Forged)?;
+        let left = claims.expires.saturating_mul(1000).saturating_sub(now.0);
+        if left <= 0 || left > MAX_LIFETIME_MS {
+            return Err(TokenOutcome::Expired);
+        }
+        if claims.subject.is_some() && claims.subject != unit() {
+            return Err(TokenOutcome::WrongSubject);
+        }
+        let (id, experiment) = plan.find(&claims.experiment).ok_or(TokenOutcome::Unknown)?;
+        let index = experiment.variants.iter().position(|v| *v.id == *claims.variant);
+        let variant = index.and_then(|i| u16::try_from(i).ok()).ok_or(TokenOutcome::Unknown)?;
+        Ok(Grant { experiment: id, variant: VariantId(variant) })
+    }
+
+    /// The claims of a token whose tag is right. Tags are compared in constant
+    /// time (`Mac::verify_slice`).
+    fn verified(&self, token: &[u8]) -> Option<Claims> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let token = std::str::from_utf8(token).ok()?;
+        let (signed, tag) = token.rsplit_once('.')?;
+        let (key_id, payload) = signed.strip_prefix("v1.")?.split_once('.')?;
+        let key = self.keys.iter().find(|key| *key.id == *key_id)?;
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        mac(&key.secret, signed.as_bytes())?.verify_slice(&tag).ok()?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+    }
+}

@@ -1,0 +1,61 @@
+//! Where a unit or an attribute comes from, ready to be read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::view::{RequestView, usable};
+
+/// A place in a request that yields a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A header, by its lower-case name.
+    Header(Box<str>),
+    /// A cookie.
+    Cookie(Box<str>),
+    /// A query parameter.
+    Query(Box<str>),
+    /// A claim of the JWT payload in a header.
+    JwtClaim {
+        /// The header's lower-case name.
+        header: Box<str>,
+        /// The claim.
+        claim: Box<str>,
+    },
+    /// The client's address.
+    ClientAddress {
+        /// Proxies in front of this one.
+        trusted_hops: u8,
+    },
+}
+
+impl Source {
+    /// The value in `request`: UTF-8, not empty, at most
+    /// [`crate::view::MAX_VALUE`] bytes. Anything else is absent.
+    #[must_use]
+    pub fn read<'a>(&self, request: &RequestView<'a>) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Header(name) => usable(request.header(name)?).map(Cow::Borrowed),
+            Self::Cookie(name) => request.cookie(name).map(Cow::Borrowed),
+            Self::Query(name) => request.query(name).filter(|value| usable(value.as_bytes()).is_some()),
+            Self::JwtClaim { header, claim } => request
+                .jwt_claim(header, claim)
+                .filter(|value| usable(value.as_bytes()).is_some())
+                .map(Cow::Owned),
+            Self::ClientAddress { trusted_hops } => {
+                request.client_address(*trusted_hops).map(|address| Cow::Owned(address.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Query(name) => write!(f, "query:{name}"),
+            Self::JwtClaim { header, claim } => write!(f, "jwt_claim:{header}/{claim}"),
+            Self::ClientAddress { trusted_hops } => write!(f, "client_address:{trusted_hops}"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Targeting, compiled: which requests an experiment is for.
+//!
+//! A missing value (absent, or not UTF-8 where text is needed) matches nothing
+//! but `exists: false`; so `not: { header: { name: a, equals: b } }` holds for a
+//! request without `a`.
+
+use std::borrow::Cow;
+
+use ipnet::IpNet;
+use regex_lite::Regex;
+use semver::Version;
+
+use crate::bucketing::SaltedHash;
+use crate::source::Source;
+use crate::view::RequestView;
+
+/// A compiled rule.
+#[derive(Clone, Debug)]
+pub(crate) enum Rule {
+    All(Box<[Rule]>),
+    Any(Box<[Rule]>),
+    Not(Box<Rule>),
+    Value {
+        subject: Subject,
+        test: Test,
+    },
+    Address {
+        ranges: Box<[IpNet]>,
+        trusted_hops: u8,
+    },
+    /// The unit's bucket under a salt of its own lies below `buckets`.
+    Sample {
+        hash: SaltedHash,
+        buckets: u32,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Method,
+    Path,
+    Host,
+    Header(Box<str>),
+    Cookie(Box<str>),
+    Query(Box<str>),
+    Attribute(Source),
+    Unit,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Test {
+    Equals(Text),
+    OneOf(Box<[Text]>),
+    Prefix(Text),
+    /// At a `/` boundary: `/a` is a prefix of `/a` and `/a/b`, not of `/ab`.
+    PathPrefix(Text),
+    Suffix(Text),
+    Contains(Text),
+    Regex(Box<Regex>),
+    Exists(bool),
+    Number(Bounds<f64>),
+    Version(Box<Bounds<Version>>),
+}
+
+/// Text to compare with, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) value: Box<[u8]>,
+    pub(crate) ignore_case: bool,
+}
+
+/// Bounds that must all hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds<T> {
+    pub(crate) eq: Option<T>,
+    pub(crate) gt: Option<T>,
+    pub(crate) gte: Option<T>,
+    pub(crate) lt: Option<T>,
+    pub(crate) lte: Option<T>,
+}
+
+impl Rule {
+    /// Whether `request`, of `unit`, is eligible.
+    pub(crate) fn holds(&self, request: &RequestView<'_>, unit: &str) -> bool {
+        match self {
+            Self::All(rules) => rules.iter().all(|rule| rule.holds(request, unit)),
+            Self::Any(rules) => rules.iter().any(|rule| rule.holds(request, unit)),
+            Self::Not(rule) => !rule.holds(request, unit),
+            Self::Value { subject, test } => test.holds(subject.read(request, unit).as_deref()),
+            Self::Address { ranges, trusted_hops } => request
+                .client_address(*trusted_hops)
+                .is_some_and(|address| ranges.iter().any(|range| range.contains(&address))),
+            Self::Sample { hash, buckets } => hash.bucket(unit) < *buckets,
+        }
+    }
+}
+
+impl Subject {
+    fn read<'a>(&self, request: &RequestView<'a>, unit: &'a str) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Self::Method => Some(Cow::Borrowed(request.method())),
+            Self::Path => Some(Cow::Borrowed(request.path())),
+            Self::Host => Some(lower(request.host())),
+            Self::Header(name) => request.header_joined(name),
+            Self::Cookie(name) => request.cookie(name).map(|value| Cow::Borrowed(value.as_bytes())),
+            Self::Query(name) => request.query(name).map(bytes),
+            Self::Attribute(source) => source.read(request).map(bytes),
+            Self::Unit => Some(Cow::Borrowed(unit.as_bytes())),
+        }
+    }
+}
+
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+fn lower(host: &[u8]) -> Cow<'_, [u8]> {
+    if host.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&[u8]>) -> bool {
+        let Some(value) = value else {
+            return matches!(self, Self::Exists(false));
+        };
+        match self {
+            Self::Equals(text) => text.same(value),
+            Self::OneOf(texts) => texts.iter().any(|text| text.same(value)),
+            Self::Prefix(text) => text.begins(value).is_some(),
+            Self::PathPrefix(text) => text
+                .begins(value)
+                .is_some_and(|rest| text.value.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))),
+            Self::Suffix(text) => text.ends(value),
+            Self::Contains(text) => text.within(value),
+            Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
+            Self::Exists(expected) => *expected,
+            Self::Number(bounds) => number(value).is_some_and(|number| bounds.hold(&number)),
+            Self::Version(bounds) => version(value).is_some_and(|version| bounds.hold(&version)),
+        }
+    }
+}
+
+impl Text {
+    fn same(&self, value: &[u8]) -> bool {
+        if self.ignore_case { self.value.eq_ignore_ascii_case(value) } else { *self.value == *value }
+    }
+
+    /// What follows, if `value` begins with this.
+    fn begins<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let (head, rest) = value.split_at_checked(self.value.len())?;
+        self.same(head).then_some(rest)
+    }
+
+    fn ends(&self, value: &[u8]) -> bool {
+        let start = value.len().checked_sub(self.value.len());
+        start.and_then(|start| value.get(start..)).is_some_and(|tail| self.same(tail))
+    }
+
+    fn within(&self, value: &[u8]) -> bool {
+        self.value.is_empty() || value.windows(self.value.len()).any(|window| self.same(window))
+    }
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    fn hold(&self, value: &T) -> bool {
+        self.eq.as_ref().is_none_or(|bound| value == bound)
+            && self.gt.as_ref().is_none_or(|bound| value > bound)
+            && self.gte.as_ref().is_none_or(|bound| value >= bound)
+            && self.lt.as_ref().is_none_or(|bound| value < bound)
+            && self.lte.as_ref().is_none_or(|bound| value <= bound)
+    }
+}
+
+/// A finite decimal number.
+fn number(value: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    text.parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+fn version(value: &[u8]) -> Option<Version> {
+    parse_version(std::str::from_utf8(value).ok()?.trim())
+}
+
+/// A semantic version; `2` and `2.1` count as `2.0.0` and `2.1.0`, and a leading
+/// `v` is passed over.
+pub(crate) fn parse_version(text: &str) -> Option<Version> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let numbers = text.find(['-', '+']).unwrap_or(text.len());
+    let (core, rest) = text.split_at_checked(numbers)?;
+    let missing = match core.split('.').count() {
+        1 => ".0.0",
+        2 => ".0",
+        _ => return Version::parse(text).ok(),
+    };
+    Version::parse(&format!("{core}{missing}{rest}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str, ignore_case: bool) -> Text {
+        Text { value: value.as_bytes().into(), ignore_case }
+    }
+
+    #[test]
+    fn path_prefixes_end_at_a_segment() {
+        let test = Test::PathPrefix(text("/checkout", false));
+        for (path, expected) in
+            [("/checkout", true), ("/checkout/a", true), ("/checkouts", false), ("/", false)]
+        {
+            assert_eq!(test.holds(Some(path.as_bytes())), expected, "{path}");
+        }
+        assert!(Test::PathPrefix(text("/a/", false)).holds(Some(b"/a/b")));
+    }
+
+    #[test]
+    fn a_missing_value_matches_only_exists_false() {
+        assert!(Test::Exists(false).holds(None));
+        assert!(!Test::Exists(true).holds(None));
+        assert!(!Test::Equals(text("", false)).holds(None));
+        assert!(!Test::Exists(false).holds(Some(b"")));
+    }
+
+    #[test]
+    fn case_is_ignored_on_demand() {
+        assert!(Test::Contains(text("BOT", true)).holds(Some(b"Googlebot/2.1")));
+        assert!(!Test::Contains(text("BOT", false)).holds(Some(b"Googlebot/2.1")));
+        assert!(Test::Suffix(text(".PDF", true)).holds(Some(b"/a.pdf")));
+        assert!(!Test::Suffix(text("longer", true)).holds(Some(b"er")));
+    }
+
+    #[test]
+    fn versions_compare_by_precedence() {
+        let bounds = Bounds {
+            eq: None,
+            gt: None,
+            gte: parse_version("2.10"),
+            lt: parse_version("3.0.0-beta.2"),
+            lte: None,
+        };
+        let test = Test::Version(Box::new(bounds));
+        for (value, expected) in [
+            ("2.9.9", false),
+            ("2.10.0", true),
+            ("v2.10", true),
+            ("3.0.0-beta.1", true),
+            ("3.0.0-beta.10", false),
+            ("3", false),
+            ("abc", false),
+        ] {
+            assert_eq!(test.holds(Some(value.as_bytes())), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn non_utf8_matches_bytes_but_no_regex() {
+        assert!(Test::Prefix(text("a", false)).holds(Some(b"a\xff")));
+        assert!(!Test::Regex(Box::new(Regex::new("a").unwrap())).holds(Some(b"a\xff")));
+    }
+}

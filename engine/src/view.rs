@@ -1,0 +1,266 @@
+//! A request as the engine sees it: header bytes, looked into only when asked.
+//!
+//! Headers are bytes and stay bytes. What is needed as text and is not UTF-8
+//! counts as absent. Nothing is parsed in advance: most requests are asked for
+//! one cookie.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Longest value of a cookie, header or parameter that is looked at, in bytes.
+pub const MAX_VALUE: usize = 4096;
+/// Cookie pairs that are looked at in one request.
+pub const MAX_COOKIES: usize = 64;
+/// Largest JWT payload that is looked at, in bytes of its header.
+const MAX_JWT: usize = 16 * 1024;
+
+/// Header pairs in wire order. Names are lower-case, as HTTP/2 and Envoy have
+/// them, and include `:method`, `:path` and `:authority`.
+pub type HeaderPairs<'a> = &'a [(&'a [u8], &'a [u8])];
+
+/// A request: a lazy view of its headers.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    headers: HeaderPairs<'a>,
+}
+
+impl<'a> RequestView<'a> {
+    /// A view of `headers`, which must no longer hold client-sent copies of
+    /// ours (see [`crate::Plan::is_ours`]).
+    #[must_use]
+    pub fn new(headers: HeaderPairs<'a>) -> Self {
+        Self { headers }
+    }
+
+    /// Every value of the header `name` (lower-case), in wire order.
+    pub fn header_values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let headers = self.headers;
+        headers.iter().filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The first value of the header `name`, without surrounding blanks.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        let found = self.headers.iter().find(|(n, _)| *n == name.as_bytes());
+        found.map(|(_, value)| value.trim_ascii())
+    }
+
+    /// All values of the header `name` joined with `, ` (RFC 9110, 5.3).
+    #[must_use]
+    pub fn header_joined(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut values = self.headers.iter().filter(|(n, _)| *n == name.as_bytes());
+        let first = values.next()?.1.trim_ascii();
+        let mut joined = Cow::Borrowed(first);
+        for (_, value) in values {
+            let all = joined.to_mut();
+            all.extend_from_slice(b", ");
+            all.extend_from_slice(value.trim_ascii());
+        }
+        Some(joined)
+    }
+
+    /// The method, such as `GET`.
+    #[must_use]
+    pub fn method(&self) -> &'a [u8] {
+        self.header(":method").unwrap_or_default()
+    }
+
+    /// Path and query as sent.
+    #[must_use]
+    pub fn path_and_query(&self) -> &'a [u8] {
+        self.header(":path").unwrap_or_default()
+    }
+
+    /// The path, without query and fragment.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        let whole = self.path_and_query();
+        let end = whole.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(whole.len());
+        whole.get(..end).unwrap_or_default()
+    }
+
+    /// The host without its port.
+    #[must_use]
+    pub fn host(&self) -> &'a [u8] {
+        let authority = self.header(":authority").or_else(|| self.header("host")).unwrap_or_default();
+        let end = match authority.iter().position(|b| *b == b']') {
+            Some(bracket) => bracket.saturating_add(1),
+            None => authority.iter().position(|b| *b == b':').unwrap_or(authority.len()),
+        };
+        authority.get(..end).unwrap_or_default()
+    }
+
+    /// The first cookie `name` whose value is UTF-8, not empty and at most
+    /// [`MAX_VALUE`] bytes; the value as sent (RFC 6265, 5.4: no decoding, quotes
+    /// belong to it). All `cookie` lines are read, [`MAX_COOKIES`] pairs in all.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&'a str> {
+        self.headers
+            .iter()
+            .filter(|(n, _)| *n == b"cookie")
+            .flat_map(|(_, line)| line.split(|b| *b == b';'))
+            .take(MAX_COOKIES)
+            .filter_map(|pair| {
+                let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start();
+                usable(rest.strip_prefix(b"=")?)
+            })
+            .next()
+    }
+
+    /// The first query parameter `name`, percent-decoded, `+` as a blank
+    /// (WHATWG URL, form decoding).
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
+        let whole = self.path_and_query();
+        let start = whole.iter().position(|b| *b == b'?')?.saturating_add(1);
+        let query = whole.get(start..)?.split(|b| *b == b'#').next()?;
+        query.split(|b| *b == b'&').find_map(|pair| {
+            let mut parts = pair.splitn(2, |b| *b == b'=');
+            let key = percent_decoded(parts.next()?)?;
+            (key == name).then(|| percent_decoded(parts.next().unwrap_or_default())).flatten()
+        })
+    }
+
+    /// The client's address: the entry of `x-forwarded-for` that `trusted_hops`
+    /// proxies in front of this one left behind, counted from the right.
+    #[must_use]
+    pub fn client_address(&self, trusted_hops: u8) -> Option<IpAddr> {
+        let list = self.header_joined("x-forwarded-for")?;
+        let entry = list.rsplit(|b| *b == b',').nth(usize::from(trusted_hops))?;
+        let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
+        let bare = text.strip_prefix('[').and_then(|rest| rest.split(']').next()).unwrap_or(text);
+        bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    }
+
+    /// The claim `claim` (a string or a whole number) of the base64url JSON in
+    /// the header `header`. The proxy has verified it, or it means nothing.
+    #[must_use]
+    pub fn jwt_claim(&self, header: &str, claim: &str) -> Option<String> {
+        let payload = self.header(header).filter(|value| value.len() <= MAX_JWT)?;
+        let unpadded = payload.strip_suffix(b"==").or_else(|| payload.strip_suffix(b"="));
+        let json = URL_SAFE_NO_PAD.decode(unpadded.unwrap_or(payload)).ok()?;
+        let claims: serde_json::Value = serde_json::from_slice(&json).ok()?;
+        match claims.get(claim)? {
+            serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
+            serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// A value that can identify a unit: UTF-8, not empty, not overlong.
+pub(crate) fn usable(value: &[u8]) -> Option<&str> {
+    let value = value.trim_ascii();
+    if value.is_empty() || value.len() > MAX_VALUE {
+        return None;
+    }
+    std::str::from_utf8(value).ok()
+}
+
+/// Percent-decoding, borrowed when there is nothing to decode. `None` for what
+/// is not UTF-8 afterwards, or overlong.
+fn percent_decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
+    if raw.len() > MAX_VALUE {
+        return None;
+    }
+    if !raw.iter().any(|b| matches!(b, b'%' | b'+')) {
+        return std::str::from_utf8(raw).ok().map(Cow::Borrowed);
+    }
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        let escape = if *first == b'%' { tail.split_first_chunk::<2>() } else { None };
+        match escape.and_then(|(hex, after)| hex_byte(*hex).map(|byte| (byte, after))) {
+            Some((byte, after)) => {
+                decoded.push(byte);
+                rest = after;
+            }
+            None if *first == b'+' => decoded.push(b' '),
+            None => decoded.push(*first),
+        }
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    Some(digit(high)?.wrapping_shl(4) | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs<'a>(list: &[(&'a str, &'a [u8])]) -> Vec<(&'a [u8], &'a [u8])> {
+        list.iter().map(|(n, v)| (n.as_bytes(), *v)).collect()
+    }
+
+    #[test]
+    fn cookies_of_all_lines_and_the_first_valid_one() {
+        let headers = pairs(&[
+            ("cookie", b"a=1; uid=\xff\xfe; uidx=no; uid="),
+            ("cookie", b" uid = first ;uid=second"),
+        ]);
+        let view = RequestView::new(&headers);
+        assert_eq!(view.cookie("uid"), Some("first"));
+        assert_eq!(view.cookie("a"), Some("1"));
+        assert_eq!(view.cookie("b"), None);
+    }
+
+    #[test]
+    fn cookies_beyond_the_limits_are_absent() {
+        let mut many = "x=1;".repeat(MAX_COOKIES);
+        many.push_str("uid=late");
+        let long = format!("uid={}", "a".repeat(MAX_VALUE + 1));
+        for line in [many, long] {
+            let headers = pairs(&[("cookie", line.as_bytes())]);
+            assert_eq!(RequestView::new(&headers).cookie("uid"), None);
+        }
+    }
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        let headers = pairs(&[(":path", b"/a?x=%zz&uid=j%C3%B6+b%40c&uid=2&e#uid=3")]);
+        let view = RequestView::new(&headers);
+        assert_eq!(view.query("uid").as_deref(), Some("jö b@c"));
+        assert_eq!(view.query("x").as_deref(), Some("%zz"));
+        assert_eq!(view.query("e").as_deref(), Some(""));
+        assert_eq!(view.path(), b"/a");
+    }
+
+    #[test]
+    fn the_client_address_counts_hops_from_the_right() {
+        let headers =
+            pairs(&[("x-forwarded-for", b"6.6.6.6, 203.0.113.9"), ("x-forwarded-for", b"::ffff:10.0.0.1")]);
+        let view = RequestView::new(&headers);
+        assert_eq!(view.client_address(0).unwrap().to_string(), "10.0.0.1");
+        assert_eq!(view.client_address(1).unwrap().to_string(), "203.0.113.9");
+        assert_eq!(view.client_address(3), None);
+    }
+
+    #[test]
+    fn hosts_lose_their_port() {
+        for (authority, host) in [("a.example:80", "a.example"), ("[::1]:80", "[::1]"), ("a", "a")] {
+            let headers = pairs(&[(":authority", authority.as_bytes())]);
+            assert_eq!(RequestView::new(&headers).host(), host.as_bytes());
+        }
+    }
+
+    #[test]
+    fn jwt_claims() {
+        let payload = URL_SAFE_NO_PAD.encode(br#"{"sub":"u-1","n":7,"f":1.5,"e":""}"#);
+        for padding in ["", "=", "=="] {
+            let value = format!("{payload}{padding}");
+            let headers = pairs(&[("x-jwt", value.as_bytes())]);
+            let view = RequestView::new(&headers);
+            assert_eq!(view.jwt_claim("x-jwt", "sub").as_deref(), Some("u-1"));
+            assert_eq!(view.jwt_claim("x-jwt", "n").as_deref(), Some("7"));
+            assert_eq!(view.jwt_claim("x-jwt", "f"), None);
+            assert_eq!(view.jwt_claim("x-jwt", "e"), None);
+        }
+    }
+}
