@@ -1,8 +1,9 @@
 //! What a variant can do to a request and its response.
 
+use serde_json::json;
 use splitway_envoy::{Answer, Call};
 
-use crate::shop::Shop;
+use crate::shop::{Shop, everyone, with_experiments};
 
 async fn get(shop: &Shop, call: Call) -> Answer {
     let call = call.header("x-user-id", "u1");
@@ -11,18 +12,13 @@ async fn get(shop: &Shop, call: Call) -> Answer {
     answer
 }
 
-#[tokio::test]
-async fn a_cluster() {
-    let shop = Shop::shared().await;
-    let answer = get(&shop, Call::get("/cluster")).await;
-    assert_eq!(answer.variant("cluster"), Some("on"));
-    assert_eq!(answer.upstream(), Some("checkout-v2"));
-}
-
+// A cluster that Envoy knows: see `split`.
 #[tokio::test]
 async fn a_cluster_that_envoy_does_not_know_falls_to_the_default_route() {
-    let shop = Shop::shared().await;
-    let answer = get(&shop, Call::get("/unknown")).await;
+    let route = json!({ "route": { "cluster": "no-such-cluster" } });
+    let document = with_experiments(&json!([everyone("unknown", "/", route)]));
+    let shop = Shop::open(&document).await;
+    let answer = get(&shop, Call::get("/")).await;
     assert_eq!(answer.variant("unknown"), Some("on"));
     assert_eq!(answer.upstream(), Some("checkout-v1"));
 }

@@ -29,9 +29,12 @@ impl Shop {
         shop
     }
 
-    /// A shop of one's own.
+    /// A shop of one's own, with a document that must be good.
     pub(crate) async fn open(document: &Value) -> Self {
-        Self::open_with(&document.to_string(), |_| {}).await
+        let shop = Self::open_with(&document.to_string(), |_| {}).await;
+        let updates = shop.envoy.updates().await.expect("stats");
+        assert_eq!((updates.accepted, updates.refused), (1, 0), "{}", shop.envoy.log_tail());
+        shop
     }
 
     /// A shop of one's own, with any text as its document, and changes to how Envoy is started.
@@ -115,8 +118,7 @@ fn document() -> Value {
     split["targeting"] = json!({ "path": { "prefix": "/split" } });
     with_experiments(&json!([
         split,
-        everyone("cluster", "/cluster", json!({ "route": { "cluster": "checkout-v2" } })),
-        everyone("unknown", "/unknown", json!({ "route": { "cluster": "no-such-cluster" } })),
+        everyone("plain", "/plain", json!({})),
         {
             "id": "path",
             "targeting": { "path": { "prefix": "/old" } },
@@ -143,9 +145,7 @@ fn document() -> Value {
         })),
         everyone("stamp-a", "/stamps", json!({})),
         everyone("stamp-b", "/stamps", json!({})),
-        everyone("cookies", "/cookies", json!({
-            "response_headers": { "add": { "set-cookie": "variant=on" } },
-        })),
+        everyone("cookies", "/cookies", json!({})),
         everyone("health", "/healthz", json!({})),
         everyone("teapot", "/teapot", json!({})),
         everyone("metrics", "/metrics", json!({})),

@@ -10,11 +10,11 @@ async fn a_client_cannot_stamp_itself() {
     let forged = |path| {
         Call::get(path)
             .header("x-user-id", "u1")
-            .header("x-splitway", "cluster=forged, stamp-a=forged")
+            .header("x-splitway", "plain=forged, stamp-a=forged")
             .header("x-splitway", "second=line")
             .header("x-splitway-anything", "forged")
     };
-    for (path, stamp) in [("/cluster", Some("cluster=on")), ("/elsewhere", None)] {
+    for (path, stamp) in [("/plain", Some("plain=on")), ("/elsewhere", None)] {
         for client in [shop.envoy.http1(), shop.envoy.http2()] {
             let answer = client.send(&forged(path)).await.expect("an answer");
             let seen = answer.seen().expect("an echo");
