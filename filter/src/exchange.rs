@@ -1,0 +1,187 @@
+//! One request and its response.
+
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+use splitway_engine::qa_token::TokenOutcome;
+use splitway_engine::{
+    CLUSTER, ChainId, Decision, HeaderChange, NoTrace, RequestView, Rewrite, STAMP, Served, Timestamp,
+};
+
+use crate::config::{Active, Event};
+use crate::host::{Failure, Host, Level, Map};
+
+/// The state of one exchange, from request to log.
+#[derive(Debug)]
+pub struct Exchange {
+    active: Rc<Active>,
+    decision: Decision,
+    started: Timestamp,
+    request_id: Option<String>,
+    /// How exposures show each unit.
+    context_ids: SmallVec<[(ChainId, Option<String>); 1]>,
+    rewrite_refused: bool,
+}
+
+impl Exchange {
+    /// An exchange under `active`; it keeps that config to its end.
+    #[must_use]
+    pub fn new(active: Rc<Active>) -> Self {
+        Self {
+            active,
+            decision: Decision::default(),
+            started: Timestamp::default(),
+            request_id: None,
+            context_ids: SmallVec::new(),
+            rewrite_refused: false,
+        }
+    }
+
+    /// What was decided.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// Decides for the request and acts on it.
+    pub fn on_request(&mut self, host: &impl Host) {
+        self.started = host.now();
+        let Ok(block) = host.pairs(Map::Request) else {
+            self.active.count(host, Event::Failure, 1);
+            return;
+        };
+        let active = Rc::clone(&self.active);
+        let plan = &active.plan;
+        let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
+        let mut stripped = 0_u32;
+        for (name, value) in block.iter() {
+            if plan.is_ours(name) {
+                stripped = stripped.saturating_add(1);
+                if host.remove(Map::Request, name).is_err() {
+                    active.count(host, Event::Failure, 1);
+                }
+            } else {
+                headers.push((name, value));
+            }
+        }
+        active.count(host, Event::Stripped, stripped);
+        let request = RequestView::new(&headers);
+        plan.decide_into(&request, self.started, &mut NoTrace, &mut self.decision);
+        self.count_decision(host);
+        if self.decision.assignments.is_empty() {
+            return;
+        }
+        if self.apply(host, &request).is_err() {
+            // What was not applied is not claimed.
+            self.decision.assignments.clear();
+            active.count(host, Event::Failure, 1);
+            return;
+        }
+        self.remember(&request);
+        for assignment in &self.decision.assignments {
+            active.count_assignment(host, assignment);
+        }
+    }
+
+    fn count_decision(&self, host: &impl Host) {
+        if self.decision.unit_missing {
+            self.active.count(host, Event::NoUnit, 1);
+        }
+        match self.decision.token {
+            TokenOutcome::None => {}
+            TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
+            _ => self.active.count(host, Event::TokenRejected, 1),
+        }
+    }
+
+    /// Routes, rewrites and stamps the request.
+    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+        let plan = &self.active.plan;
+        if let Some(cluster) = plan.cluster(&self.decision) {
+            host.set(Map::Request, CLUSTER, cluster.as_bytes())?;
+        }
+        if let Some(authority) = plan.host(&self.decision) {
+            host.set(Map::Request, ":authority", authority.as_bytes())?;
+        }
+        match plan.path(&self.decision, request) {
+            Rewrite::None => {}
+            Rewrite::To(path) => host.set(Map::Request, ":path", &path)?,
+            Rewrite::Refused => {
+                self.rewrite_refused = true;
+                self.active.count(host, Event::RewriteRefused, 1);
+            }
+        }
+        for change in plan.request_headers(&self.decision) {
+            change_header(host, Map::Request, change)?;
+        }
+        if let Some(stamp) = plan.stamp(&self.decision) {
+            host.set(Map::Request, STAMP, stamp.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the exposures will need of the request.
+    fn remember(&mut self, request: &RequestView<'_>) {
+        let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
+        self.request_id = id.map(ToOwned::to_owned);
+        for assignment in &self.decision.assignments {
+            if self.context_ids.iter().all(|(chain, _)| *chain != assignment.chain) {
+                let shown = self.active.plan.context_id(assignment, request);
+                self.context_ids.push((assignment.chain, shown));
+            }
+        }
+    }
+
+    /// Stamps the response, whoever made it.
+    pub fn on_response(&self, host: &impl Host) {
+        let plan = &self.active.plan;
+        let stamp = plan.stamp(&self.decision).map(|stamp| host.set(Map::Response, STAMP, stamp.as_bytes()));
+        let changes = plan.response_headers(&self.decision);
+        let failed =
+            stamp.into_iter().chain(changes.map(|change| change_header(host, Map::Response, change)));
+        let failures = failed.filter(Result::is_err).count();
+        self.active.count(host, Event::Failure, u32::try_from(failures).unwrap_or(u32::MAX));
+    }
+
+    /// Writes one exposure record per experiment.
+    pub fn on_log(&self, host: &impl Host) {
+        if self.decision.assignments.is_empty() {
+            return;
+        }
+        let now = host.now();
+        let cluster = host.property(&["cluster_name"]).and_then(|name| String::from_utf8(name).ok());
+        let served = Served {
+            request_id: self.request_id.as_deref(),
+            status: host.property(&["response", "code"]).and_then(|code| status(&code)),
+            cluster: cluster.as_deref().filter(|name| !name.is_empty()),
+            duration_ms: Some(milliseconds_between(self.started, now)),
+            rewrite_refused: self.rewrite_refused,
+        };
+        for assignment in &self.decision.assignments {
+            let context = self.context_ids.iter().find(|(chain, _)| *chain == assignment.chain);
+            let context_id = context.and_then(|(_, id)| id.as_deref());
+            if let Some(exposure) = self.active.plan.exposure(assignment, context_id, now, &served) {
+                host.log(Level::Info, &exposure.to_json());
+            }
+        }
+    }
+}
+
+fn change_header(host: &impl Host, map: Map, change: &HeaderChange) -> Result<(), Failure> {
+    match change {
+        HeaderChange::Set(name, value) => host.set(map, name, value.as_bytes()),
+        HeaderChange::Add(name, value) => host.add(map, name, value.as_bytes()),
+        HeaderChange::Remove(name) => host.remove(map, name.as_bytes()),
+    }
+}
+
+/// Envoy gives integers as 8 bytes, little-endian.
+fn status(code: &[u8]) -> Option<u16> {
+    let number = i64::from_le_bytes(code.try_into().ok()?);
+    u16::try_from(number).ok().filter(|status| (100..=599).contains(status))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an exchange takes far less than 2^53 ms")]
+fn milliseconds_between(start: Timestamp, end: Timestamp) -> f64 {
+    end.0.saturating_sub(start.0).max(0) as f64
+}
