@@ -25,10 +25,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
 mod actions;
 pub mod bucketing;
