@@ -86,6 +86,22 @@ async fn becomes(shop: &Shop, expected: &str) {
 }
 
 #[tokio::test]
+async fn proxies_side_by_side_avoid_each_others_ports() {
+    let shop = Shop::open(&good()).await;
+    let other = Shop::open(&good()).await;
+    let mut ports: Vec<_> = [&shop, &other]
+        .iter()
+        .flat_map(|shop| [shop.envoy.address(), shop.envoy.admin_address(), shop.v1.address()])
+        .collect();
+    ports.sort();
+    ports.dedup();
+    assert_eq!(ports.len(), 6, "{ports:?}");
+    for shop in [&shop, &other] {
+        assert_eq!(stamp(shop).await.as_deref(), Some("first=on"));
+    }
+}
+
+#[tokio::test]
 async fn an_envoy_that_cannot_start_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let garbage = folder.path().join("garbage.wasm");

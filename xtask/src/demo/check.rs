@@ -122,3 +122,107 @@ impl<'a> Rows<'a> {
         Report { requests: requests as u64, failed, swap_ms: None, rows }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use splitway_envoy::Answer;
+
+    const CONFIG: &str = include_str!("../../../examples/checkout/splitway.yaml");
+
+    /// A run in which everything went as the engine says.
+    struct Run {
+        oracle: Oracle,
+        requests: Vec<Sent>,
+        exposures: Vec<Exposure>,
+    }
+
+    impl Run {
+        fn perfect() -> Self {
+            let oracle = Oracle::new(CONFIG).expect("a good config");
+            let (mut requests, mut exposures) = (Vec::new(), Vec::new());
+            for unit in Unit::all() {
+                let assigned = oracle.decide(unit).expect("a decision");
+                requests.push(Sent { unit, answer: Ok(answer(&assigned)) });
+                exposures.extend(assigned.variants.iter().map(|(key, variant)| {
+                    let line = serde_json::json!({
+                        "event": "feature_flag.evaluation",
+                        "feature_flag.key": key,
+                        "feature_flag.result.variant": variant,
+                    });
+                    Exposure::in_line(&line.to_string()).expect("an exposure")
+                }));
+            }
+            Self { oracle, requests, exposures }
+        }
+
+        fn problems(&self) -> Vec<String> {
+            compare(&self.oracle, &self.requests, &self.exposures).expect("comparable").1
+        }
+
+        /// The answer to the unit that is assigned to both treatments.
+        fn treated(&mut self) -> &mut Answer {
+            let sent = self.requests.iter_mut().find(|sent| {
+                let assigned = self.oracle.decide(sent.unit).expect("a decision");
+                assigned.variants.len() == 2 && assigned.cluster != "checkout-v1"
+            });
+            sent.expect("a treated unit").answer.as_mut().expect("an answer")
+        }
+    }
+
+    fn answer(assigned: &Assigned) -> Answer {
+        let stamp = assigned.variants.iter().map(|(key, variant)| format!("{key}={variant}"));
+        let stamp = stamp.collect::<Vec<_>>().join(", ");
+        let mut answer = Answer { status: 200, headers: Default::default(), body: Default::default() };
+        answer.headers.insert("x-upstream", assigned.cluster.parse().expect("a header"));
+        answer.headers.insert("x-splitway", stamp.parse().expect("a header"));
+        answer
+    }
+
+    #[test]
+    fn a_run_as_planned_has_no_problem() {
+        assert_eq!(Run::perfect().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_request_served_by_the_wrong_upstream() {
+        let mut run = Run::perfect();
+        run.treated().headers.insert("x-upstream", "checkout-v1".parse().expect("a header"));
+        let problems = run.problems();
+        assert!(problems[0].contains("served by checkout-v1, assigned to checkout-v2"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_response_without_its_stamp() {
+        let mut run = Run::perfect();
+        run.treated().headers.remove("x-splitway");
+        let problems = run.problems();
+        assert!(problems[0].contains("stamped None"), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.contains("exposures for")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_unit_that_changes_its_variant() {
+        let mut run = Run::perfect();
+        let mut sent = Sent { unit: run.requests[0].unit, answer: run.requests[0].answer.clone() };
+        let other = run.requests.iter().find_map(|request| {
+            let variant = request.success()?.variant("checkout-button")?;
+            let mine = sent.success()?.variant("checkout-button")?;
+            (variant != mine).then(|| request.answer.clone())
+        });
+        sent.answer = other.expect("another variant");
+        run.requests.push(sent);
+        let problems = run.problems();
+        assert!(problems.iter().any(|problem| problem.contains("was in {")), "{problems:?}");
+    }
+
+    #[test]
+    fn a_failed_request_and_a_lost_exposure() {
+        let mut run = Run::perfect();
+        run.requests.push(Sent { unit: Unit(0), answer: Err("connection reset".to_owned()) });
+        run.exposures.pop();
+        let problems = run.problems();
+        assert!(problems[0].contains("connection reset"), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.contains("exposures for")), "{problems:?}");
+    }
+}
