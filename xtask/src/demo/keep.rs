@@ -11,8 +11,12 @@ use crate::demo::oracle::Oracle;
 /// Short enough to feel immediate to a person who saves a file.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Prints what to try, and applies every saved change of the config until Ctrl-C.
-pub(crate) async fn until_interrupted(envoy: &Envoy, config: &WorkingCopy) -> Result<()> {
+/// Puts the experiment back into force, prints what to try, and applies every saved change of the
+/// config until Ctrl-C.
+pub(crate) async fn until_interrupted(envoy: &Envoy) -> Result<()> {
+    let config = WorkingCopy::create()?;
+    let applied = config.read()?;
+    envoy.swap_accepted(Oracle::new(&applied)?.document()).await?;
     let proxy = envoy.address();
     println!(
         "
@@ -20,13 +24,19 @@ The proxy stays up until Ctrl-C. To try:
   curl -si -H 'x-user-id: alice' http://{proxy}/checkout/cart
   curl -si --cookie uid=bob http://{proxy}/checkout/cart
   curl -s http://{}/stats/prometheus | grep splitway
-checkout-button is rolled back now; say `status: running` again, or break it, in
-  {}
-and save: the proxy follows.",
+The proxy follows when you edit and save
+  {}",
         envoy.admin_address(),
         config.path.display()
     );
-    let mut applied = config.read()?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        failed = follow(envoy, &config, applied) => failed,
+    }
+}
+
+/// Never returns `Ok`.
+async fn follow(envoy: &Envoy, config: &WorkingCopy, mut applied: String) -> Result<()> {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let text = config.read()?;

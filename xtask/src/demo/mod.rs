@@ -31,6 +31,7 @@ pub(crate) fn run(keep: bool) -> Result<()> {
         let mut terminated = signal(SignalKind::terminate())?;
         // On a signal the demo is dropped half-way, and everything it started with it.
         tokio::select! {
+            biased; // with --keep, Ctrl-C is the demo's own good end
             result = demo(keep) => result,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
             _ = terminated.recv() => bail!("terminated"),
@@ -78,7 +79,7 @@ async fn demo(keep: bool) -> Result<()> {
     }
     println!("\nEverything agrees with the plan.");
     if keep {
-        keep::until_interrupted(&envoy, &config).await?;
+        keep::until_interrupted(&envoy).await?;
     }
     Ok(())
 }
