@@ -149,7 +149,7 @@ impl Exchange {
             return;
         }
         let now = host.now();
-        let cluster = host.property(&["cluster_name"]).and_then(|name| String::from_utf8(name).ok());
+        let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
         let served = Served {
             request_id: self.request_id.as_deref(),
             status: host.property(&["response", "code"]).and_then(|code| status(&code)),
