@@ -4,7 +4,10 @@
 //! enters the VM for each one that is exported (bodies, trailers, …), at 4 to
 //! 6 us a time; it panics on context ids it does not know; and its vtables keep
 //! 30 kB of unused code. Exporting only what is used costs a page.
-#![allow(unsafe_code, reason = "exported functions have unmangled names, and one calls the linker's constructors")]
+#![allow(
+    unsafe_code,
+    reason = "exported functions have unmangled names, and one calls the linker's constructors"
+)]
 
 use std::cell::RefCell;
 

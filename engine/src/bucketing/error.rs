@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::document::describe_number;
+
 /// A parameter a dialect cannot run with. `field` is its name in the config, `expected` a phrase
 /// that completes "expected …".
 #[derive(Debug, Clone, PartialEq)]
@@ -89,31 +91,40 @@ impl ParameterError {
     }
 }
 
+impl ParameterError {
+    /// What would have been right.
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Empty { expected, .. } | Self::Number { expected, .. } | Self::Range { expected, .. } => {
+                (*expected).to_owned()
+            }
+            Self::Count { expected, .. } => format!("{expected} entries"),
+            Self::Total { expected, .. } => format!("a sum of {expected}"),
+            Self::Variant { expected, .. } => format!("one of {expected} variants"),
+        }
+    }
+
+    /// What is there instead.
+    pub fn found(&self) -> String {
+        match self {
+            Self::Empty { .. } => "nothing".to_owned(),
+            Self::Count { found, .. } => found.to_string(),
+            Self::Number { found, .. } | Self::Total { found, .. } => describe_number(*found),
+            Self::Range { found: (start, end), .. } => {
+                format!("[{}, {}]", describe_number(*start), describe_number(*end))
+            }
+            Self::Variant { found, .. } => format!("position {found}"),
+        }
+    }
+}
+
 impl fmt::Display for ParameterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty { field, expected } => {
-                write!(f, "{field}: expected {expected}, found nothing")
-            }
-            Self::Count { field, expected, found } => {
-                write!(f, "{field}: expected {expected} entries, found {found}")
-            }
-            Self::Number { field, index: None, expected, found } => {
-                write!(f, "{field}: expected {expected}, found {found}")
-            }
-            Self::Number { field, index: Some(index), expected, found } => {
-                write!(f, "{field}[{index}]: expected {expected}, found {found}")
-            }
-            Self::Range { field, index, expected, found: (start, end) } => {
-                write!(f, "{field}[{index}]: expected {expected}, found [{start}, {end}]")
-            }
-            Self::Total { field, expected, found } => {
-                write!(f, "{field}: expected a sum of {expected}, found {found}")
-            }
-            Self::Variant { field, index, expected, found } => {
-                write!(f, "{field}[{index}]: expected one of {expected} variants, found position {found}")
-            }
+        f.write_str(self.field())?;
+        if let Some(index) = self.index() {
+            write!(f, "[{index}]")?;
         }
+        write!(f, ": expected {}, found {}", self.expected(), self.found())
     }
 }
 

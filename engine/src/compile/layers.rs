@@ -31,11 +31,7 @@ impl<'c> Compiler<'c> {
             let share = self.share(at.key("share"), &holdout.share).unwrap_or(Parts::ALL);
             let salt = holdout.salt.clone().unwrap_or_else(|| self.own_salt("holdout", &holdout.id));
             let hash = self.hash(at.key("salt"), &salt);
-            compiled.push(Holdout {
-                id: holdout.id.as_str().into(),
-                hash,
-                buckets: share.of(BUCKETS),
-            });
+            compiled.push(Holdout { id: holdout.id.as_str().into(), hash, buckets: share.of(BUCKETS) });
         }
         compiled.into()
     }

@@ -1,14 +1,15 @@
 //! Document -> plan: the only validator. Reports everything that is wrong, and
 //! makes a plan only of a document in which nothing is.
 
+mod bucketing;
 mod experiment;
 mod layers;
 mod targeting;
 mod values;
 mod variants;
 
-use crate::document::{Document, read};
 use crate::bucketing::SaltedHash;
+use crate::document::{Document, read};
 use crate::exposure::ExposurePolicy;
 use crate::headers::{self, OurHeaders};
 use crate::plan::{ChainId, Plan};

@@ -3,7 +3,7 @@
 use super::{Compiler, MAX_VARIANTS};
 use crate::actions::{HeaderChange, PathRewrite, VariantActions};
 use crate::bucketing::BUCKETS;
-use crate::document::describe_text;
+use crate::document::{describe_number, describe_text};
 use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
@@ -49,25 +49,17 @@ impl<'c> Compiler<'c> {
     }
 
     /// The default dialect's split: the same ranges again, as a partition.
-    pub(super) fn split(
+    pub(super) fn own_split(
         &mut self,
         at: Place<'_>,
         experiment: &'c wire::Experiment,
-        variants: &[Variant],
+        salt: Option<&str>,
     ) -> Split {
         let own = self.own_salt("experiment", &experiment.id);
-        let given = match &experiment.bucketing {
-            Some(wire::Bucketing::Splitway(own)) => own.salt.clone(),
-            None => None,
-        };
-        let hash = self.hash(at, &given.unwrap_or(own));
+        let hash = self.hash(at, salt.unwrap_or(&own));
         let claims = ranges_of(&experiment.variants).unwrap_or_default();
         let partition = Partition::new(claims, VariantId(0)).ok();
-        debug_assert!(variants.len() == experiment.variants.len());
-        Split::Splitway {
-            hash,
-            variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))),
-        }
+        Split::Splitway { hash, variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))) }
     }
 
     /// Checks weights or explicit buckets, and gives each variant's ranges.
@@ -101,7 +93,7 @@ impl<'c> Compiler<'c> {
                 }
                 Some(weight) if !(0.0..=1e9).contains(&weight) => {
                     let expected = "a weight from 0 to 1,000,000,000";
-                    self.error(at.key("weight"), Code::OutOfRange, expected, &describe_weight(weight));
+                    self.error(at.key("weight"), Code::OutOfRange, expected, &describe_number(weight));
                 }
                 _ => {}
             }
@@ -244,11 +236,6 @@ impl<'c> Compiler<'c> {
         }
         Some(name)
     }
-}
-
-/// In whole numbers: formatting floats would cost the filter 15 kB.
-fn describe_weight(weight: f64) -> String {
-    if weight < 0.0 { "a negative number".to_owned() } else { format!("{}", weight as u64) }
 }
 
 /// Each variant's ranges; the caller has checked them.

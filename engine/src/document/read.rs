@@ -184,6 +184,11 @@ impl<'d> Cursor<'d> {
         T::read(&Cursor { node: Some(node), place: self.place.key(name), sink: self.sink, muted: self.muted })
     }
 
+    fn item<T: Read>(&self, items: &[Node], index: usize) -> T {
+        let place = self.place.index(index);
+        T::read(&Cursor { node: items.get(index), place, sink: self.sink, muted: self.muted })
+    }
+
     /// A stand-in.
     pub(crate) fn stand_in<T: Read>(&self) -> T {
         T::read(&Cursor { node: None, muted: true, ..*self })
@@ -269,6 +274,32 @@ integers! {
     u8, i64::from(u8::MAX);
     u32, i64::from(u32::MAX);
     u64, i64::MAX;
+}
+
+impl Read for i64 {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::Int(value)) => *value,
+            _ => {
+                at.mismatch("a whole number");
+                0
+            }
+        }
+    }
+}
+
+impl<A: Read, B: Read, C: Read> Read for (A, B, C) {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::List(items)) if items.len() == 3 => {
+                (at.item(items, 0), at.item(items, 1), at.item(items, 2))
+            }
+            _ => {
+                at.mismatch("a list of 3");
+                (at.stand_in(), at.stand_in(), at.stand_in())
+            }
+        }
+    }
 }
 
 impl<T: Read> Read for Option<T> {
