@@ -246,10 +246,12 @@ impl Plan {
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
             if let Some(assignment) = pass.run(&mut units, decision, trace) {
-                decision.assignments.push(assignment);
+                // Layers come in order of their ids, so this is mostly the end.
+                let assignments = &mut decision.assignments;
+                let position = assignments.partition_point(|other| other.experiment < assignment.experiment);
+                assignments.insert(position, assignment);
             }
         }
-        decision.assignments.sort_unstable_by_key(|assignment| assignment.experiment);
     }
 
     fn read_token(
@@ -503,11 +505,16 @@ fn entered(assignment: &Assignment) -> Step<'static> {
 
 impl Split {
     /// The variant of `unit` and its bucket, or the bucket that left it out.
-    fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
+    pub(crate) fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
         match self {
             Self::Splitway { hash, variants } => {
                 let bucket = hash.bucket(unit);
                 variants.at(bucket).map(|segment| (segment.owner, bucket)).ok_or(bucket)
+            }
+            Self::Dialect(dialect) => {
+                let pick = dialect.pick(unit);
+                let variant = pick.index().and_then(|index| u16::try_from(index).ok()).map(VariantId);
+                variant.map(|variant| (variant, pick.bucket())).ok_or(pick.bucket())
             }
         }
     }

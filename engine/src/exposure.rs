@@ -8,6 +8,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::decide::Assignment;
+use crate::document::hex;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use crate::view::RequestView;
@@ -50,17 +51,6 @@ impl ExposurePolicy {
     }
 }
 
-/// The first `bytes` of `digest` in lower-case hex.
-fn hex(digest: &[u8], bytes: usize) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    let mut text = String::with_capacity(bytes.saturating_mul(2));
-    for byte in digest.iter().take(bytes) {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
-}
-
 /// What the proxy saw of the exchange; absent where it could not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Served<'a> {
@@ -71,7 +61,7 @@ pub struct Served<'a> {
     /// The cluster that answered.
     pub cluster: Option<&'a str>,
     /// Whole duration of the exchange, in milliseconds.
-    pub duration_ms: Option<f64>,
+    pub duration_ms: Option<u64>,
     /// A path rewrite that was asked for was refused, so the request went on
     /// with its own path.
     pub rewrite_refused: bool,
@@ -113,7 +103,7 @@ pub struct Exposure<'a> {
     #[serde(rename = "splitway.cluster", skip_serializing_if = "Option::is_none")]
     cluster: Option<&'a str>,
     #[serde(rename = "splitway.duration_ms", skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<f64>,
+    duration_ms: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

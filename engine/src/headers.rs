@@ -88,7 +88,7 @@ pub(crate) fn is_value(value: &str) -> bool {
 /// The names of headers that only Splitway may put on a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OurHeaders {
-    /// Beyond `x-splitway…`: normalised (`-` for `_`) and sorted.
+    /// Beyond `x-splitway…`: normalised (`-` for `_`).
     names: Box<[Box<[u8]>]>,
     /// Bit `n % 64` is set if some name has `n` bytes: rules out most headers.
     lengths: u64,
@@ -97,12 +97,13 @@ pub(crate) struct OurHeaders {
 impl OurHeaders {
     /// Ours, given the request headers that variants set or add.
     pub(crate) fn new<'a>(set_by_variants: impl Iterator<Item = &'a str>) -> Self {
-        let mut names: Vec<Box<[u8]>> = set_by_variants
-            .filter(|name| !CLIENTS_OWN.contains(name))
-            .map(|name| name.bytes().map(normal).collect())
-            .collect();
-        names.sort();
-        names.dedup();
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        for name in set_by_variants.filter(|name| !CLIENTS_OWN.contains(name)) {
+            let name: Box<[u8]> = name.bytes().map(normal).collect();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let lengths = names.iter().fold(0, |mask, name| mask | length_bit(name));
         Self { names: names.into(), lengths }
     }

@@ -28,24 +28,26 @@ pub(crate) struct Overlap<T> {
 impl<T: Copy> Partition<T> {
     /// Divides the buckets by `claims` of `(start, end exclusive, owner)`;
     /// unclaimed ones go to `rest`.
-    pub(crate) fn new(claims: &[(u32, u32, T)], rest: T) -> Result<Self, Overlap<T>> {
-        let mut sorted = claims.to_vec();
-        sorted.sort_by_key(|(start, end, _)| (*start, *end));
-        let mut segments = Vec::with_capacity(sorted.len().saturating_mul(2).saturating_add(1));
+    pub(crate) fn new(claims: impl IntoIterator<Item = (u32, u32, T)>, rest: T) -> Result<Self, Overlap<T>> {
+        let mut claimed: Vec<Segment<T>> = Vec::new();
+        for (start, end, owner) in claims {
+            let position = claimed.partition_point(|other| other.start < start);
+            let before =
+                position.checked_sub(1).and_then(|i| claimed.get(i)).filter(|other| other.end > start);
+            let after = claimed.get(position).filter(|other| other.start < end);
+            if let Some(other) = before.or(after) {
+                return Err(Overlap { first: other.owner, second: owner, bucket: start.max(other.start) });
+            }
+            claimed.insert(position, Segment { start, end, owner });
+        }
+        let mut segments = Vec::with_capacity(claimed.len().saturating_mul(2).saturating_add(1));
         let mut free = 0;
-        let mut previous: Option<T> = None;
-        for (start, end, owner) in sorted {
-            if let Some(first) = previous
-                && start < free
-            {
-                return Err(Overlap { first, second: owner, bucket: start });
+        for segment in claimed {
+            if segment.start > free {
+                segments.push(Segment { start: free, end: segment.start, owner: rest });
             }
-            if start > free {
-                segments.push(Segment { start: free, end: start, owner: rest });
-            }
-            segments.push(Segment { start, end, owner });
-            free = end;
-            previous = Some(owner);
+            free = segment.end;
+            segments.push(segment);
         }
         if free < BUCKETS {
             segments.push(Segment { start: free, end: BUCKETS, owner: rest });
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_bucket_has_one_owner() {
-        let partition = Partition::new(&[(4000, 6000, 'b'), (0, 1000, 'a')], '-').unwrap();
+        let partition = Partition::new([(4000, 6000, 'b'), (0, 1000, 'a')], '-').unwrap();
         for (bucket, owner) in [
             (0, 'a'),
             (999, 'a'),
@@ -89,7 +91,12 @@ mod tests {
 
     #[test]
     fn overlap_is_refused() {
-        let overlap = Partition::new(&[(0, 5000, 'a'), (4999, 10_000, 'b')], '-').unwrap_err();
+        let (a, b) = ((0, 5000, 'a'), (4999, 10_000, 'b'));
+        let overlap = Partition::new([a, b], '-').unwrap_err();
         assert_eq!(overlap, Overlap { first: 'a', second: 'b', bucket: 4999 });
+        let overlap = Partition::new([b, a], '-').unwrap_err();
+        assert_eq!(overlap, Overlap { first: 'b', second: 'a', bucket: 4999 });
+        assert!(Partition::new([(5, 6, 'a'), (5, 6, 'b')], '-').is_err());
+        assert!(Partition::new([(5, 6, 'a'), (6, 7, 'b')], '-').is_ok());
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::actions::VariantActions;
-use crate::bucketing::SaltedHash;
+use crate::bucketing::{Dialect, SaltedHash};
 use crate::exposure::ExposurePolicy;
 use crate::headers::OurHeaders;
 use crate::partition::Partition;
@@ -134,6 +134,7 @@ pub(crate) enum Traffic {
 #[derive(Clone, Debug)]
 pub(crate) enum Split {
     Splitway { hash: SaltedHash, variants: Partition<VariantId> },
+    Dialect(Box<Dialect>),
 }
 
 /// A variant of the plan.
@@ -280,6 +281,15 @@ impl Experiment {
                 steps.iter().rev().find(|(at, _)| *at <= now).map_or(0, |(_, active)| *active)
             }
         }
+    }
+
+    /// The variant of `unit` and its bucket, or the bucket that left it out:
+    /// the split alone, whatever layers, traffic and targeting say.
+    ///
+    /// # Errors
+    /// The bucket, for a unit that the dialect's own allocation leaves out.
+    pub fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
+        self.split.pick(unit)
     }
 
     /// Whether its status and schedule let units in at `now`.

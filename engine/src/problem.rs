@@ -207,8 +207,8 @@ impl Problem {
 
     /// The same problem with advice.
     #[must_use]
-    pub fn suggest(mut self, advice: impl Into<String>) -> Self {
-        self.suggestion = Some(advice.into());
+    pub fn suggest(mut self, advice: &str) -> Self {
+        self.suggestion = Some(advice.to_owned());
         self
     }
 }
@@ -279,6 +279,7 @@ impl Problems {
     }
 
     /// Orders by place in the text and fills in each problem's span.
+    #[cfg(feature = "yaml")]
     pub(crate) fn locate(&mut self, span_of: impl Fn(&Path, Code) -> Option<Span>) {
         for problem in &mut self.0 {
             if problem.span.is_none() {

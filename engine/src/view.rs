@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::document::{Document, Value};
+
 /// Longest value of a cookie, header or parameter that is looked at, in bytes.
 pub const MAX_VALUE: usize = 4096;
 /// Cookie pairs that are looked at in one request.
@@ -142,10 +144,10 @@ impl<'a> RequestView<'a> {
         let payload = self.header(header).filter(|value| value.len() <= MAX_JWT)?;
         let unpadded = payload.strip_suffix(b"==").or_else(|| payload.strip_suffix(b"="));
         let json = URL_SAFE_NO_PAD.decode(unpadded.unwrap_or(payload)).ok()?;
-        let claims: serde_json::Value = serde_json::from_slice(&json).ok()?;
-        match claims.get(claim)? {
-            serde_json::Value::String(text) if !text.is_empty() => Some(text.clone()),
-            serde_json::Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        let claims = Document::from_json(&json).ok()?;
+        match claims.field(claim)? {
+            Value::Text(text) if !text.is_empty() => Some(text.clone()),
+            Value::Int(number) => Some(number.to_string()),
             _ => None,
         }
     }

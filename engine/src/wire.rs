@@ -5,548 +5,840 @@
 //! Required fields are plain, optional ones are `Option`, `Vec` or map (what
 //! `document::read` relies on).
 
-use std::collections::BTreeMap;
+pub use crate::document::Entries;
+use crate::document::{Cursor, Fields, Read};
 
-use serde::Deserialize;
+/// Structs that are read from a mapping, field by field.
+macro_rules! records {
+    ($($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
+    })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+        }
 
-/// A Splitway config.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Version of this format: 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
-    pub version: u32,
-    /// Prefix of every salt, so that two teams with the same experiment id do
-    /// not get the same split. Default: `splitway`.
-    #[cfg_attr(feature = "schema", schemars(extend("pattern" = ID_PATTERN)))]
-    pub namespace: Option<String>,
-    /// `true` switches every experiment off at once: requests pass untouched.
-    pub kill_switch: Option<bool>,
-    /// What is randomised: the first source that yields a value wins.
-    #[serde(default)]
-    pub unit: Vec<Source>,
-    /// Named values that targeting can ask for.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, Source>,
-    /// Exposures decided this close to a schedule or ramp boundary are marked
-    /// `splitway.clock_edge`, because another proxy's clock may have decided
-    /// otherwise. Default: 5s.
-    pub clock_skew: Option<Period>,
-    /// What an exposure record says about the unit.
-    pub exposure: Option<Exposure>,
-    /// Signed, expiring tokens with which testers choose a variant.
-    pub qa_tokens: Option<QaTokens>,
-    /// Units kept out of experiments.
-    #[serde(default)]
-    pub holdouts: Vec<Holdout>,
-    /// Layers: a unit is in at most one experiment of a layer.
-    #[serde(default)]
-    pub layers: Vec<Layer>,
-    /// The experiments.
-    #[serde(default)]
-    pub experiments: Vec<Experiment>,
+        impl $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            fn of(fields: &Fields<'_>) -> Self {
+                Self { $($field: fields.read(stringify!($field)),)* }
+            }
+        }
+
+        impl Read for $name {
+            fn read(at: &Cursor<'_>) -> Self {
+                Self::of(&at.fields(Self::FIELDS))
+            }
+        }
+    )*};
+}
+
+/// Enums that are read from a word. The first is the stand-in.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)*
+        }
+
+        impl $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),*];
+            const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// As it is written.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl Read for $name {
+            fn read(at: &Cursor<'_>) -> Self {
+                let known = at.name(Self::WORDS).and_then(|index| Self::ALL.get(index));
+                known.copied().unwrap_or(const { Self::ALL[0] })
+            }
+        }
+    };
+}
+
+/// Enums that are read from `{ word: content }`. The first is the stand-in.
+macro_rules! choices {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $(#[$first_meta:meta])* $first:ident($first_type:ty) = $first_word:literal,
+        $($(#[$variant_meta:meta])* $variant:ident($type:ty) = $word:literal,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(rename_all = "snake_case"))]
+        pub enum $name {
+            $(#[$first_meta])* $first($first_type),
+            $($(#[$variant_meta])* $variant($type),)*
+        }
+
+        impl Read for $name {
+            fn read(at: &Cursor<'_>) -> Self {
+                match at.choice(&[$first_word, $($word),*]) {
+                    $(Some(($word, node)) => Self::$variant(at.inside($word, node)),)*
+                    Some((word, node)) => Self::$first(at.inside(word, node)),
+                    None => Self::$first(at.stand_in()),
+                }
+            }
+        }
+    };
+}
+
+/// Enums that are read from `{ tag: word, … }`. The first is the stand-in.
+macro_rules! tagged {
+    ($tag:literal => $(#[$meta:meta])* pub enum $name:ident {
+        $(#[$first_meta:meta])* $first:ident($first_type:ident) = $first_word:literal,
+        $($(#[$variant_meta:meta])* $variant:ident($type:ident) = $word:literal,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(tag = $tag, rename_all = "snake_case"))]
+        pub enum $name {
+            $(#[$first_meta])* $first($first_type),
+            $($(#[$variant_meta])* $variant($type),)*
+        }
+
+        impl Read for $name {
+            fn read(at: &Cursor<'_>) -> Self {
+                match at.tag($tag, &[$first_word, $($word),*]) {
+                    $(Some($word) => Self::$variant($type::of(&at.tagged_fields($type::FIELDS, Some($tag)))),)*
+                    Some(_) => Self::$first($first_type::of(&at.tagged_fields($first_type::FIELDS, Some($tag)))),
+                    None => Self::$first(at.stand_in()),
+                }
+            }
+        }
+    };
+}
+
+records! {
+    /// A Splitway config.
+    pub struct Config {
+        /// Version of this format: 1.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
+        pub version: u32,
+        /// Prefix of every salt, so that two teams with the same experiment id do
+        /// not get the same split. Default: `splitway`.
+        #[cfg_attr(feature = "schema", schemars(extend("pattern" = ID_PATTERN)))]
+        pub namespace: Option<String>,
+        /// `true` switches every experiment off at once: requests pass untouched.
+        pub kill_switch: Option<bool>,
+        /// What is randomised: the first source that yields a value wins.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub unit: Vec<Source>,
+        /// Named values that targeting can ask for.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub attributes: Entries<Source>,
+        /// Exposures decided this close to a schedule or ramp boundary are marked
+        /// `splitway.clock_edge`, because another proxy's clock may have decided
+        /// otherwise. Default: 5s.
+        pub clock_skew: Option<Period>,
+        /// What an exposure record says about the unit.
+        pub exposure: Option<Exposure>,
+        /// Signed, expiring tokens with which testers choose a variant.
+        pub qa_tokens: Option<QaTokens>,
+        /// Units kept out of experiments.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub holdouts: Vec<Holdout>,
+        /// Layers: a unit is in at most one experiment of a layer.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub layers: Vec<Layer>,
+        /// The experiments.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub experiments: Vec<Experiment>,
+    }
 }
 
 /// Pattern of ids: they travel in headers, metrics and logs unescaped.
 #[cfg(feature = "schema")]
 const ID_PATTERN: &str = "^[a-z0-9_-]{1,64}$";
 
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
-    /// A request header.
-    Header(String),
-    /// A cookie, its value as sent (no decoding).
-    Cookie(String),
-    /// A query parameter, percent-decoded.
-    Query(String),
-    /// A claim of a JWT payload that the proxy has already verified and put
-    /// into a header (base64url JSON, as Envoy's `forward_payload_header`).
-    JwtClaim(JwtClaim),
-    /// The client's address, from `x-forwarded-for`.
-    ClientAddress(ClientAddress),
+choices! {
+    /// Where a value comes from.
+    pub enum Source {
+        /// A request header.
+        Header(String) = "header",
+        /// A cookie, its value as sent (no decoding).
+        Cookie(String) = "cookie",
+        /// A query parameter, percent-decoded.
+        Query(String) = "query",
+        /// A claim of a JWT payload that the proxy has already verified and put
+        /// into a header (base64url JSON, as Envoy's `forward_payload_header`).
+        JwtClaim(JwtClaim) = "jwt_claim",
+        /// The client's address, from `x-forwarded-for`.
+        ClientAddress(ClientAddress) = "client_address",
+    }
 }
 
-/// A claim of a verified JWT payload header.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct JwtClaim {
-    /// The header that holds the payload.
-    pub header: String,
-    /// The claim: a string or a whole number.
-    pub claim: String,
+records! {
+    /// A claim of a verified JWT payload header.
+    pub struct JwtClaim {
+        /// The header that holds the payload.
+        pub header: String,
+        /// The claim: a string or a whole number.
+        pub claim: String,
+    }
 }
 
-/// The client's address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ClientAddress {
-    /// Proxies in front of this one that append to `x-forwarded-for`. 0: the
-    /// last entry (the peer, which this proxy appended); 1: the one before.
-    pub trusted_hops: Option<u8>,
+records! {
+    /// The client's address.
+    pub struct ClientAddress {
+        /// Proxies in front of this one that append to `x-forwarded-for`. 0: the
+        /// last entry (the peer, which this proxy appended); 1: the one before.
+        pub trusted_hops: Option<u8>,
+    }
 }
 
 /// A percentage, such as `25%` or `0.5%`: up to four decimals.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Share(
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$")))]
     pub String,
 );
 
+impl Read for Share {
+    fn read(at: &Cursor<'_>) -> Self {
+        Self(at.text("a percentage such as 25%"))
+    }
+}
+
 /// A time in RFC 3339, such as `2026-11-20T00:00:00Z`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Instant(#[cfg_attr(feature = "schema", schemars(extend("format" = "date-time")))] pub String);
 
+impl Read for Instant {
+    fn read(at: &Cursor<'_>) -> Self {
+        Self(at.text("a time such as 2026-11-20T00:00:00Z"))
+    }
+}
+
 /// A duration, such as `30s`, `15m` or `12h`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Period(pub String);
 
-/// Units kept out of experiments, to measure what all of them do together.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Holdout {
-    /// Its id.
-    pub id: String,
-    /// Share of all units that is held out.
-    pub share: Share,
-    /// The layers it holds for. Default: all.
-    #[serde(default)]
-    pub layers: Vec<String>,
-    /// Replaces the salt made of namespace and id.
-    pub salt: Option<String>,
+impl Read for Period {
+    fn read(at: &Cursor<'_>) -> Self {
+        Self(at.text("a duration such as 30s"))
+    }
 }
 
-/// A layer.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Layer {
-    /// Its id.
-    pub id: String,
-    /// Replaces the salt made of namespace and id.
-    pub salt: Option<String>,
+records! {
+    /// Units kept out of experiments, to measure what all of them do together.
+    pub struct Holdout {
+        /// Its id.
+        pub id: String,
+        /// Share of all units that is held out.
+        pub share: Share,
+        /// The layers it holds for. Default: all.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub layers: Vec<String>,
+        /// Replaces the salt made of namespace and id.
+        pub salt: Option<String>,
+    }
 }
 
-/// What exposure records say about the unit.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Exposure {
-    /// How `feature_flag.context.id` shows the unit. Default: `pseudonym`.
-    pub unit: Option<UnitForm>,
-    /// Key of the pseudonym (HMAC-SHA-256). Without one the namespace is the
-    /// key, which anyone with a list of ids can undo.
-    pub key: Option<String>,
+records! {
+    /// A layer.
+    pub struct Layer {
+        /// Its id.
+        pub id: String,
+        /// Replaces the salt made of namespace and id.
+        pub salt: Option<String>,
+    }
 }
 
-/// How a unit appears in exposures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum UnitForm {
-    /// First 128 bits of HMAC-SHA-256(key, unit), in hex.
-    #[default]
-    Pseudonym,
-    /// As it is: only where the id is not personal data.
-    Raw,
-    /// Not at all.
-    None,
+records! {
+    /// What exposure records say about the unit.
+    pub struct Exposure {
+        /// How `feature_flag.context.id` shows the unit. Default: `pseudonym`.
+        pub unit: Option<UnitForm>,
+        /// Key of the pseudonym (HMAC-SHA-256). Without one the namespace is the
+        /// key, which anyone with a list of ids can undo.
+        pub key: Option<String>,
+    }
 }
 
-/// Where QA tokens are looked for, and the keys that sign them.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct QaTokens {
-    /// Request header that carries a token.
-    pub header: Option<String>,
-    /// Cookie that carries a token.
-    pub cookie: Option<String>,
-    /// Query parameter that carries a token.
-    pub query: Option<String>,
-    /// One key, or two while they are being rotated.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
-    #[serde(default)]
-    pub keys: Vec<QaKey>,
+words! {
+    /// How a unit appears in exposures.
+    pub enum UnitForm {
+        /// First 128 bits of HMAC-SHA-256(key, unit), in hex.
+        Pseudonym = "pseudonym",
+        /// As it is: only where the id is not personal data.
+        Raw = "raw",
+        /// Not at all.
+        None = "none",
+    }
 }
 
-/// A signing key of QA tokens.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct QaKey {
-    /// Key id, named in each token.
-    pub id: String,
-    /// At least 32 characters, random.
-    pub secret: String,
+records! {
+    /// Where QA tokens are looked for, and the keys that sign them.
+    pub struct QaTokens {
+        /// Request header that carries a token.
+        pub header: Option<String>,
+        /// Cookie that carries a token.
+        pub cookie: Option<String>,
+        /// Query parameter that carries a token.
+        pub query: Option<String>,
+        /// One key, or two while they are being rotated.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub keys: Vec<QaKey>,
+    }
 }
 
-/// An experiment.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Experiment {
-    /// Its id; begins with a letter. Never reuse one for a rerun.
-    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[a-z][a-z0-9_-]{0,63}$")))]
-    pub id: String,
-    /// The layer it belongs to. Default: one of its own, named like it.
-    pub layer: Option<String>,
-    /// Where it is in its life. Default: `running`.
-    pub status: Option<Status>,
-    /// When it takes units.
-    pub schedule: Option<Schedule>,
-    /// Share of the buckets it owns that is active. Default: 100%.
-    pub traffic: Option<Share>,
-    /// The same as `traffic`, growing by time.
-    #[serde(default)]
-    pub ramp: Vec<RampStep>,
-    /// The layer's buckets it owns, as inclusive ranges of 0 to 9999. Needed
-    /// where several experiments share a layer; alone, it owns all.
-    #[serde(default)]
-    pub buckets: Vec<[u32; 2]>,
-    /// Another unit than the document's.
-    #[serde(default)]
-    pub unit: Vec<Source>,
-    /// Which requests are eligible. Default: all.
-    pub targeting: Option<Rule>,
-    /// Whose bucketing arithmetic. Default: Splitway's own.
-    pub bucketing: Option<Bucketing>,
-    /// The variants; the first is the control unless one is marked.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
-    #[serde(default)]
-    pub variants: Vec<Variant>,
-    /// Units that always get a given variant: `{ one-step: [tester-1] }`.
-    #[serde(default)]
-    pub overrides: BTreeMap<String, Vec<String>>,
-
-    /// Name for people.
-    pub name: Option<String>,
-    /// What it is about.
-    pub description: Option<String>,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// The owner's team.
-    pub team: Option<String>,
-    /// What is expected to happen, and why.
-    pub hypothesis: Option<String>,
-    /// What it is judged by.
-    pub metrics: Option<Metrics>,
-    /// How it will be analysed.
-    pub analysis: Option<Analysis>,
+records! {
+    /// A signing key of QA tokens.
+    pub struct QaKey {
+        /// Key id, named in each token.
+        pub id: String,
+        /// At least 32 characters, random.
+        pub secret: String,
+    }
 }
 
-/// Where an experiment is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Not launched: only overrides enter.
-    Draft,
-    /// Takes units from `schedule.start` on.
-    Scheduled,
-    /// Takes units, inside its schedule if it has one.
-    #[default]
-    Running,
-    /// Takes none for now.
-    Paused,
-    /// Over.
-    Completed,
-    /// Stopped because it did harm: the kill switch of one experiment.
-    RolledBack,
+records! {
+    /// An experiment.
+    pub struct Experiment {
+        /// Its id; begins with a letter. Never reuse one for a rerun.
+        #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[a-z][a-z0-9_-]{0,63}$")))]
+        pub id: String,
+        /// The layer it belongs to. Default: one of its own, named like it.
+        pub layer: Option<String>,
+        /// Where it is in its life. Default: `running`.
+        pub status: Option<Status>,
+        /// When it takes units.
+        pub schedule: Option<Schedule>,
+        /// Share of the buckets it owns that is active. Default: 100%.
+        pub traffic: Option<Share>,
+        /// The same as `traffic`, growing by time.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub ramp: Vec<RampStep>,
+        /// The layer's buckets it owns, as inclusive ranges of 0 to 9999. Needed
+        /// where several experiments share a layer; alone, it owns all.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub buckets: Vec<[u32; 2]>,
+        /// Another unit than the document's.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub unit: Vec<Source>,
+        /// Which requests are eligible. Default: all.
+        pub targeting: Option<Rule>,
+        /// Whose bucketing arithmetic. Default: Splitway's own.
+        pub bucketing: Option<Bucketing>,
+        /// The variants; the first is the control unless one is marked.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub variants: Vec<Variant>,
+        /// Units that always get a given variant: `{ one-step: [tester-1] }`.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub overrides: Entries<Vec<String>>,
+
+        /// Name for people.
+        pub name: Option<String>,
+        /// What it is about.
+        pub description: Option<String>,
+        /// Who answers for it.
+        pub owner: Option<String>,
+        /// The owner's team.
+        pub team: Option<String>,
+        /// What is expected to happen, and why.
+        pub hypothesis: Option<String>,
+        /// What it is judged by.
+        pub metrics: Option<Metrics>,
+        /// How it will be analysed.
+        pub analysis: Option<Analysis>,
+    }
 }
 
-/// When an experiment takes units.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// First moment (inclusive).
-    pub start: Option<Instant>,
-    /// Last moment (exclusive).
-    pub end: Option<Instant>,
+words! {
+    /// Where an experiment is in its life.
+    pub enum Status {
+        /// Not launched: only overrides enter.
+        Draft = "draft",
+        /// Takes units from `schedule.start` on.
+        Scheduled = "scheduled",
+        /// Takes units, inside its schedule if it has one.
+        Running = "running",
+        /// Takes none for now.
+        Paused = "paused",
+        /// Over.
+        Completed = "completed",
+        /// Stopped because it did harm: the kill switch of one experiment.
+        RolledBack = "rolled_back",
+    }
 }
 
-/// From `at` on, `traffic` of the owned buckets are active.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct RampStep {
-    /// When the step begins (inclusive).
-    pub at: Instant,
-    /// Active share from then on.
-    pub traffic: Share,
+records! {
+    /// When an experiment takes units.
+    pub struct Schedule {
+        /// First moment (inclusive).
+        pub start: Option<Instant>,
+        /// Last moment (exclusive).
+        pub end: Option<Instant>,
+    }
 }
 
-/// A variant of an experiment.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Variant {
-    /// Its id.
-    #[cfg_attr(feature = "schema", schemars(extend("pattern" = ID_PATTERN)))]
-    pub id: String,
-    /// Share of the experiment's units, in proportion to the others' weights.
-    #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
-    pub weight: Option<f64>,
-    /// The experiment's buckets it gets, as inclusive ranges, in place of
-    /// `weight`; all variants' together are 0 to 9999.
-    #[serde(default)]
-    pub buckets: Vec<[u32; 2]>,
-    /// Marks the control. Default: the first variant.
-    pub control: Option<bool>,
-    /// Where its requests go. Default: where they would have gone.
-    pub route: Option<Route>,
-    /// Changes to the request's headers.
-    pub request_headers: Option<HeaderChanges>,
-    /// Changes to the response's headers.
-    pub response_headers: Option<HeaderChanges>,
+records! {
+    /// From `at` on, `traffic` of the owned buckets are active.
+    pub struct RampStep {
+        /// When the step begins (inclusive).
+        pub at: Instant,
+        /// Active share from then on.
+        pub traffic: Share,
+    }
 }
 
-/// Where a variant's requests go.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Upstream cluster: sent to the proxy's routes as `x-splitway-cluster`.
-    pub cluster: Option<String>,
-    /// New host (`:authority`).
-    pub host: Option<String>,
-    /// New path.
-    pub path: Option<PathRewrite>,
+records! {
+    /// A variant of an experiment.
+    pub struct Variant {
+        /// Its id.
+        #[cfg_attr(feature = "schema", schemars(extend("pattern" = ID_PATTERN)))]
+        pub id: String,
+        /// Share of the experiment's units, in proportion to the others' weights.
+        #[cfg_attr(feature = "schema", schemars(range(min = 0.0)))]
+        pub weight: Option<f64>,
+        /// The experiment's buckets it gets, as inclusive ranges, in place of
+        /// `weight`; all variants' together are 0 to 9999.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub buckets: Vec<[u32; 2]>,
+        /// Marks the control. Default: the first variant.
+        pub control: Option<bool>,
+        /// Where its requests go. Default: where they would have gone.
+        pub route: Option<Route>,
+        /// Changes to the request's headers.
+        pub request_headers: Option<HeaderChanges>,
+        /// Changes to the response's headers.
+        pub response_headers: Option<HeaderChanges>,
+    }
 }
 
-/// Replaces the beginning of the path.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct PathRewrite {
-    /// What is replaced, at a segment boundary; other paths stay. Default: `/`,
-    /// that is, the replacement is put in front.
-    pub prefix: Option<String>,
-    /// What it is replaced with.
-    pub replace_prefix: String,
+records! {
+    /// Where a variant's requests go.
+    pub struct Route {
+        /// Upstream cluster: sent to the proxy's routes as `x-splitway-cluster`.
+        pub cluster: Option<String>,
+        /// New host (`:authority`).
+        pub host: Option<String>,
+        /// New path.
+        pub path: Option<PathRewrite>,
+    }
 }
 
-/// Changes to headers.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct HeaderChanges {
-    /// Replace or create.
-    #[serde(default)]
-    pub set: BTreeMap<String, String>,
-    /// Append, keeping what is there.
-    #[serde(default)]
-    pub add: BTreeMap<String, String>,
-    /// Remove.
-    #[serde(default)]
-    pub remove: Vec<String>,
+records! {
+    /// Replaces the beginning of the path.
+    pub struct PathRewrite {
+        /// What is replaced, at a segment boundary; other paths stay. Default: `/`,
+        /// that is, the replacement is put in front.
+        pub prefix: Option<String>,
+        /// What it is replaced with.
+        pub replace_prefix: String,
+    }
 }
 
-/// What an experiment is judged by.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Metrics {
-    /// The metric that decides.
-    pub primary: Option<String>,
-    /// Metrics that are looked at.
-    #[serde(default)]
-    pub secondary: Vec<String>,
-    /// Metrics that must not get worse.
-    #[serde(default)]
-    pub guardrails: Vec<String>,
+records! {
+    /// Changes to headers.
+    pub struct HeaderChanges {
+        /// Replace or create.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub set: Entries<String>,
+        /// Append, keeping what is there.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub add: Entries<String>,
+        /// Remove.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub remove: Vec<String>,
+    }
 }
 
-/// How an experiment will be analysed.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Analysis {
-    /// Significance level. Default: 0.05.
-    pub alpha: Option<f64>,
-    /// Power. Default: 0.8.
-    pub power: Option<f64>,
-    /// Smallest effect worth finding, absolute. Default: 0.005.
-    pub minimum_detectable_effect: Option<f64>,
-    /// Fewest units an arm. Default: 10,000.
-    pub min_units_per_arm: Option<u64>,
+records! {
+    /// What an experiment is judged by.
+    pub struct Metrics {
+        /// The metric that decides.
+        pub primary: Option<String>,
+        /// Metrics that are looked at.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub secondary: Vec<String>,
+        /// Metrics that must not get worse.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub guardrails: Vec<String>,
+    }
 }
 
-/// Which requests are eligible.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Rule {
-    /// Every one of these holds (of none: true).
-    All(Vec<Rule>),
-    /// At least one of these holds (of none: false).
-    Any(Vec<Rule>),
-    /// This does not hold.
-    Not(Box<Rule>),
-    /// The method.
-    Method(Match),
-    /// The path, without the query.
-    Path(Match),
-    /// The host, lower-case, without the port.
-    Host(Match),
-    /// A request header; several of one name are joined with `, `.
-    Header(NamedMatch),
-    /// A cookie.
-    Cookie(NamedMatch),
-    /// A query parameter, percent-decoded.
-    Query(NamedMatch),
-    /// A value declared under `attributes`.
-    Attribute(NamedMatch),
-    /// The unit itself.
-    Unit(Match),
-    /// The client's address.
-    ClientAddress(AddressMatch),
-    /// A share of units chosen by a salt of its own.
-    Sample(Sample),
+records! {
+    /// How an experiment will be analysed.
+    pub struct Analysis {
+        /// Significance level. Default: 0.05.
+        pub alpha: Option<f64>,
+        /// Power. Default: 0.8.
+        pub power: Option<f64>,
+        /// Smallest effect worth finding, absolute. Default: 0.005.
+        pub minimum_detectable_effect: Option<f64>,
+        /// Fewest units an arm. Default: 10,000.
+        pub min_units_per_arm: Option<u64>,
+    }
 }
 
-/// One operator on a value. A missing value matches nothing but
-/// `exists: false`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Match {
-    /// The same.
-    pub equals: Option<String>,
-    /// One of these.
-    #[serde(default)]
-    pub one_of: Vec<String>,
-    /// Begins with this; for a path, at a segment boundary.
-    pub prefix: Option<String>,
-    /// Ends with this.
-    pub suffix: Option<String>,
-    /// Contains this.
-    pub contains: Option<String>,
-    /// Glob: `*` within a path segment, `**` across, `?` one character.
-    pub glob: Option<String>,
-    /// Regular expression (linear time, unanchored, at most 1 kB).
-    pub regex: Option<String>,
-    /// Is there (`true`) or not (`false`).
-    pub exists: Option<bool>,
-    /// Is a number that compares so.
-    pub number: Option<NumberRange>,
-    /// Is a semantic version that compares so.
-    pub version: Option<VersionRange>,
-    /// Compare without regard to ASCII case.
-    pub ignore_case: Option<bool>,
+choices! {
+    /// Which requests are eligible.
+    pub enum Rule {
+        /// Every one of these holds (of none: true).
+        All(Vec<Rule>) = "all",
+        /// At least one of these holds (of none: false).
+        Any(Vec<Rule>) = "any",
+        /// This does not hold.
+        Not(Box<Rule>) = "not",
+        /// The method.
+        Method(Match) = "method",
+        /// The path, without the query.
+        Path(Match) = "path",
+        /// The host, lower-case, without the port.
+        Host(Match) = "host",
+        /// A request header; several of one name are joined with `, `.
+        Header(NamedMatch) = "header",
+        /// A cookie.
+        Cookie(NamedMatch) = "cookie",
+        /// A query parameter, percent-decoded.
+        Query(NamedMatch) = "query",
+        /// A value declared under `attributes`.
+        Attribute(NamedMatch) = "attribute",
+        /// The unit itself.
+        Unit(Match) = "unit",
+        /// The client's address.
+        ClientAddress(AddressMatch) = "client_address",
+        /// A share of units chosen by a salt of its own.
+        Sample(Sample) = "sample",
+    }
 }
 
-/// One operator on a named value. A missing value matches nothing but
-/// `exists: false`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct NamedMatch {
-    /// The name of the header, cookie, parameter or attribute.
-    pub name: String,
-    /// The same.
-    pub equals: Option<String>,
-    /// One of these.
-    #[serde(default)]
-    pub one_of: Vec<String>,
-    /// Begins with this.
-    pub prefix: Option<String>,
-    /// Ends with this.
-    pub suffix: Option<String>,
-    /// Contains this.
-    pub contains: Option<String>,
-    /// Glob: `*` within a `/` segment, `**` across, `?` one character.
-    pub glob: Option<String>,
-    /// Regular expression (linear time, unanchored, at most 1 kB).
-    pub regex: Option<String>,
-    /// Is there (`true`) or not (`false`).
-    pub exists: Option<bool>,
-    /// Is a number that compares so.
-    pub number: Option<NumberRange>,
-    /// Is a semantic version that compares so.
-    pub version: Option<VersionRange>,
-    /// Compare without regard to ASCII case.
-    pub ignore_case: Option<bool>,
+records! {
+    /// One operator on a value. A missing value matches nothing but
+    /// `exists: false`.
+    pub struct Match {
+        /// The same.
+        pub equals: Option<String>,
+        /// One of these.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub one_of: Vec<String>,
+        /// Begins with this; for a path, at a segment boundary.
+        pub prefix: Option<String>,
+        /// Ends with this.
+        pub suffix: Option<String>,
+        /// Contains this.
+        pub contains: Option<String>,
+        /// Glob: `*` within a path segment, `**` across, `?` one character.
+        pub glob: Option<String>,
+        /// Regular expression (linear time, unanchored, at most 1 kB).
+        pub regex: Option<String>,
+        /// Is there (`true`) or not (`false`).
+        pub exists: Option<bool>,
+        /// Is a number that compares so.
+        pub number: Option<NumberRange>,
+        /// Is a semantic version that compares so.
+        pub version: Option<VersionRange>,
+        /// Compare without regard to ASCII case.
+        pub ignore_case: Option<bool>,
+    }
 }
 
-/// Bounds on a number; all that are given must hold.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct NumberRange {
-    /// Equal.
-    pub eq: Option<f64>,
-    /// Greater.
-    pub gt: Option<f64>,
-    /// Greater or equal.
-    pub gte: Option<f64>,
-    /// Less.
-    pub lt: Option<f64>,
-    /// Less or equal.
-    pub lte: Option<f64>,
+records! {
+    /// One operator on a named value. A missing value matches nothing but
+    /// `exists: false`.
+    pub struct NamedMatch {
+        /// The name of the header, cookie, parameter or attribute.
+        pub name: String,
+        /// The same.
+        pub equals: Option<String>,
+        /// One of these.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub one_of: Vec<String>,
+        /// Begins with this.
+        pub prefix: Option<String>,
+        /// Ends with this.
+        pub suffix: Option<String>,
+        /// Contains this.
+        pub contains: Option<String>,
+        /// Glob: `*` within a `/` segment, `**` across, `?` one character.
+        pub glob: Option<String>,
+        /// Regular expression (linear time, unanchored, at most 1 kB).
+        pub regex: Option<String>,
+        /// Is there (`true`) or not (`false`).
+        pub exists: Option<bool>,
+        /// Is a number that compares so.
+        pub number: Option<NumberRange>,
+        /// Is a semantic version that compares so.
+        pub version: Option<VersionRange>,
+        /// Compare without regard to ASCII case.
+        pub ignore_case: Option<bool>,
+    }
 }
 
-/// Bounds on a semantic version; all that are given must hold. A missing minor
-/// or patch number counts as 0; precedence is that of semver.org.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct VersionRange {
-    /// Equal.
-    pub eq: Option<String>,
-    /// Later.
-    pub gt: Option<String>,
-    /// Later or equal.
-    pub gte: Option<String>,
-    /// Earlier.
-    pub lt: Option<String>,
-    /// Earlier or equal.
-    pub lte: Option<String>,
+records! {
+    /// Bounds on a number; all that are given must hold.
+    pub struct NumberRange {
+        /// Equal.
+        pub eq: Option<f64>,
+        /// Greater.
+        pub gt: Option<f64>,
+        /// Greater or equal.
+        pub gte: Option<f64>,
+        /// Less.
+        pub lt: Option<f64>,
+        /// Less or equal.
+        pub lte: Option<f64>,
+    }
 }
 
-/// An address in one of some ranges.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct AddressMatch {
-    /// CIDR ranges, such as `10.0.0.0/8` or `2001:db8::/32`.
-    #[serde(default)]
-    pub one_of: Vec<String>,
-    /// As in a `client_address` source. Default: 0.
-    pub trusted_hops: Option<u8>,
+records! {
+    /// Bounds on a semantic version; all that are given must hold. A missing minor
+    /// or patch number counts as 0; precedence is that of semver.org.
+    pub struct VersionRange {
+        /// Equal.
+        pub eq: Option<String>,
+        /// Later.
+        pub gt: Option<String>,
+        /// Later or equal.
+        pub gte: Option<String>,
+        /// Earlier.
+        pub lt: Option<String>,
+        /// Earlier or equal.
+        pub lte: Option<String>,
+    }
 }
 
-/// A share of units.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Sample {
-    /// Its salt; the namespace is put in front.
-    pub salt: String,
-    /// The share.
-    pub share: Share,
+records! {
+    /// An address in one of some ranges.
+    pub struct AddressMatch {
+        /// CIDR ranges, such as `10.0.0.0/8` or `2001:db8::/32`.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub one_of: Vec<String>,
+        /// As in a `client_address` source. Default: 0.
+        pub trusted_hops: Option<u8>,
+    }
 }
 
-/// Whose bucketing arithmetic an experiment uses, with that system's own
-/// parameters.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(tag = "dialect"))]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Bucketing {
-    /// Splitway's own.
-    Splitway {
+records! {
+    /// A share of units.
+    pub struct Sample {
+        /// Its salt; the namespace is put in front.
+        pub salt: String,
+        /// The share.
+        pub share: Share,
+    }
+}
+
+tagged! { "dialect" =>
+    /// Whose bucketing arithmetic an experiment uses, with that system's own
+    /// parameters. All but `splitway` also decide who is in.
+    pub enum Bucketing {
+        /// Splitway's own.
+        Splitway(SplitwayBucketing) = "splitway",
+        /// GrowthBook, hash version 1.
+        GrowthbookV1(GrowthbookBucketing) = "growthbook_v1",
+        /// GrowthBook, hash version 2.
+        GrowthbookV2(GrowthbookBucketing) = "growthbook_v2",
+        /// Optimizely Feature Experimentation.
+        Optimizely(OptimizelyBucketing) = "optimizely",
+        /// Unleash.
+        Unleash(UnleashBucketing) = "unleash",
+        /// LaunchDarkly.
+        Launchdarkly(LaunchdarklyBucketing) = "launchdarkly",
+        /// Statsig.
+        Statsig(StatsigBucketing) = "statsig",
+        /// Split (Harness FME).
+        Split(SplitBucketing) = "split",
+        /// PlanOut.
+        Planout(PlanoutBucketing) = "planout",
+        /// Eppo.
+        Eppo(EppoBucketing) = "eppo",
+        /// flagd's `fractional` operation.
+        Flagd(FlagdBucketing) = "flagd",
+    }
+}
+
+records! {
+    /// Splitway's own arithmetic.
+    pub struct SplitwayBucketing {
         /// Replaces the salt made of namespace and experiment id.
-        salt: Option<String>,
-    },
+        pub salt: Option<String>,
+    }
+
+    /// GrowthBook's parameters.
+    pub struct GrowthbookBucketing {
+        /// Default: the experiment's id.
+        pub seed: Option<String>,
+        /// Share of each weight that is active, from 0 to 1. Default: 1.
+        pub coverage: Option<f64>,
+        /// A fraction per variant. Default: the variants' weights.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub weights: Vec<f64>,
+        /// `[start, end)` per variant, from 0 to 1, in place of coverage and
+        /// weights.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub ranges: Vec<[f64; 2]>,
+        /// A namespace: `[id, start, end]`.
+        pub namespace: Option<(String, f64, f64)>,
+        /// All must let the unit pass; they replace the namespace.
+        pub filters: Option<Vec<GrowthbookFilter>>,
+    }
+
+    /// A filter of GrowthBook.
+    pub struct GrowthbookFilter {
+        /// Its seed.
+        pub seed: String,
+        /// 1 or 2. Default: 2.
+        pub hash_version: Option<u8>,
+        /// The unit passes in one of these, `[start, end)`, from 0 to 1.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub ranges: Vec<[f64; 2]>,
+    }
+
+    /// Optimizely's parameters.
+    pub struct OptimizelyBucketing {
+        /// The experiment's numeric id.
+        pub experiment_id: String,
+        /// Variants by ends of ranges, ascending.
+        pub traffic_allocation: Vec<OptimizelyAllocation>,
+        /// The random group it is in.
+        pub group: Option<OptimizelyGroup>,
+    }
+
+    /// A piece of Optimizely's traffic.
+    pub struct OptimizelyAllocation {
+        /// Who gets it; none: nobody.
+        pub variant: Option<String>,
+        /// Its end (exclusive), of 10,000.
+        pub end_of_range: u32,
+    }
+
+    /// A group of Optimizely with the policy `random`.
+    pub struct OptimizelyGroup {
+        /// Its numeric id.
+        pub id: String,
+        /// Experiments by ends of ranges, ascending.
+        pub traffic_allocation: Vec<OptimizelyGroupAllocation>,
+    }
+
+    /// A piece of a group's traffic.
+    pub struct OptimizelyGroupAllocation {
+        /// Whose it is; empty: nobody's.
+        pub experiment_id: String,
+        /// Its end (exclusive), of 10,000.
+        pub end_of_range: u32,
+    }
+
+    /// Unleash's parameters.
+    pub struct UnleashBucketing {
+        /// Default: the experiment's id.
+        pub group_id: Option<String>,
+        /// Whole percent. Default: 100.
+        pub rollout: Option<u32>,
+        /// Whole weights. Default: the variants' weights.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub variant_weights: Vec<u32>,
+    }
+
+    /// LaunchDarkly's parameters.
+    pub struct LaunchdarklyBucketing {
+        /// The flag's key.
+        pub flag_key: String,
+        /// The flag's salt.
+        pub salt: String,
+        /// The rollout's seed, which replaces key and salt.
+        pub seed: Option<i64>,
+        /// Weights of 100,000. Default: the variants' weights, scaled.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub weights: Vec<u32>,
+    }
+
+    /// Statsig's parameters.
+    pub struct StatsigBucketing {
+        /// The config's salt.
+        pub config_salt: String,
+        /// The rule's salt.
+        pub rule_salt: String,
+        /// Percentage that passes. Default: 100.
+        pub pass_percentage: Option<f64>,
+        /// Groups by ends of ranges, ascending.
+        pub groups: Vec<StatsigGroup>,
+        /// The groups' salt. Default: the config's.
+        pub group_salt: Option<String>,
+    }
+
+    /// A group of Statsig.
+    pub struct StatsigGroup {
+        /// Who gets it; none: nobody.
+        pub variant: Option<String>,
+        /// Its end (exclusive), of 1,000.
+        pub end: u32,
+    }
+
+    /// Split's parameters.
+    pub struct SplitBucketing {
+        /// The flag's seed, 32 bits.
+        pub seed: i64,
+        /// Whole percentages. Default: the variants' weights, which must then
+        /// be percentages.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub sizes: Vec<u32>,
+        /// Whole percentage of the traffic to consider. Default: 100.
+        pub traffic_allocation: Option<u32>,
+        /// Its seed, 32 bits. Default: 0.
+        pub traffic_allocation_seed: Option<i64>,
+    }
+
+    /// PlanOut's parameters.
+    pub struct PlanoutBucketing {
+        /// The experiment's salt. Default: the experiment's id.
+        pub experiment_salt: Option<String>,
+        /// The parameter's salt: PlanOut's default is its name.
+        pub parameter_salt: String,
+        /// A weight per variant (`WeightedChoice`). Default: the variants'
+        /// weights, or a `UniformChoice` if they have none.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub weights: Vec<f64>,
+    }
+
+    /// Eppo's parameters.
+    pub struct EppoBucketing {
+        /// The shards' salt.
+        pub salt: String,
+        /// Default: 10,000.
+        pub total_shards: Option<u32>,
+        /// Per variant its `[start, end)` ranges of shards.
+        pub ranges: Vec<Vec<[u32; 2]>>,
+        /// The traffic shard in front.
+        pub traffic: Option<EppoTraffic>,
+    }
+
+    /// Eppo's traffic shard.
+    pub struct EppoTraffic {
+        /// Its salt.
+        pub salt: String,
+        /// Its `[start, end)` ranges.
+        pub ranges: Vec<[u32; 2]>,
+    }
+
+    /// flagd's parameters.
+    pub struct FlagdBucketing {
+        /// The flag's key.
+        pub flag_key: String,
+        /// Whole weights. Default: the variants' weights.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub weights: Vec<u32>,
+    }
 }

@@ -1,1 +1,24 @@
-//! See Cargo.toml.
+//! The rig: a real Envoy with Splitway in front of real upstream servers, all on loopback.
+//!
+//! The demo, the end-to-end tests, and later the scenario runner and the benches drive a proxy
+//! through this one crate. Its files beside `src/`, `bootstrap.yaml` and `ecds.yaml`, are at the
+//! same time what a reader copies into an Envoy of their own, so they cannot drift from what is
+//! tested. A mock proxy was rejected: what Envoy does around the filter (route choice, its own
+//! 503s, config discovery) is what the rig is there to show.
+
+pub mod client;
+pub mod config_dir;
+pub mod exposure;
+pub mod poll;
+pub mod proxy;
+pub mod render;
+pub mod skip;
+pub mod tools;
+pub mod upstream;
+
+pub use client::{Answer, Call, Client};
+pub use exposure::Exposure;
+pub use poll::{DEADLINE, eventually};
+pub use proxy::{Envoy, EnvoyConfig};
+pub use render::FailurePolicy;
+pub use upstream::{Reply, Seen, Upstream};

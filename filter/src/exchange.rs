@@ -149,7 +149,6 @@ impl Exchange {
             return;
         }
         let now = host.now();
-        // `cluster_name` by itself is gone since before Envoy 1.40.
         let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
         let served = Served {
             request_id: self.request_id.as_deref(),
@@ -182,7 +181,6 @@ fn status(code: &[u8]) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (100..=599).contains(status))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an exchange takes far less than 2^53 ms")]
-fn milliseconds_between(start: Timestamp, end: Timestamp) -> f64 {
-    end.0.saturating_sub(start.0).max(0) as f64
+fn milliseconds_between(start: Timestamp, end: Timestamp) -> u64 {
+    u64::try_from(end.0.saturating_sub(start.0)).unwrap_or(0)
 }

@@ -86,12 +86,15 @@ pub trait Properties {
 pub trait Host: Headers + Clock + Metrics + Log + Properties {}
 impl<T: Headers + Clock + Metrics + Log + Properties> Host for T {}
 
+/// Where a name and a value are.
+type Entry = (Range<u32>, Range<u32>);
+
 /// A header map as the host gave it: one buffer, and where in it each name and
 /// value is. Copies nothing.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderBlock {
     bytes: Vec<u8>,
-    entries: SmallVec<[(Range<u32>, Range<u32>); 32]>,
+    entries: SmallVec<[Entry; 32]>,
 }
 
 /// Most headers that are read.
@@ -141,7 +144,7 @@ impl HeaderBlock {
 /// `PROXY_RESULT_PARSE_FAILURE`, for what the host gave.
 const MALFORMED: u32 = 4;
 
-fn entries(bytes: &[u8]) -> Option<SmallVec<[(Range<u32>, Range<u32>); 32]>> {
+fn entries(bytes: &[u8]) -> Option<SmallVec<[Entry; 32]>> {
     let mut entries = SmallVec::new();
     if bytes.is_empty() {
         return Some(entries);

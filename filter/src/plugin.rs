@@ -1,63 +1,157 @@
-//! The filter's entry points, on the SDK's dispatcher.
-#![allow(unsafe_code, reason = "the SDK's `main!` exports `_initialize`")]
+//! The filter's entry points (proxy-wasm ABI 0.2.1).
+//!
+//! Not the SDK's dispatcher: it exports every callback there is, and a host
+//! enters the VM for each one that is exported (bodies, trailers, …), at 4 to
+//! 6 us a time; it panics on context ids it does not know; and its vtables keep
+//! 30 kB of unused code. Exporting only what is used costs a page.
+#![allow(
+    unsafe_code,
+    reason = "exported functions have unmangled names, and one calls the linker's constructors"
+)]
 
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, ContextType};
+use std::cell::RefCell;
 
 use crate::config::Store;
 use crate::exchange::Exchange;
 use crate::hostcalls::Proxy;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
-}}
+/// `PROXY_ACTION_CONTINUE`.
+const CONTINUE: u32 = 0;
 
-#[derive(Default)]
-struct Root {
-    store: Store,
-}
+/// Contexts by id, in order. Hosts count ids up, so a new one goes to the end;
+/// and the few bytes that move when one goes are cheaper than a tree's code.
+struct ById<T>(Vec<(u32, Box<T>)>);
 
-impl Context for Root {}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
-        self.store.load(&Proxy.configuration(size), &Proxy)
+impl<T> ById<T> {
+    fn get(&self, id: u32) -> Option<&T> {
+        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.0.get(index).map(|(_, context)| &**context)
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { exchange: self.store.active().map(Exchange::new) }))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-}
-
-/// Without a config in force, a stream passes untouched.
-struct Stream {
-    exchange: Option<Exchange>,
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.on_request(&Proxy);
-        }
-        Action::Continue
-    }
-
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some(exchange) = &self.exchange {
-            exchange.on_response(&Proxy);
-        }
-        Action::Continue
-    }
-
-    fn on_log(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.on_log(&Proxy);
+    fn put(&mut self, id: u32, context: Box<T>) {
+        match self.0.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(index) => {
+                if let Some((_, slot)) = self.0.get_mut(index) {
+                    *slot = context;
+                }
+            }
+            Err(index) => self.0.insert(index, (id, context)),
         }
     }
+
+    fn take(&mut self, id: u32) -> Option<Box<T>> {
+        let index = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.0.remove(index).1)
+    }
+}
+
+struct Contexts {
+    /// Configurations by root context. A config swap makes a new root in the
+    /// same VM.
+    roots: ById<Store>,
+    streams: ById<Exchange>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> =
+        const { RefCell::new(Contexts { roots: ById(Vec::new()), streams: ById(Vec::new()) }) };
+}
+
+/// Nothing is borrowed across a hostcall, so this does not fail; if it did, the
+/// callback would do nothing.
+fn with<T: Default>(work: impl FnOnce(&mut Contexts) -> T) -> T {
+    CONTEXTS.with(|contexts| contexts.try_borrow_mut().map(|mut c| work(&mut c)).unwrap_or_default())
+}
+
+/// Runs `work` on a stream; one without a config in force passes untouched.
+fn with_stream(id: u32, work: impl FnOnce(&mut Exchange)) {
+    if let Some(mut exchange) = with(|contexts| contexts.streams.take(id)) {
+        work(&mut exchange);
+        with(|contexts| contexts.streams.put(id, exchange));
+    }
+}
+
+unsafe extern "C" {
+    /// Sets up the C library and runs static constructors (wasm-ld).
+    fn __wasm_call_ctors();
+}
+
+/// The module was instantiated. Without this export the linker would wrap every
+/// other one to set up the C library on each call.
+#[unsafe(no_mangle)]
+pub extern "C" fn _initialize() {
+    // SAFETY: the host calls this once, before anything else.
+    unsafe { __wasm_call_ctors() }
+}
+
+/// Marks the ABI version that the exports follow.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Memory for what the host hands over; `hostcalls` takes it as a `Vec`.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
+}
+
+/// A new root (`parent` 0) or stream.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+    with(|contexts| {
+        if parent == 0 {
+            contexts.roots.put(id, Box::default());
+        } else if let Some(active) = contexts.roots.get(parent).and_then(Store::active) {
+            contexts.streams.put(id, Box::new(Exchange::new(active)));
+        }
+    });
+}
+
+/// The VM is there: nothing to do.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
+    1
+}
+
+/// A config arrives. 0 refuses it.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
+    let mut store = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
+    let taken = store.load(&Proxy.configuration(size), &Proxy);
+    with(|contexts| contexts.roots.put(root, store));
+    u32::from(taken)
+}
+
+/// The request's headers are there.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
+    with_stream(id, |exchange| exchange.on_request(&Proxy));
+    CONTINUE
+}
+
+/// The response's headers are there, whoever made them.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u32) -> u32 {
+    with_stream(id, |exchange| exchange.on_response(&Proxy));
+    CONTINUE
+}
+
+/// The exchange is over.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_log(id: u32) {
+    with_stream(id, |exchange| exchange.on_log(&Proxy));
+}
+
+/// A context may go.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_done(_id: u32) -> u32 {
+    1
+}
+
+/// A context is gone.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_delete(id: u32) {
+    with(|contexts| {
+        contexts.streams.take(id);
+        contexts.roots.take(id);
+    });
 }

@@ -4,10 +4,14 @@ use super::Compiler;
 use super::layers::{NO_LAYER, TrafficDraft, handle};
 use super::values::Parts;
 use crate::document::describe_text;
+use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
 use crate::problem::{Code, Place, Problem, did_you_mean};
 use crate::time::Timestamp;
 use crate::wire;
+
+/// Most units in an experiment's allow-lists: they are for testers.
+const MAX_OVERRIDES: usize = 1_000;
 
 /// An experiment that does not know its layer yet.
 pub(super) struct Draft<'c> {
@@ -28,8 +32,10 @@ impl<'c> Compiler<'c> {
     /// The experiments, ordered by id.
     pub(super) fn experiments(&mut self) -> Vec<Draft<'c>> {
         let config = self.config;
-        let mut order: Vec<(usize, &wire::Experiment)> = config.experiments.iter().enumerate().collect();
-        order.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        let mut order: Vec<(usize, &wire::Experiment)> = Vec::with_capacity(config.experiments.len());
+        for entry in config.experiments.iter().enumerate() {
+            insert_by(&mut order, entry, |(_, a), (_, b)| a.id.cmp(&b.id));
+        }
         let list = Place::Root.key("experiments");
         let mut drafts: Vec<Draft<'c>> = Vec::with_capacity(order.len());
         for (rank, (position, experiment)) in order.into_iter().enumerate() {
@@ -38,7 +44,7 @@ impl<'c> Compiler<'c> {
                 && *previous.experiment.id == *experiment.id
             {
                 let found = format!("`{}` again", experiment.id);
-                self.error(at.key("id"), Code::DuplicateId, "each experiment id once", found);
+                self.error(at.key("id"), Code::DuplicateId, "each experiment id once", &found);
             }
             drafts.push(self.experiment(at, rank, position, experiment));
         }
@@ -67,10 +73,9 @@ impl<'c> Compiler<'c> {
             self.error(Place::Root.key("unit"), Code::MissingField, expected, "none");
         }
         let (start, end) = self.schedule(at, experiment);
-        let status = experiment.status.unwrap_or_default();
-        let variants = self.variants(at, experiment);
-        let salt_at = at.key("id");
-        let split = self.split(salt_at, experiment, &variants);
+        let status = experiment.status.unwrap_or(wire::Status::Running);
+        let mut variants = self.variants(at, experiment);
+        let split = self.split(at, experiment, &mut variants);
         let targeting = experiment.targeting.as_ref().and_then(|rule| self.rule(at.key("targeting"), rule));
         let stated = if experiment.buckets.is_empty() {
             None
@@ -108,7 +113,7 @@ impl<'c> Compiler<'c> {
     fn experiment_id(&mut self, at: Place<'_>, id: &str) {
         self.id(at, id);
         if !id.starts_with(|c: char| c.is_ascii_lowercase()) {
-            self.error(at, Code::InvalidValue, "an id that begins with a letter", describe_text(id));
+            self.error(at, Code::InvalidValue, "an id that begins with a letter", &describe_text(id));
         }
     }
 
@@ -125,7 +130,7 @@ impl<'c> Compiler<'c> {
             && start >= end
         {
             let expected = format!("a time after the start, {start}");
-            self.error(schedule_at.key("end"), Code::Conflict, expected, end.to_string());
+            self.error(schedule_at.key("end"), Code::Conflict, &expected, &end.to_string());
         }
         if experiment.status == Some(wire::Status::Scheduled) && start.is_none() {
             let expected = "a start, because the status is `scheduled`";
@@ -154,7 +159,7 @@ impl<'c> Compiler<'c> {
             if let Some((before, smaller)) = steps.last().copied() {
                 if time <= before {
                     let expected = format!("a time after the step before, {before}");
-                    self.error(at.key("at"), Code::Conflict, expected, time.to_string());
+                    self.error(at.key("at"), Code::Conflict, &expected, &time.to_string());
                 }
                 if share < smaller {
                     let problem = Problem::error(
@@ -178,8 +183,8 @@ impl<'c> Compiler<'c> {
         variants: &[Variant],
     ) -> Box<[(Box<str>, VariantId)]> {
         let mut all: Vec<(Box<str>, VariantId)> = Vec::new();
-        for (name, units) in &experiment.overrides {
-            let index = variants.iter().position(|variant| *variant.id == **name);
+        for (name, units) in experiment.overrides.iter() {
+            let index = variants.iter().position(|variant| *variant.id == *name);
             let Some(variant) = index.and_then(|index| u16::try_from(index).ok()) else {
                 let ids = variants.iter().map(|variant| &*variant.id);
                 let problem = Problem::error(
@@ -189,28 +194,27 @@ impl<'c> Compiler<'c> {
                     describe_text(name),
                 );
                 self.problems.push(match did_you_mean(name, ids) {
-                    Some(near) => problem.suggest(format!("did you mean `{near}`?")),
+                    Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
                     None => problem,
                 });
                 continue;
             };
             let list = at.key(name);
-            for (i, unit) in units.iter().enumerate() {
-                if let Some(unit) = self.text(list.index(i), unit) {
-                    all.push((unit, VariantId(variant)));
+            for (i, unit) in units.iter().take(MAX_OVERRIDES.saturating_add(1)).enumerate() {
+                let Some(unit) = self.text(list.index(i), unit) else { continue };
+                match all.binary_search_by(|(known, _)| known.cmp(&unit)) {
+                    Err(position) => all.insert(position, (unit, VariantId(variant))),
+                    Ok(position) => {
+                        if all.get(position).is_some_and(|(_, other)| other.0 != variant) {
+                            let found = format!("{} under two", describe_text(&unit));
+                            let expected = "each unit under one variant";
+                            self.error(list.index(i), Code::Conflict, expected, &found);
+                        }
+                    }
                 }
             }
         }
-        all.sort();
-        for pair in all.windows(2) {
-            if let [(first, a), (second, b)] = pair
-                && first == second
-                && a != b
-            {
-                self.error(at, Code::Conflict, "each unit under one variant", format!("`{first}` under two"));
-            }
-        }
-        all.dedup_by(|a, b| a.0 == b.0);
+        self.limit(at, "units", all.len(), MAX_OVERRIDES);
         all.into()
     }
 

@@ -1,7 +1,5 @@
 //! Layers, the buckets that experiments own in them, and holdouts.
 
-use std::collections::BTreeMap;
-
 use super::Compiler;
 use super::experiment::Draft;
 use super::values::Parts;
@@ -23,7 +21,7 @@ impl<'c> Compiler<'c> {
             self.id(at.key("id"), &holdout.id);
             if seen.contains(&holdout.id.as_str()) {
                 let found = format!("`{}` again", holdout.id);
-                self.error(at.key("id"), Code::DuplicateId, "each holdout id once", found);
+                self.error(at.key("id"), Code::DuplicateId, "each holdout id once", &found);
             }
             seen.push(&holdout.id);
             for (i, layer) in holdout.layers.iter().enumerate() {
@@ -32,12 +30,8 @@ impl<'c> Compiler<'c> {
             }
             let share = self.share(at.key("share"), &holdout.share).unwrap_or(Parts::ALL);
             let salt = holdout.salt.clone().unwrap_or_else(|| self.own_salt("holdout", &holdout.id));
-            let salt = self.salt(at.key("salt"), salt);
-            compiled.push(Holdout {
-                id: holdout.id.as_str().into(),
-                hash: SaltedHash::new(&salt),
-                buckets: share.of(BUCKETS),
-            });
+            let hash = self.hash(at.key("salt"), &salt);
+            compiled.push(Holdout { id: holdout.id.as_str().into(), hash, buckets: share.of(BUCKETS) });
         }
         compiled.into()
     }
@@ -65,25 +59,36 @@ impl<'c> Compiler<'c> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add `- id: {id}` under `layers`"),
         };
-        self.problems.push(problem.suggest(advice));
+        self.problems.push(problem.suggest(&advice));
     }
 
     /// Layers ordered by id, and the experiments (ordered by id) that now know
     /// theirs.
     pub(super) fn layers(&mut self, drafts: Vec<Draft<'c>>) -> (Box<[Layer]>, Box<[Experiment]>) {
         let config = self.config;
-        let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        // Ordered by id.
+        let mut members: Vec<(&str, Vec<usize>)> = Vec::new();
         for (index, layer) in config.layers.iter().enumerate() {
             let list = Place::Root.key("layers");
             let at = list.index(index);
             self.id(at.key("id"), &layer.id);
-            if members.insert(&layer.id, Vec::new()).is_some() {
-                let found = format!("`{}` again", layer.id);
-                self.error(at.key("id"), Code::DuplicateId, "each layer id once", found);
+            match members.binary_search_by(|(id, _)| (*id).cmp(&layer.id)) {
+                Ok(_) => {
+                    let found = format!("`{}` again", layer.id);
+                    self.error(at.key("id"), Code::DuplicateId, "each layer id once", &found);
+                }
+                Err(position) => members.insert(position, (&layer.id, Vec::new())),
             }
         }
         for (index, draft) in drafts.iter().enumerate() {
-            members.entry(draft.layer).or_default().push(index);
+            match members.binary_search_by(|(id, _)| (*id).cmp(draft.layer)) {
+                Ok(position) => {
+                    if let Some((_, indices)) = members.get_mut(position) {
+                        indices.push(index);
+                    }
+                }
+                Err(position) => members.insert(position, (draft.layer, vec![index])),
+            }
         }
         let mut drafts: Vec<Draft<'c>> = drafts;
         let mut layers = Vec::with_capacity(members.len());
@@ -115,7 +120,7 @@ impl<'c> Compiler<'c> {
         });
         Layer {
             id: id.into(),
-            hash: SaltedHash::new(&self.layer_salt(id, members, drafts)),
+            hash: self.layer_hash(id, members, drafts),
             chain,
             holdouts: self.holdouts_of(id),
             experiments: experiments.into(),
@@ -125,17 +130,17 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    fn layer_salt(&mut self, id: &str, members: &[usize], drafts: &[Draft<'c>]) -> String {
+    fn layer_hash(&mut self, id: &str, members: &[usize], drafts: &[Draft<'c>]) -> SaltedHash {
         let list = Place::Root.key("layers");
         let declared = self.config.layers.iter().enumerate().find(|(_, layer)| layer.id == id);
         let own = self.own_salt("layer", id);
         if let Some((index, layer)) = declared {
             let at = list.index(index);
-            return self.salt(at.key("salt"), layer.salt.clone().unwrap_or(own));
+            return self.hash(at.key("salt"), layer.salt.as_deref().unwrap_or(&own));
         }
         let list = Place::Root.key("experiments");
         let index = members.first().and_then(|member| drafts.get(*member)).map_or(0, |draft| draft.position);
-        self.salt(list.index(index).key("layer"), own)
+        self.hash(list.index(index).key("layer"), &own)
     }
 
     fn holdouts_of(&self, layer: &str) -> Box<[HoldoutId]> {
@@ -156,7 +161,7 @@ impl<'c> Compiler<'c> {
                 let list = Place::Root.key("experiments");
                 let found = format!("another than `{}`'s", first.experiment.id);
                 let expected = format!("one unit for all experiments of layer `{}`", first.layer);
-                self.error(list.index(other.position).key("unit"), Code::Conflict, expected, found);
+                self.error(list.index(other.position).key("unit"), Code::Conflict, &expected, &found);
             }
         }
         first.chain
@@ -198,7 +203,7 @@ impl<'c> Compiler<'c> {
             draft.experiment.owned = offset;
             draft.experiment.traffic = draft.traffic.of(offset);
         }
-        Partition::new(&claims, None).unwrap_or_else(|overlap| {
+        Partition::new(claims, None).unwrap_or_else(|overlap| {
             self.overlapping(overlap.first, overlap.second, overlap.bucket, drafts);
             Partition::whole(None)
         })
@@ -214,8 +219,8 @@ impl<'c> Compiler<'c> {
         self.error(
             list.index(second.position).key("buckets"),
             Code::Overlap,
-            format!("buckets of layer `{}` that no other experiment owns", second.layer),
-            found,
+            &format!("buckets of layer `{}` that no other experiment owns", second.layer),
+            &found,
         );
     }
 }

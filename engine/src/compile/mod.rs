@@ -1,14 +1,14 @@
 //! Document -> plan: the only validator. Reports everything that is wrong, and
 //! makes a plan only of a document in which nothing is.
 
+mod bucketing;
 mod experiment;
 mod layers;
 mod targeting;
 mod values;
 mod variants;
 
-use std::collections::BTreeMap;
-
+use crate::bucketing::SaltedHash;
 use crate::document::{Document, read};
 use crate::exposure::ExposurePolicy;
 use crate::headers::{self, OurHeaders};
@@ -35,12 +35,11 @@ const MIN_SECRET: usize = 32;
 pub fn compile(document: &Document) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
-    let plan = config.and_then(|config| {
-        let mut compiler = Compiler { problems: std::mem::take(&mut problems), ..Compiler::new(&config) };
-        let plan = compiler.plan(document.content_hash());
-        problems = compiler.problems;
-        plan
-    });
+    let mut compiler = Compiler { problems, ..Compiler::new(&config) };
+    let plan = compiler.plan(document.content_hash());
+    #[cfg_attr(not(feature = "yaml"), expect(unused_mut, reason = "JSON has no source places"))]
+    let mut problems = compiler.problems;
+    #[cfg(feature = "yaml")]
     problems.locate(|path, code| document.span_of(path, code));
     match plan {
         Some(mut plan) if !problems.has_errors() => {
@@ -51,11 +50,11 @@ pub fn compile(document: &Document) -> Result<Plan, Problems> {
     }
 }
 
-/// The config's wire form, for tools that check or edit what the plan leaves
-/// out. Problems of shape are those that [`compile`] reports.
+/// The config as it is written, for tools that check or edit what the plan
+/// leaves out. Problems of shape are those that [`compile`] reports.
 #[must_use]
-pub fn read_wire(document: &Document) -> Option<wire::Config> {
-    read::<wire::Config>(document, &mut Problems::default())
+pub fn read_wire(document: &Document) -> wire::Config {
+    read(document, &mut Problems::default())
 }
 
 struct Compiler<'c> {
@@ -64,10 +63,10 @@ struct Compiler<'c> {
     problems: Problems,
     /// Unit chains, the document's first; equal ones once.
     chains: Vec<Box<[Source]>>,
-    attributes: BTreeMap<&'c str, Source>,
-    /// Every salt and who uses it: a shared one makes splits depend on each
-    /// other.
-    salts: BTreeMap<String, Path>,
+    attributes: Vec<(&'c str, Source)>,
+    /// Every salted hash, in order of its seed, and who uses it: equal ones make
+    /// splits depend on each other.
+    hashes: Vec<(SaltedHash, Path)>,
 }
 
 impl<'c> Compiler<'c> {
@@ -77,8 +76,8 @@ impl<'c> Compiler<'c> {
             namespace: config.namespace.as_deref().unwrap_or("splitway"),
             problems: Problems::default(),
             chains: Vec::new(),
-            attributes: BTreeMap::new(),
-            salts: BTreeMap::new(),
+            attributes: Vec::new(),
+            hashes: Vec::new(),
         }
     }
 
@@ -86,7 +85,7 @@ impl<'c> Compiler<'c> {
         let config = self.config;
         let root = Place::Root;
         if config.version != 1 {
-            self.error(root.key("version"), Code::InvalidValue, "1", config.version.to_string());
+            self.error(root.key("version"), Code::InvalidValue, "1", &config.version.to_string());
         }
         self.id(root.key("namespace"), self.namespace);
         self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
@@ -96,10 +95,10 @@ impl<'c> Compiler<'c> {
         }
         let default = self.sources(root.key("unit"), &config.unit);
         self.chains.push(default);
-        for (name, source) in &config.attributes {
+        for (name, source) in config.attributes.iter() {
             let at = root.key("attributes");
             if let Some(source) = self.source(at.key(name), source) {
-                self.attributes.insert(name, source);
+                self.attributes.push((name, source));
             }
         }
         let clock_skew_ms = self.period(root.key("clock_skew"), config.clock_skew.as_ref(), 5_000);
@@ -129,28 +128,31 @@ impl<'c> Compiler<'c> {
         })
     }
 
-    fn error(&mut self, at: Place<'_>, code: Code, expected: impl Into<String>, found: impl Into<String>) {
+    #[cold]
+    #[inline(never)]
+    fn error(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
         self.problems.push(Problem::error(at.path(), code, expected, found));
     }
 
     fn limit(&mut self, at: Place<'_>, what: &str, count: usize, most: usize) {
         if count > most {
-            self.error(at, Code::Limit, format!("at most {most} {what}"), count.to_string());
+            self.error(at, Code::Limit, &format!("at most {most} {what}"), &count.to_string());
         }
     }
 
-    /// Notes who uses `salt`; a second user is a warning.
-    fn salt(&mut self, at: Place<'_>, salt: String) -> String {
-        let path = at.path();
-        if let Some(first) = self.salts.insert(salt.clone(), path.clone()) {
-            let found = format!("the salt of {first} again");
-            self.problems.push(
-                Problem::error(path, Code::Conflict, "a salt of its own", found)
-                    .warning()
-                    .suggest("splits with one salt depend on each other"),
-            );
+    /// The hash under `salt`. One that is in use already is a warning.
+    fn hash(&mut self, at: Place<'_>, salt: &str) -> SaltedHash {
+        let hash = SaltedHash::new(salt);
+        match self.hashes.binary_search_by_key(&hash, |(known, _)| *known) {
+            Ok(index) => {
+                let first = self.hashes.get(index).map(|(_, path)| path.to_string()).unwrap_or_default();
+                let found = format!("the salt of {first} again, or one that hashes like it");
+                let problem = Problem::error(at.path(), Code::Conflict, "a salt of its own", &found);
+                self.problems.push(problem.warning().suggest("splits with one salt depend on each other"));
+            }
+            Err(index) => self.hashes.insert(index, (hash, at.path())),
         }
-        salt
+        hash
     }
 
     /// The handle of a unit chain; an empty one stands for the document's.
@@ -194,9 +196,9 @@ impl<'c> Compiler<'c> {
             && key.len() < 16
         {
             let found = format!("{} characters", key.chars().count());
-            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", found);
+            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
         }
-        match exposure.unit.unwrap_or_default() {
+        match exposure.unit.unwrap_or(wire::UnitForm::Pseudonym) {
             wire::UnitForm::Pseudonym => {
                 ExposurePolicy::pseudonym(exposure.key.as_deref().unwrap_or(self.namespace))
             }
@@ -215,7 +217,7 @@ impl<'c> Compiler<'c> {
         }
         if !(1..=2).contains(&tokens.keys.len()) {
             let found = tokens.keys.len().to_string();
-            self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", found);
+            self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", &found);
         }
         let mut keys: Vec<Key> = Vec::new();
         for (index, key) in tokens.keys.iter().enumerate() {
@@ -227,13 +229,13 @@ impl<'c> Compiler<'c> {
                     at.key("id"),
                     Code::DuplicateId,
                     "each key id once",
-                    format!("`{}` again", key.id),
+                    &format!("`{}` again", key.id),
                 );
             }
             if key.secret.len() < MIN_SECRET {
                 let found = format!("{} characters", key.secret.chars().count());
                 let expected = format!("at least {MIN_SECRET} random characters");
-                self.error(at.key("secret"), Code::InvalidValue, expected, found);
+                self.error(at.key("secret"), Code::InvalidValue, &expected, &found);
             }
             keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
         }
@@ -248,7 +250,7 @@ impl<'c> Compiler<'c> {
         let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", found);
         let lower = name.to_ascii_lowercase();
         if headers::is_name(&lower) {
-            problem = problem.suggest(format!("write `{lower}`"));
+            problem = problem.suggest(&format!("write `{lower}`"));
         }
         self.problems.push(problem);
         None

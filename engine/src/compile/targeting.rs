@@ -63,10 +63,11 @@ impl<'c> Compiler<'c> {
     }
 
     fn attribute(&mut self, at: Place<'_>, test: &wire::NamedMatch) -> Option<Rule> {
-        if let Some(source) = self.attributes.get(test.name.as_str()).cloned() {
+        if let Some((_, source)) = self.attributes.iter().find(|(name, _)| *name == test.name) {
+            let source = source.clone();
             return self.value(at, Subject::Attribute(source), test);
         }
-        let names = self.config.attributes.keys().map(String::as_str);
+        let names = self.config.attributes.iter().map(|(name, _)| name);
         let problem = Problem::error(
             at.key("name").path(),
             Code::UnknownReference,
@@ -74,7 +75,7 @@ impl<'c> Compiler<'c> {
             describe_text(&test.name),
         );
         self.problems.push(match did_you_mean(&test.name, names) {
-            Some(near) => problem.suggest(format!("did you mean `{near}`?")),
+            Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
             None => problem,
         });
         None
@@ -92,7 +93,7 @@ impl<'c> Compiler<'c> {
                 Some(range) => ranges.push(range),
                 None => {
                     let expected = "an address range such as 10.0.0.0/8";
-                    self.error(list.index(index), Code::InvalidValue, expected, describe_text(text));
+                    self.error(list.index(index), Code::InvalidValue, expected, &describe_text(text));
                 }
             }
         }
@@ -146,14 +147,14 @@ impl<'c> Compiler<'c> {
         let expected =
             "exactly one of equals, one_of, prefix, suffix, contains, glob, regex, exists, number, version";
         let found = if count == 0 { "none".to_owned() } else { format!("{count} of them") };
-        self.error(at, Code::InvalidValue, expected, found);
+        self.error(at, Code::InvalidValue, expected, &found);
         None
     }
 
     fn regex(&mut self, at: Place<'_>, written: &str, pattern: &str, ignore_case: bool) -> Option<Test> {
         if written.len() > MAX_PATTERN {
             let expected = format!("a pattern of at most {MAX_PATTERN} bytes");
-            self.error(at, Code::Limit, expected, format!("{} bytes", written.len()));
+            self.error(at, Code::Limit, &expected, &format!("{} bytes", written.len()));
             return None;
         }
         let built = RegexBuilder::new(pattern)
@@ -165,7 +166,7 @@ impl<'c> Compiler<'c> {
             Ok(regex) => Some(Test::Regex(Box::new(regex))),
             Err(error) => {
                 let found = format!("{}: {error}", describe_text(written));
-                self.error(at, Code::InvalidValue, "a regular expression (without look-around)", found);
+                self.error(at, Code::InvalidValue, "a regular expression (without look-around)", &found);
                 None
             }
         }
@@ -202,7 +203,7 @@ impl<'c> Compiler<'c> {
                         at.key(name),
                         Code::InvalidValue,
                         "a version such as 2.1.0",
-                        describe_text(text),
+                        &describe_text(text),
                     );
                     None
                 }

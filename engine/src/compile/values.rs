@@ -35,7 +35,7 @@ impl Compiler<'_> {
                 describe_text(&share.0),
             );
             if parse_share(&format!("{}%", share.0)).is_some() {
-                problem = problem.suggest(format!("write {}%", share.0));
+                problem = problem.suggest(&format!("write {}%", share.0));
             }
             self.problems.push(problem);
             return None;
@@ -60,7 +60,7 @@ impl Compiler<'_> {
             let with_zone = format!("{}Z", instant.0);
             if let Some(text) = [with_midnight, with_zone].into_iter().find(|t| Timestamp::parse(t).is_some())
             {
-                problem = problem.suggest(format!("write {text}"));
+                problem = problem.suggest(&format!("write {text}"));
             }
             self.problems.push(problem);
         }
@@ -70,10 +70,8 @@ impl Compiler<'_> {
     /// A duration in milliseconds.
     pub(super) fn period(&mut self, at: Place<'_>, period: Option<&wire::Period>, default: u64) -> u64 {
         let Some(period) = period else { return default };
-        let parsed = period.0.parse::<jiff::SignedDuration>().ok();
-        let milliseconds = parsed.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-        milliseconds.unwrap_or_else(|| {
-            self.error(at, Code::InvalidValue, "a duration such as 30s", describe_text(&period.0));
+        parse_period(&period.0).unwrap_or_else(|| {
+            self.error(at, Code::InvalidValue, "a duration such as 30s", &describe_text(&period.0));
             default
         })
     }
@@ -93,13 +91,13 @@ impl Compiler<'_> {
             describe_text(id),
         );
         let mended: String = id
-            .to_lowercase()
+            .to_ascii_lowercase()
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
             .collect();
         let advice = (!mended.is_empty() && mended.len() <= 64).then(|| format!("write `{mended}`"));
         self.problems.push(match advice {
-            Some(advice) => problem.suggest(advice),
+            Some(advice) => problem.suggest(&advice),
             None => problem,
         });
     }
@@ -118,7 +116,7 @@ impl Compiler<'_> {
         let token = !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&b));
         if !token {
-            self.error(at, Code::InvalidValue, "a cookie name", describe_text(name));
+            self.error(at, Code::InvalidValue, "a cookie name", &describe_text(name));
             return None;
         }
         Some(name.into())
@@ -131,7 +129,7 @@ impl Compiler<'_> {
             if first > last || *last >= BUCKETS {
                 let found = format!("[{first}, {last}]");
                 let expected = "[first, last] with 0 <= first <= last <= 9999";
-                self.error(at.index(index), Code::OutOfRange, expected, found);
+                self.error(at.index(index), Code::OutOfRange, expected, &found);
             } else {
                 good.push((*first, last.saturating_add(1)));
             }
@@ -151,9 +149,35 @@ fn parse_share(text: &str) -> Option<Parts> {
     (parts <= Parts::ALL.0).then_some(Parts(parts))
 }
 
+/// A whole number and one unit; in milliseconds. (humantime's parser takes
+/// more, and 5 kB.)
+fn parse_period(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit: u64 = match unit.trim_start() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn periods_have_a_unit() {
+        for (text, ms) in [("30s", 30_000), ("5 m", 300_000), ("250ms", 250), ("390d", 33_696_000_000)] {
+            assert_eq!(parse_period(text), Some(ms), "{text}");
+        }
+        for text in ["30", "s", "", "-1s", "1.5s", "1s 2m", "99999999999999999999s"] {
+            assert_eq!(parse_period(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn shares_are_exact() {

@@ -2,8 +2,8 @@
 
 use super::{Compiler, MAX_VARIANTS};
 use crate::actions::{HeaderChange, PathRewrite, VariantActions};
-use crate::bucketing::{BUCKETS, SaltedHash};
-use crate::document::describe_text;
+use crate::bucketing::BUCKETS;
+use crate::document::{describe_number, describe_text};
 use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
@@ -30,7 +30,7 @@ impl<'c> Compiler<'c> {
             self.id(at.key("id"), &variant.id);
             if compiled.iter().any(|known| *known.id == *variant.id) {
                 let found = format!("`{}` again", variant.id);
-                self.error(at.key("id"), Code::DuplicateId, "each variant id once", found);
+                self.error(at.key("id"), Code::DuplicateId, "each variant id once", &found);
             }
             compiled.push(Variant {
                 id: variant.id.as_str().into(),
@@ -49,25 +49,17 @@ impl<'c> Compiler<'c> {
     }
 
     /// The default dialect's split: the same ranges again, as a partition.
-    pub(super) fn split(
+    pub(super) fn own_split(
         &mut self,
         at: Place<'_>,
         experiment: &'c wire::Experiment,
-        variants: &[Variant],
+        salt: Option<&str>,
     ) -> Split {
         let own = self.own_salt("experiment", &experiment.id);
-        let given = match &experiment.bucketing {
-            Some(wire::Bucketing::Splitway { salt }) => salt.clone(),
-            None => None,
-        };
-        let salt = self.salt(at, given.unwrap_or(own));
+        let hash = self.hash(at, salt.unwrap_or(&own));
         let claims = ranges_of(&experiment.variants).unwrap_or_default();
-        let partition = Partition::new(&claims, VariantId(0)).ok();
-        debug_assert!(variants.len() == experiment.variants.len());
-        Split::Splitway {
-            hash: SaltedHash::new(&salt),
-            variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))),
-        }
+        let partition = Partition::new(claims, VariantId(0)).ok();
+        Split::Splitway { hash, variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))) }
     }
 
     /// Checks weights or explicit buckets, and gives each variant's ranges.
@@ -101,7 +93,7 @@ impl<'c> Compiler<'c> {
                 }
                 Some(weight) if !(0.0..=1e9).contains(&weight) => {
                     let expected = "a weight from 0 to 1,000,000,000";
-                    self.error(at.key("weight"), Code::OutOfRange, expected, weight.to_string());
+                    self.error(at.key("weight"), Code::OutOfRange, expected, &describe_number(weight));
                 }
                 _ => {}
             }
@@ -126,17 +118,17 @@ impl<'c> Compiler<'c> {
         if !good {
             return Vec::new();
         }
-        if let Err(overlap) = Partition::new(&claims, VariantId(u16::MAX)) {
+        if let Err(overlap) = Partition::new(claims.iter().copied(), VariantId(u16::MAX)) {
             let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
             let found = format!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
             let at = list.index(overlap.second.index());
-            self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", found);
+            self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", &found);
             return Vec::new();
         }
         let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
         if covered != BUCKETS {
             let found = format!("{covered} of {BUCKETS}");
-            self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", found);
+            self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", &found);
         }
         claims
     }
@@ -160,7 +152,7 @@ impl<'c> Compiler<'c> {
             && cluster.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:|/~".contains(&b));
         if !good {
             let expected = "a cluster name of letters, digits and -_.:|/~";
-            self.error(at, Code::InvalidValue, expected, describe_text(cluster));
+            self.error(at, Code::InvalidValue, expected, &describe_text(cluster));
         }
         good.then(|| cluster.into())
     }
@@ -171,7 +163,7 @@ impl<'c> Compiler<'c> {
             && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b));
         if !good {
             let expected = "a host, with a port or not, without scheme and path";
-            self.error(at, Code::InvalidValue, expected, describe_text(host));
+            self.error(at, Code::InvalidValue, expected, &describe_text(host));
         }
         good.then(|| host.into())
     }
@@ -192,7 +184,7 @@ impl<'c> Compiler<'c> {
             && !path.split('/').any(|segment| segment == "." || segment == "..");
         if !good {
             let expected = "a path such as /v2, without `//`, `..`, query or fragment";
-            self.error(at, Code::InvalidValue, expected, describe_text(path));
+            self.error(at, Code::InvalidValue, expected, &describe_text(path));
             return None;
         }
         Some(path.strip_suffix('/').unwrap_or(path).into())
@@ -211,12 +203,12 @@ impl<'c> Compiler<'c> {
                 compiled.push(HeaderChange::Remove(name));
             }
         }
-        for (name, value) in &changes.set {
+        for (name, value) in changes.set.iter() {
             if let Some((name, value)) = self.header(set_at.key(name), name, value) {
                 compiled.push(HeaderChange::Set(name, value));
             }
         }
-        for (name, value) in &changes.add {
+        for (name, value) in changes.add.iter() {
             if let Some((name, value)) = self.header(add_at.key(name), name, value) {
                 compiled.push(HeaderChange::Add(name, value));
             }
@@ -229,7 +221,7 @@ impl<'c> Compiler<'c> {
         let name = self.changeable(at, name)?;
         if !headers::is_value(value) {
             let expected = "a header value without line breaks and surrounding blanks";
-            self.error(at, Code::InvalidValue, expected, describe_text(value));
+            self.error(at, Code::InvalidValue, expected, &describe_text(value));
             return None;
         }
         Some((name, value.into()))
@@ -239,7 +231,7 @@ impl<'c> Compiler<'c> {
         let name = self.header_name(at, name)?;
         if headers::is_reserved(&name) {
             let expected = "a header that does not frame or route the message";
-            self.error(at, Code::ReservedHeader, expected, describe_text(&name));
+            self.error(at, Code::ReservedHeader, expected, &describe_text(&name));
             return None;
         }
         Some(name)

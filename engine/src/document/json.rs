@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Document, Key, MAX_DEPTH, Node, Value};
+use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value};
 use crate::problem::{Code, Path, Problem, Problems, Span};
 
 const TOO_DEEP: &str = "nested too deeply";
+const TOO_MANY: &str = "too many fields in one mapping";
 
 pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -22,6 +23,9 @@ fn syntax(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let mut problem = if text.starts_with(TOO_DEEP) {
         let expected = format!("at most {MAX_DEPTH} levels of nesting");
+        Problem::error(Path::default(), Code::Limit, expected, "more")
+    } else if text.starts_with(TOO_MANY) {
+        let expected = format!("at most {MAX_FIELDS} fields in one mapping");
         Problem::error(Path::default(), Code::Limit, expected, "more")
     } else {
         Problem::error(Path::default(), Code::Syntax, "JSON", text)
@@ -92,7 +96,10 @@ impl<'de> Visitor<'de> for Level {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let below = self.below()?;
         let mut entries = Vec::new();
-        while let Some(Name(name)) = access.next_key()? {
+        while let Some(name) = access.next_key_seed(Name)? {
+            if entries.len() >= MAX_FIELDS {
+                return Err(serde::de::Error::custom(TOO_MANY));
+            }
             entries.push((Key { name, span: None }, access.next_value_seed(below)?));
         }
         Ok(Value::Map(entries))
@@ -105,10 +112,23 @@ pub(super) fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
-struct Name(String);
+/// A field's name. Not `String`'s own visitor: the error it could give prints
+/// floats, and that costs the filter 11 kB.
+struct Name;
 
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Name)
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = String;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = String;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+    fn visit_str<E>(self, name: &str) -> Result<String, E> {
+        Ok(name.to_owned())
     }
 }

@@ -12,8 +12,10 @@ mod yaml;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::order::insert_by;
 use crate::problem::{Code, Path, Problem, Problems, Segment, Span};
-pub(crate) use read::read;
+pub use read::Entries;
+pub(crate) use read::{Cursor, Fields, Read, read};
 
 /// Largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -21,6 +23,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 16;
 /// Most values in a document; YAML aliases count each time they are used.
 pub const MAX_NODES: usize = 200_000;
+/// Most fields in one mapping.
+pub const MAX_FIELDS: usize = 1_024;
 
 /// A parsed document; not yet known to be a valid config.
 #[derive(Clone, Debug)]
@@ -79,17 +83,38 @@ impl Document {
         serde_json::to_string(&self.root).unwrap_or_default()
     }
 
-    /// First 16 hex digits of SHA-256 over [`Self::to_json`]: the config
-    /// version in every exposure. Layout, comments and key order do not change
-    /// it.
+    /// First 16 hex digits of a SHA-256 over the document's values, mappings in
+    /// the order of their keys: the config version in every exposure. Layout,
+    /// comments, key order and YAML or JSON do not change it.
     #[must_use]
     pub fn content_hash(&self) -> String {
-        let digest = Sha256::digest(self.to_json().as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let mut digest = Sha256::new();
+        self.root.hash_into(&mut digest);
+        hex(&digest.finalize(), 8)
+    }
+
+    /// The number that the whole document is.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self.root.value {
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a field of the whole document.
+    pub(crate) fn field(&self, name: &str) -> Option<&Value> {
+        match &self.root.value {
+            Value::Map(entries) => {
+                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| &node.value)
+            }
+            _ => None,
+        }
     }
 
     /// The source place of `path`, or of its nearest existing ancestor.
     /// For an unknown or duplicate field, that of the field's name.
+    #[cfg(feature = "yaml")]
     pub(crate) fn span_of(&self, path: &Path, code: Code) -> Option<Span> {
         let mut node = &self.root;
         let mut span = node.span;
@@ -132,6 +157,55 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
     .into())
 }
 
+impl Node {
+    /// Feeds kind, length and content, so that no two trees feed the same.
+    fn hash_into(&self, digest: &mut Sha256) {
+        let mut put = |kind: u8, length: usize, bytes: &[u8]| {
+            digest.update([kind]);
+            digest.update(u64::try_from(length).unwrap_or(u64::MAX).to_le_bytes());
+            digest.update(bytes);
+        };
+        match &self.value {
+            Value::Null => put(b'n', 0, &[]),
+            Value::Bool(value) => put(b'b', 0, &[u8::from(*value)]),
+            Value::Int(value) => put(b'i', 0, &value.to_le_bytes()),
+            Value::Float(value) => put(b'f', 0, &value.to_bits().to_le_bytes()),
+            Value::Text(value) => put(b't', value.len(), value.as_bytes()),
+            Value::List(items) => {
+                put(b'l', items.len(), &[]);
+                items.iter().for_each(|item| item.hash_into(digest));
+            }
+            Value::Map(entries) => {
+                put(b'm', entries.len(), &[]);
+                for (key, node) in by_key(entries) {
+                    digest.update(u64::try_from(key.name.len()).unwrap_or(u64::MAX).to_le_bytes());
+                    digest.update(key.name.as_bytes());
+                    node.hash_into(digest);
+                }
+            }
+        }
+    }
+}
+
+fn by_key(entries: &[(Key, Node)]) -> Vec<&(Key, Node)> {
+    let mut sorted = Vec::with_capacity(entries.len());
+    for entry in entries {
+        insert_by(&mut sorted, entry, |a: &&(Key, Node), b| a.0.name.cmp(&b.0.name));
+    }
+    sorted
+}
+
+/// The first `bytes` of `digest` in lower-case hex.
+pub(crate) fn hex(digest: &[u8], bytes: usize) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let mut text = String::with_capacity(bytes.saturating_mul(2));
+    for byte in digest.iter().take(bytes) {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
 impl Value {
     /// What a person would call this, with the value where it is short.
     pub(crate) fn describe(&self) -> String {
@@ -139,7 +213,7 @@ impl Value {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => format!("`{value}`"),
             Self::Int(value) => format!("the number {value}"),
-            Self::Float(value) => format!("the number {value}"),
+            Self::Float(value) => format!("the number {}", describe_number(*value)),
             Self::Text(value) => format!("the text {}", describe_text(value)),
             Self::List(items) => format!("a list of {}", items.len()),
             Self::Map(_) => "a mapping".to_owned(),
@@ -147,9 +221,29 @@ impl Value {
     }
 }
 
+/// A number, with up to four decimals. (The standard library's formatting of
+/// floats would cost the filter 15 kB.)
+pub(crate) fn describe_number(number: f64) -> String {
+    let scaled = (number.abs() * 10_000.0).round();
+    if !number.is_finite() || scaled >= 1e18 {
+        return if number < 0.0 { "a number far below 0" } else { "a number beyond all limits" }.to_owned();
+    }
+    let scaled = scaled as u64;
+    let sign = if number < 0.0 { "-" } else { "" };
+    let text = format!("{sign}{}.{:04}", scaled / 10_000, scaled % 10_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A quoted, shortened piece of text from a document.
 pub(crate) fn describe_text(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for c in text.chars().take(60) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
     if text.chars().nth(60).is_some() {
         shown.push('…');
     }
@@ -170,8 +264,7 @@ impl Serialize for Node {
                 list.end()
             }
             Value::Map(entries) => {
-                let mut sorted: Vec<_> = entries.iter().collect();
-                sorted.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+                let sorted = by_key(entries);
                 let mut map = serializer.serialize_map(Some(sorted.len()))?;
                 sorted.into_iter().try_for_each(|(key, node)| map.serialize_entry(&key.name, node))?;
                 map.end()

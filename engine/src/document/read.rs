@@ -1,134 +1,424 @@
 //! Tree -> wire types, without stopping at the first mistake.
 //!
-//! serde's derive gives up at the first wrong value. This deserializer records
-//! the mistake and carries on with a stand-in, so that one pass finds all of
-//! them. What it relies on: wire types consist of derived structs, enums,
-//! `Option`, `Vec`, maps and scalars, and a field that may be absent is an
-//! `Option`, a `Vec` or a map.
+//! Every type can be read from every node: a wrong one is recorded and a
+//! stand-in given, so that one pass finds all mistakes. serde's derive cannot do
+//! that (it gives up at the first), and its visitors came to a fifth of the
+//! filter's size.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use std::cell::RefCell;
 
-use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
-use serde::forward_to_deserialize_any;
-
-use super::{Document, Key, Node, Value};
+use super::{Document, Key, Node, Value, describe_text};
 use crate::problem::{Code, Path, Place, Problem, Problems, Span, did_you_mean};
 
-/// Enums that are written as a mapping with a tag field, as
-/// `{ dialect: unleash, group_id: g }`, not as `{ unleash: { group_id: g } }`.
-const TAGGED: [(&str, &str); 1] = [("Bucketing", "dialect")];
-
-/// What the newtypes of the wire expect, for messages.
-const EXPECTATIONS: [(&str, &str); 3] = [
-    ("Share", "a percentage such as 25%"),
-    ("Instant", "a time such as 2026-11-20T00:00:00Z"),
-    ("Period", "a duration such as 30s"),
-];
-
-/// Reads `document` as a `T`; mistakes go to `problems`. `None` only when the
-/// document is so wrong that no stand-in could be made.
-pub(crate) fn read<T: DeserializeOwned>(document: &Document, problems: &mut Problems) -> Option<T> {
-    let sink = Sink::default();
-    let cursor = Cursor { node: Some(&document.root), place: Place::Root, sink: &sink, expected: None };
-    let result = T::deserialize(cursor);
-    for problem in sink.problems.into_inner() {
+/// Reads `document` as a `T`; mistakes go to `problems`.
+pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
+    let sink = RefCell::default();
+    let at = Cursor { node: Some(&document.root), place: Place::Root, sink: &sink, muted: false };
+    let value = T::read(&at);
+    for problem in sink.into_inner() {
         problems.push_always(problem);
     }
-    match result {
-        Ok(value) => Some(value),
-        Err(Stop(why)) => {
-            problems.push(Problem::error(Path::default(), Code::InvalidValue, "a Splitway config", why));
-            None
-        }
-    }
+    value
 }
 
-#[derive(Default)]
-struct Sink {
-    problems: RefCell<Vec<Problem>>,
-    /// While a stand-in is being built, what it lacks is no mistake.
-    muted: Cell<bool>,
+/// A type of the wire.
+pub(crate) trait Read: Sized {
+    /// The value at `at`, or a stand-in after recording why not.
+    fn read(at: &Cursor<'_>) -> Self;
 }
 
-impl Sink {
-    fn push(&self, problem: Problem) {
-        if !self.muted.get() {
-            self.problems.borrow_mut().push(problem);
-        }
-    }
-}
-
-/// `'a` is the document's lifetime, `'p` that of the places on the stack.
+/// A place in the document and what is there.
 #[derive(Clone, Copy)]
-struct Cursor<'a, 'p> {
+pub(crate) struct Cursor<'d> {
     /// `None`: the field is absent.
-    node: Option<&'a Node>,
-    place: Place<'p>,
-    sink: &'p Sink,
-    expected: Option<&'static str>,
+    node: Option<&'d Node>,
+    place: Place<'d>,
+    sink: &'d RefCell<Vec<Problem>>,
+    /// Inside a stand-in: what it lacks is no mistake.
+    muted: bool,
 }
 
-impl<'a, 'p> Cursor<'a, 'p> {
-    fn mismatch(&self, expected: &str) {
-        let expected = self.expected.unwrap_or(expected);
-        let problem = match self.node {
-            None => Problem::error(self.place.path(), Code::MissingField, expected, "nothing"),
-            Some(node) => {
-                let wrong =
-                    Problem::error(self.place.path(), Code::WrongType, expected, node.value.describe());
-                match advice(expected, &node.value) {
-                    Some(advice) => wrong.suggest(advice),
-                    None => wrong,
-                }
-            }
-        };
-        self.sink.push(problem);
-    }
-
-    fn value(&self) -> Option<&'a Value> {
+impl<'d> Cursor<'d> {
+    fn value(&self) -> Option<&'d Value> {
         self.node.map(|node| &node.value)
     }
 
-    fn integer(&self, low: i64, high: i64) -> i64 {
-        match self.value() {
-            Some(Value::Int(value)) if (low..=high).contains(value) => *value,
-            Some(Value::Int(value)) => {
-                self.sink.push(Problem::error(
-                    self.place.path(),
-                    Code::OutOfRange,
-                    format!("a whole number from {low} to {high}"),
-                    value.to_string(),
-                ));
-                low.max(0)
-            }
-            _ => {
-                self.mismatch("a whole number");
-                low.max(0)
-            }
-        }
-    }
-
-    fn entries(&self) -> Option<&'a [(Key, Node)]> {
+    fn entries(&self) -> Option<&'d [(Key, Node)]> {
         match self.value() {
             Some(Value::Map(entries)) => Some(entries),
             _ => None,
         }
+    }
+
+    fn record(&self, problem: Problem) {
+        if !self.muted {
+            self.sink.borrow_mut().push(problem);
+        }
+    }
+
+    fn problem(&self, path: Path, code: Code, expected: &str, found: &str) {
+        self.record(Problem::error(path, code, expected, found));
+    }
+
+    /// Records that this should have been `expected`.
+    pub(crate) fn mismatch(&self, expected: &str) {
+        if self.muted {
+            return;
+        }
+        let path = self.place.path();
+        self.record(match self.node {
+            None => Problem::error(path, Code::MissingField, expected, "nothing"),
+            Some(node) => {
+                let problem = Problem::error(path, Code::WrongType, expected, node.value.describe());
+                match advice(expected, &node.value) {
+                    Some(advice) => problem.suggest(&advice),
+                    None => problem,
+                }
+            }
+        });
+    }
+
+    /// Text, or a problem that names what it should say.
+    pub(crate) fn text(&self, expected: &str) -> String {
+        match self.value() {
+            Some(Value::Text(text)) => text.clone(),
+            _ => {
+                self.mismatch(expected);
+                String::new()
+            }
+        }
+    }
+
+    fn integer(&self, high: i64) -> u64 {
+        match self.value() {
+            Some(Value::Int(value)) if (0..=high).contains(value) => value.unsigned_abs(),
+            Some(Value::Int(value)) => {
+                let expected = format!("a whole number from 0 to {high}");
+                self.problem(self.place.path(), Code::OutOfRange, &expected, &value.to_string());
+                0
+            }
+            _ => {
+                self.mismatch("a whole number");
+                0
+            }
+        }
+    }
+
+    /// The fields of a mapping; those not in `known` are problems.
+    pub(crate) fn fields(&self, known: &'static [&'static str]) -> Fields<'d> {
+        self.tagged_fields(known, None)
+    }
+
+    /// As [`Self::fields`], passing over the field `tag`.
+    pub(crate) fn tagged_fields(
+        &self,
+        known: &'static [&'static str],
+        tag: Option<&'static str>,
+    ) -> Fields<'d> {
+        let Some(entries) = self.entries() else {
+            self.mismatch("a mapping");
+            return Fields { at: Self { muted: true, ..*self }, entries: &[] };
+        };
+        for (position, (key, _)) in entries.iter().enumerate() {
+            let name = key.name.as_str();
+            let earlier = entries.get(..position).unwrap_or_default();
+            if earlier.iter().any(|(key, _)| key.name == name) {
+                self.duplicate(name);
+            } else if tag != Some(name) && !known.contains(&name) {
+                self.record(unknown(self.place.key(name).path(), Code::UnknownField, name, known));
+            }
+        }
+        Fields { at: *self, entries }
+    }
+
+    fn duplicate(&self, name: &str) {
+        let path = self.place.key(name).path();
+        self.problem(path, Code::DuplicateField, "each field once", &format!("`{name}` twice"));
+    }
+
+    /// Which of `names` the text is.
+    pub(crate) fn name(&self, names: &'static [&'static str]) -> Option<usize> {
+        let Some(Value::Text(text)) = self.value() else {
+            self.mismatch(&format!("one of {}", names.join(", ")));
+            return None;
+        };
+        self.known(text, names, Code::InvalidValue, None)
+    }
+
+    /// `{ name: content }`: which of `names`, and where its content is.
+    pub(crate) fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
+        match self.entries() {
+            None => {
+                self.mismatch(&format!("a mapping with one of {}", names.join(", ")));
+                None
+            }
+            Some([(key, node)]) => {
+                // An unknown name is a problem of this whole value, so that
+                // nothing is said about the stand-in; its span is the name's.
+                let index = self.known(&key.name, names, Code::UnknownField, key.span)?;
+                Some((names.get(index)?, node))
+            }
+            Some(more) => {
+                let expected = format!("exactly one of {}", names.join(", "));
+                let found = format!("{} fields", more.len());
+                self.problem(self.place.path(), Code::InvalidValue, &expected, &found);
+                None
+            }
+        }
+    }
+
+    /// `{ tag: name, … }`: which of `names`.
+    pub(crate) fn tag(&self, tag: &'static str, names: &'static [&'static str]) -> Option<&'static str> {
+        let Some(entries) = self.entries() else {
+            self.mismatch("a mapping");
+            return None;
+        };
+        let node = entries.iter().find(|(key, _)| key.name == tag).map(|(_, node)| node);
+        Cursor { node, place: self.place.key(tag), sink: self.sink, muted: self.muted }
+            .name(names)
+            .and_then(|index| names.get(index).copied())
+    }
+
+    /// This place, with the content of a choice.
+    pub(crate) fn inside<T: Read>(&self, name: &str, node: &Node) -> T {
+        T::read(&Cursor { node: Some(node), place: self.place.key(name), sink: self.sink, muted: self.muted })
+    }
+
+    fn item<T: Read>(&self, items: &[Node], index: usize) -> T {
+        let place = self.place.index(index);
+        T::read(&Cursor { node: items.get(index), place, sink: self.sink, muted: self.muted })
+    }
+
+    /// A stand-in.
+    pub(crate) fn stand_in<T: Read>(&self) -> T {
+        T::read(&Cursor { node: None, muted: true, ..*self })
+    }
+
+    fn known(
+        &self,
+        name: &str,
+        names: &'static [&'static str],
+        code: Code,
+        span: Option<Span>,
+    ) -> Option<usize> {
+        let known = names.iter().position(|known| *known == name);
+        if known.is_none() {
+            let mut problem = unknown(self.place.path(), code, name, names);
+            problem.span = span;
+            self.record(problem);
+        }
+        known
+    }
+}
+
+/// The fields of a mapping.
+pub(crate) struct Fields<'d> {
+    at: Cursor<'d>,
+    entries: &'d [(Key, Node)],
+}
+
+impl Fields<'_> {
+    /// The value of the field `name`.
+    pub(crate) fn read<T: Read>(&self, name: &str) -> T {
+        T::read(&Cursor {
+            node: self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            place: self.at.place.key(name),
+            sink: self.at.sink,
+            muted: self.at.muted,
+        })
+    }
+}
+
+impl Read for String {
+    fn read(at: &Cursor<'_>) -> Self {
+        at.text("text")
+    }
+}
+
+impl Read for bool {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::Bool(value)) => *value,
+            _ => {
+                at.mismatch("true or false");
+                false
+            }
+        }
+    }
+}
+
+impl Read for f64 {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::Int(value)) => *value as Self,
+            Some(Value::Float(value)) => *value,
+            _ => {
+                at.mismatch("a number");
+                0.0
+            }
+        }
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty, $high:expr;)*) => {$(
+        impl Read for $type {
+            fn read(at: &Cursor<'_>) -> Self {
+                Self::try_from(at.integer($high)).unwrap_or_default()
+            }
+        }
+    )*};
+}
+
+integers! {
+    u8, i64::from(u8::MAX);
+    u32, i64::from(u32::MAX);
+    u64, i64::MAX;
+}
+
+impl Read for i64 {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::Int(value)) => *value,
+            _ => {
+                at.mismatch("a whole number");
+                0
+            }
+        }
+    }
+}
+
+impl<A: Read, B: Read, C: Read> Read for (A, B, C) {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::List(items)) if items.len() == 3 => {
+                (at.item(items, 0), at.item(items, 1), at.item(items, 2))
+            }
+            _ => {
+                at.mismatch("a list of 3");
+                (at.stand_in(), at.stand_in(), at.stand_in())
+            }
+        }
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            None | Some(Value::Null) => None,
+            Some(_) => Some(T::read(at)),
+        }
+    }
+}
+
+impl<T: Read> Read for Box<T> {
+    fn read(at: &Cursor<'_>) -> Self {
+        Self::new(T::read(at))
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(at: &Cursor<'_>) -> Self {
+        let items = match at.value() {
+            Some(Value::List(items)) => items.as_slice(),
+            None | Some(Value::Null) => &[],
+            Some(_) => {
+                at.mismatch("a list");
+                &[]
+            }
+        };
+        let item = |(index, node)| {
+            T::read(&Cursor {
+                node: Some(node),
+                place: at.place.index(index),
+                sink: at.sink,
+                muted: at.muted,
+            })
+        };
+        items.iter().enumerate().map(item).collect()
+    }
+}
+
+impl<T: Read + Default + Copy, const N: usize> Read for [T; N] {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Value::List(items)) if items.len() == N => {
+                Self::try_from(Vec::<T>::read(at)).unwrap_or([T::default(); N])
+            }
+            _ => {
+                at.mismatch(&format!("a list of {N}"));
+                [T::default(); N]
+            }
+        }
+    }
+}
+
+/// A mapping with names of the writer's choice, in document order, each once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries<T>(Vec<(String, T)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Entries<T> {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Entries<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        std::collections::BTreeMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        std::collections::BTreeMap::<String, T>::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+impl<T: Read> Read for Entries<T> {
+    fn read(at: &Cursor<'_>) -> Self {
+        let entries = match at.value() {
+            Some(Value::Map(entries)) => entries.as_slice(),
+            None | Some(Value::Null) => &[],
+            Some(_) => {
+                at.mismatch("a mapping");
+                &[]
+            }
+        };
+        let mut read: Vec<(String, T)> = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            if read.iter().any(|(name, _)| *name == key.name) {
+                at.duplicate(&key.name);
+            } else {
+                read.push((key.name.clone(), at.inside(&key.name, node)));
+            }
+        }
+        Self(read)
     }
 }
 
 /// The usual slips.
 fn advice(expected: &str, found: &Value) -> Option<String> {
     match found {
-        Value::Text(text)
-            if expected.contains("number") && text.trim_end_matches('%').parse::<f64>().is_ok() =>
-        {
-            Some(format!("write {} without quotes or unit", text.trim_end_matches('%')))
+        Value::Text(text) if expected.contains("number") => {
+            let bare = text.trim_end_matches('%');
+            let numeric = Document::from_json(bare.as_bytes()).is_ok_and(|value| value.number().is_some());
+            numeric.then(|| format!("write {bare} without quotes or unit"))
         }
         Value::Text(text) if expected.contains("true or false") => {
-            let yes = matches!(text.to_ascii_lowercase().as_str(), "yes" | "on" | "y");
-            let no = matches!(text.to_ascii_lowercase().as_str(), "no" | "off" | "n");
-            (yes || no).then(|| format!("write {yes}"))
+            let slip = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+            let yes = slip(&["yes", "on", "y"]);
+            (yes || slip(&["no", "off", "n"])).then(|| format!("write {yes}"))
         }
         Value::Int(number) if expected.contains('%') => Some(format!("write {number}%")),
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if expected.contains("text") => {
@@ -139,431 +429,11 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
     }
 }
 
-/// serde's error; only raised where no stand-in exists.
-#[derive(Debug)]
-struct Stop(String);
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl std::error::Error for Stop {}
-impl de::Error for Stop {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
-}
-
-macro_rules! integers {
-    ($($method:ident $low:expr, $high:expr;)*) => {$(
-        fn $method<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-            visitor.visit_i64(self.integer($low, $high))
-        }
-    )*};
-}
-
-impl<'a> de::Deserializer<'a> for Cursor<'a, '_> {
-    type Error = Stop;
-
-    integers! {
-        deserialize_u8 0, i64::from(u8::MAX);
-        deserialize_u16 0, i64::from(u16::MAX);
-        deserialize_u32 0, i64::from(u32::MAX);
-        deserialize_u64 0, i64::MAX;
-        deserialize_i64 i64::MIN, i64::MAX;
-    }
-
-    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value() {
-            Some(Value::Bool(value)) => visitor.visit_bool(*value),
-            _ => {
-                self.mismatch("true or false");
-                visitor.visit_bool(false)
-            }
-        }
-    }
-
-    fn deserialize_f64<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value() {
-            Some(Value::Int(value)) => visitor.visit_f64(*value as f64),
-            Some(Value::Float(value)) => visitor.visit_f64(*value),
-            _ => {
-                self.mismatch("a number");
-                visitor.visit_f64(0.0)
-            }
-        }
-    }
-
-    fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value() {
-            Some(Value::Text(value)) => visitor.visit_str(value),
-            _ => {
-                self.mismatch("text");
-                visitor.visit_str("")
-            }
-        }
-    }
-
-    fn deserialize_string<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        self.deserialize_str(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value() {
-            None | Some(Value::Null) => visitor.visit_none(),
-            Some(_) => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        let items = match self.value() {
-            Some(Value::List(items)) => items.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                self.mismatch("a list");
-                &[]
-            }
-        };
-        visitor.visit_seq(List { cursor: self, items: items.iter(), next: 0, missing: 0 })
-    }
-
-    fn deserialize_tuple<V: Visitor<'a>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
-        let items = match self.value() {
-            Some(Value::List(items)) if items.len() == len => items.as_slice(),
-            _ => {
-                self.mismatch(&format!("a list of {len}"));
-                let muted = self.sink.muted.replace(true);
-                let list = List { cursor: self, items: [].iter(), next: 0, missing: len };
-                let stand_in = visitor.visit_seq(list);
-                self.sink.muted.set(muted);
-                return stand_in;
-            }
-        };
-        visitor.visit_seq(List { cursor: self, items: items.iter(), next: 0, missing: 0 })
-    }
-
-    fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        let entries = match self.value() {
-            Some(Value::Map(entries)) => entries.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                self.mismatch("a mapping");
-                &[]
-            }
-        };
-        visitor.visit_map(Map::new(self, entries, None, None))
-    }
-
-    fn deserialize_struct<V: Visitor<'a>>(
-        self,
-        _name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        self.structure(fields, None, visitor)
-    }
-
-    fn deserialize_enum<V: Visitor<'a>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        let tag = TAGGED.iter().find(|(tagged, _)| *tagged == name).map(|(_, tag)| *tag);
-        let choice = match tag {
-            Some(tag) => self.tagged_choice(tag, variants),
-            None => self.keyed_choice(variants),
-        };
-        match choice {
-            Some(choice) => visitor.visit_enum(choice),
-            None => {
-                let first = variants.first().copied().unwrap_or_default();
-                let muted = self.sink.muted.replace(true);
-                let stand_in = visitor.visit_enum(Choice {
-                    variant: first,
-                    content: Cursor { node: None, ..self },
-                    inner: None,
-                    tag: None,
-                });
-                self.sink.muted.set(muted);
-                stand_in
-            }
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'a>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        let expected = EXPECTATIONS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-        visitor.visit_newtype_struct(Cursor { expected: expected.or(self.expected), ..self })
-    }
-
-    fn deserialize_any<V: Visitor<'a>>(self, _visitor: V) -> Result<V::Value, Stop> {
-        Err(Stop(format!("{}: the wire types must say what they hold", self.place.path())))
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Stop> {
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        <W: Visitor<'a>>
-        i8 i16 i32 i128 u128 f32 char bytes byte_buf unit unit_struct tuple_struct identifier
-    }
-}
-
-impl<'a, 'p> Cursor<'a, 'p> {
-    fn structure<V: Visitor<'a>>(
-        self,
-        fields: &'static [&'static str],
-        tag: Option<&'static str>,
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        if let Some(entries) = self.entries() {
-            return visitor.visit_map(Map::new(self, entries, Some(fields), tag));
-        }
-        self.mismatch("a mapping");
-        let muted = self.sink.muted.replace(true);
-        let stand_in = visitor.visit_map(Map::new(self, &[], Some(fields), tag));
-        self.sink.muted.set(muted);
-        stand_in
-    }
-
-    /// `name` for a plain variant, `{ name: content }` for one with content.
-    fn keyed_choice(self, variants: &'static [&'static str]) -> Option<Choice<'a, 'p>> {
-        let (name, node) = match self.value() {
-            Some(Value::Text(name)) => (name.as_str(), None),
-            Some(Value::Map(entries)) => match entries.as_slice() {
-                [(key, node)] => (key.name.as_str(), Some(node)),
-                more => {
-                    self.sink.push(Problem::error(
-                        self.place.path(),
-                        Code::InvalidValue,
-                        format!("exactly one of {}", variants.join(", ")),
-                        format!("{} fields", more.len()),
-                    ));
-                    return None;
-                }
-            },
-            _ => {
-                self.mismatch(&format!("one of {}", variants.join(", ")));
-                return None;
-            }
-        };
-        // An unknown one is a problem of this whole value, so that nothing is
-        // said about the stand-in; its span is the name's.
-        let code = if node.is_some() { Code::UnknownField } else { Code::InvalidValue };
-        let span = self.entries().and_then(|entries| entries.first()).and_then(|(key, _)| key.span);
-        let variant = self.known(name, variants, || self.place.path(), code, span)?;
-        let inner = node.is_some().then_some(name);
-        Some(Choice { variant, content: Cursor { node, ..self }, inner, tag: None })
-    }
-
-    /// `{ tag: name, …content }`.
-    fn tagged_choice(self, tag: &'static str, variants: &'static [&'static str]) -> Option<Choice<'a, 'p>> {
-        let Some(entries) = self.entries() else {
-            self.mismatch("a mapping");
-            return None;
-        };
-        let place = || self.place.path().key(tag);
-        let name = entries.iter().find(|(key, _)| key.name == tag).map(|(_, node)| &node.value);
-        let Some(Value::Text(name)) = name else {
-            let expected = format!("one of {}", variants.join(", "));
-            let found = name.map_or_else(|| "nothing".to_owned(), Value::describe);
-            self.sink.push(Problem::error(place(), Code::MissingField, expected, found));
-            return None;
-        };
-        let variant = self.known(name, variants, place, Code::InvalidValue, None)?;
-        Some(Choice { variant, content: self, inner: None, tag: Some(tag) })
-    }
-
-    fn known(
-        self,
-        name: &str,
-        variants: &'static [&'static str],
-        place: impl Fn() -> Path,
-        code: Code,
-        span: Option<Span>,
-    ) -> Option<&'static str> {
-        let known = variants.iter().copied().find(|variant| *variant == name);
-        if known.is_none() {
-            let mut problem = unknown(place(), code, name, variants);
-            problem.span = span;
-            self.sink.push(problem);
-        }
-        known
-    }
-}
-
-fn unknown(place: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
-    let problem =
-        Problem::error(place, code, format!("one of {}", known.join(", ")), super::describe_text(name));
+fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
+    let expected = format!("one of {}", known.join(", "));
+    let problem = Problem::error(path, code, expected, describe_text(name));
     match did_you_mean(name, known.iter().copied()) {
-        Some(near) => problem.suggest(format!("did you mean `{near}`?")),
+        Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
         None => problem,
-    }
-}
-
-struct List<'a, 'p> {
-    cursor: Cursor<'a, 'p>,
-    items: std::slice::Iter<'a, Node>,
-    next: usize,
-    /// Absent entries still to be made up.
-    missing: usize,
-}
-
-impl<'a> de::SeqAccess<'a> for List<'a, '_> {
-    type Error = Stop;
-    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
-        let node = self.items.next();
-        if node.is_none() {
-            match self.missing.checked_sub(1) {
-                Some(rest) => self.missing = rest,
-                None => return Ok(None),
-            }
-        }
-        let place = Place::Index(&self.cursor.place, self.next);
-        self.next = self.next.saturating_add(1);
-        seed.deserialize(Cursor { node, place, sink: self.cursor.sink, expected: None }).map(Some)
-    }
-}
-
-struct Map<'a, 'p> {
-    cursor: Cursor<'a, 'p>,
-    entries: std::slice::Iter<'a, (Key, Node)>,
-    seen: Vec<&'a str>,
-    /// Of a struct: its fields, those not seen are fed as absent at the end.
-    fields: Option<&'static [&'static str]>,
-    absent: std::slice::Iter<'static, &'static str>,
-    tag: Option<&'static str>,
-    value: Option<(&'a str, Option<&'a Node>)>,
-}
-
-impl<'a, 'p> Map<'a, 'p> {
-    fn new(
-        cursor: Cursor<'a, 'p>,
-        entries: &'a [(Key, Node)],
-        fields: Option<&'static [&'static str]>,
-        tag: Option<&'static str>,
-    ) -> Self {
-        Self {
-            cursor,
-            entries: entries.iter(),
-            seen: Vec::new(),
-            fields,
-            absent: fields.unwrap_or_default().iter(),
-            tag,
-            value: None,
-        }
-    }
-
-    /// The next entry that is neither a duplicate, unknown, nor the tag.
-    fn next_entry(&mut self) -> Option<&'a (Key, Node)> {
-        loop {
-            let entry = self.entries.next()?;
-            let name = entry.0.name.as_str();
-            if self.tag == Some(name) {
-                continue;
-            }
-            let place = || self.cursor.place.path().key(name);
-            if let Some(fields) = self.fields
-                && !fields.contains(&name)
-            {
-                self.cursor.sink.push(unknown(place(), Code::UnknownField, name, fields));
-                continue;
-            }
-            if self.seen.contains(&name) {
-                let found = format!("`{name}` twice");
-                self.cursor.sink.push(Problem::error(
-                    place(),
-                    Code::DuplicateField,
-                    "each field once",
-                    found,
-                ));
-                continue;
-            }
-            self.seen.push(name);
-            return Some(entry);
-        }
-    }
-}
-
-impl<'a> de::MapAccess<'a> for Map<'a, '_> {
-    type Error = Stop;
-
-    fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        let (name, node) = match self.next_entry() {
-            Some((key, node)) => (key.name.as_str(), Some(node)),
-            None => match self.absent.by_ref().find(|field| !self.seen.contains(field)) {
-                Some(field) => (*field, None),
-                None => return Ok(None),
-            },
-        };
-        self.value = Some((name, node));
-        seed.deserialize(name.into_deserializer()).map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'a>>(&mut self, seed: S) -> Result<S::Value, Stop> {
-        let (name, node) = self.value.take().unwrap_or_default();
-        let place = Place::Key(&self.cursor.place, name);
-        seed.deserialize(Cursor { node, place, sink: self.cursor.sink, expected: None })
-    }
-}
-
-struct Choice<'a, 'p> {
-    variant: &'static str,
-    content: Cursor<'a, 'p>,
-    /// The field that holds the content, when it is one level down.
-    inner: Option<&'a str>,
-    tag: Option<&'static str>,
-}
-
-impl<'a> de::EnumAccess<'a> for Choice<'a, '_> {
-    type Error = Stop;
-    type Variant = Self;
-    fn variant_seed<V: DeserializeSeed<'a>>(self, seed: V) -> Result<(V::Value, Self), Stop> {
-        let name: de::value::StrDeserializer<'_, Stop> = self.variant.into_deserializer();
-        Ok((seed.deserialize(name)?, self))
-    }
-}
-
-impl<'a> de::VariantAccess<'a> for Choice<'a, '_> {
-    type Error = Stop;
-
-    fn unit_variant(self) -> Result<(), Stop> {
-        Ok(())
-    }
-    fn newtype_variant_seed<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Stop> {
-        if self.tag.is_some() {
-            return Err(Stop("a tagged enum has struct variants only".to_owned()));
-        }
-        self.within(|cursor| seed.deserialize(cursor))
-    }
-    fn tuple_variant<V: Visitor<'a>>(self, _len: usize, _visitor: V) -> Result<V::Value, Stop> {
-        Err(Stop("the wire has no tuple variants".to_owned()))
-    }
-    fn struct_variant<V: Visitor<'a>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Stop> {
-        let tag = self.tag;
-        self.within(|cursor| cursor.structure(fields, tag, visitor))
-    }
-}
-
-impl<'a> Choice<'a, '_> {
-    /// Hands out the content at its own place.
-    fn within<T>(&self, read: impl FnOnce(Cursor<'a, '_>) -> T) -> T {
-        match self.inner {
-            None => read(self.content),
-            Some(name) => {
-                let place = Place::Key(&self.content.place, name);
-                read(Cursor { place, ..self.content })
-            }
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
 
-use super::{Document, Key, MAX_DEPTH, MAX_NODES, Node, Value, json::whole};
+use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::whole};
 use crate::problem::{Code, Path, Problem, Problems, Span};
 
 pub(super) fn parse(text: &str) -> Result<Document, Problems> {
@@ -109,6 +109,10 @@ impl<'t> Builder<'t> {
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth)?;
             entries.push((Key { name, span: Some(place(at)) }, value));
+            if entries.len() > MAX_FIELDS {
+                let expected = format!("at most {MAX_FIELDS} fields in one mapping");
+                return Err(problem(Code::Limit, at, &expected, "more"));
+            }
         }
     }
 

@@ -34,13 +34,20 @@ pub(crate) fn try_wat(text: &str) -> Result<FilterModule, proxy_wasm_host::LoadE
     FilterModule::from_bytes(wat::parse_str(text).expect("valid WAT"))
 }
 
+/// Where cargo builds.
+pub(crate) fn target_dir() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp has a parent")
+}
+
 /// Builds a package of this workspace for wasm32-wasip1 and names the file.
 pub(crate) fn build(package: &str, profile: &str) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp has a parent");
+    let target = target_dir();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // As a cdylib only: a crate that is also an rlib gets no LTO.
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--profile", profile, "--target", "wasm32-wasip1", "--package", package])
+        .args(["rustc", "--quiet", "--profile", profile, "--target", "wasm32-wasip1"])
+        .args(["--package", package, "--lib", "--crate-type", "cdylib"])
         .arg("--manifest-path")
         .arg(manifest)
         .env("CARGO_TARGET_DIR", target)

