@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::compile::ADVICE;
+
 /// Where in a document: `experiments[0].variants[1].weight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<Segment>);
@@ -205,11 +207,25 @@ impl Problem {
         self
     }
 
-    /// The same problem with advice.
+    /// The same problem with advice, where advice is given (feature `advice`).
     #[must_use]
-    pub fn suggest(mut self, advice: &str) -> Self {
-        self.suggestion = Some(advice.to_owned());
+    pub fn suggest(mut self, advice: impl FnOnce() -> String) -> Self {
+        if ADVICE {
+            self.suggestion = Some(advice());
+        }
         self
+    }
+
+    /// The same problem, naming the nearest of what would have been right.
+    #[must_use]
+    pub fn suggest_near<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        if !ADVICE {
+            return self;
+        }
+        match did_you_mean(word, candidates) {
+            Some(near) => self.suggest(|| format!("did you mean `{near}`?")),
+            None => self,
+        }
     }
 }
 
