@@ -188,13 +188,16 @@ pub struct Problem {
 
 impl Problem {
     /// An error at `path`.
-    pub fn error(path: Path, code: Code, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    #[must_use]
+    #[cold]
+    #[inline(never)]
+    pub fn error(path: Path, code: Code, expected: &str, found: &str) -> Self {
         Self {
             path,
             code,
             severity: Severity::Error,
-            expected: expected.into(),
-            found: found.into(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
             suggestion: None,
             span: None,
         }

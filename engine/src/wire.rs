@@ -49,7 +49,11 @@ macro_rules! words {
         }
 
         impl $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
+            const FIRST: Self = {
+                let [first, ..] = Self::ALL;
+                *first
+            };
+            const ALL: &'static [Self; [$($word),*].len()] = &[$(Self::$variant),*];
             const WORDS: &'static [&'static str] = &[$($word),*];
 
             /// As it is written.
@@ -64,7 +68,7 @@ macro_rules! words {
         impl Read for $name {
             fn read(at: &Cursor<'_>) -> Self {
                 let known = at.name(Self::WORDS).and_then(|index| Self::ALL.get(index));
-                known.copied().unwrap_or(const { Self::ALL[0] })
+                known.copied().unwrap_or(Self::FIRST)
             }
         }
     };

@@ -168,7 +168,7 @@ impl<'c> Compiler<'c> {
                         at.key("traffic").path(),
                         Code::OutOfRange,
                         "at least as much as the step before",
-                        &*step.traffic.0,
+                        &step.traffic.0,
                     );
                     self.problems
                         .push(problem.warning().suggest(|| "units that were in will leave".to_owned()));
@@ -194,7 +194,7 @@ impl<'c> Compiler<'c> {
                     at.key(name).path(),
                     Code::UnknownReference,
                     "a variant of this experiment",
-                    describe_text(name),
+                    &describe_text(name),
                 );
                 self.problems.push(problem.suggest_near(name, ids));
                 continue;
@@ -238,7 +238,7 @@ impl<'c> Compiler<'c> {
                         let found = format!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
                         let expected = format!("one layer whose experiments route by {kind}");
                         let problem =
-                            Problem::error(at.key("variants").path(), Code::Conflict, expected, found);
+                            Problem::error(at.key("variants").path(), Code::Conflict, &expected, &found);
                         self.problems.push(problem.warning().suggest(|| {
                             "where a request is in both, the experiment whose id sorts first has its way"
                                 .to_owned()

@@ -53,7 +53,7 @@ impl<'c> Compiler<'c> {
             at.path(),
             Code::UnknownReference,
             "a layer declared under `layers`",
-            crate::document::describe_text(id),
+            &crate::document::describe_text(id),
         );
         let advice = || match did_you_mean(id, declared().chain(own())) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -255,7 +255,7 @@ impl<'c> Compiler<'c> {
             return Some(name.into());
         }
         let found = crate::document::describe_text(name);
-        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", found);
+        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", &found);
         let lower = name.to_ascii_lowercase();
         if ADVICE && headers::is_name(&lower) {
             problem = problem.suggest(|| format!("write `{lower}`"));

@@ -72,7 +72,7 @@ impl<'c> Compiler<'c> {
             at.key("name").path(),
             Code::UnknownReference,
             "an attribute declared under `attributes`",
-            describe_text(&test.name),
+            &describe_text(&test.name),
         );
         self.problems.push(problem.suggest_near(&test.name, names));
         None

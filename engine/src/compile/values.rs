@@ -32,7 +32,7 @@ impl Compiler<'_> {
                 at.path(),
                 Code::InvalidValue,
                 "a percentage from 0% to 100% with at most four decimals",
-                describe_text(&share.0),
+                &describe_text(&share.0),
             );
             if ADVICE && parse_share(&format!("{}%", share.0)).is_some() {
                 problem = problem.suggest(|| format!("write {}%", share.0));
@@ -41,7 +41,7 @@ impl Compiler<'_> {
             return None;
         };
         if ADVICE && parts.is_lost() {
-            let problem = Problem::error(at.path(), Code::OutOfRange, "0% or at least 0.005%", &*share.0);
+            let problem = Problem::error(at.path(), Code::OutOfRange, "0% or at least 0.005%", &share.0);
             self.problems.push(
                 problem.warning().suggest(|| "there are 10,000 buckets: this rounds to none".to_owned()),
             );
@@ -56,7 +56,7 @@ impl Compiler<'_> {
                 at.path(),
                 Code::InvalidValue,
                 "a time such as 2026-11-20T00:00:00Z",
-                describe_text(&instant.0),
+                &describe_text(&instant.0),
             );
             let missing = if ADVICE { ["T00:00:00Z", "Z"].as_slice() } else { &[] };
             let mended = missing.iter().map(|end| format!("{}{end}", instant.0));
@@ -89,7 +89,7 @@ impl Compiler<'_> {
             at.path(),
             Code::InvalidValue,
             "1 to 64 of a-z, 0-9, `-` and `_`",
-            describe_text(id),
+            &describe_text(id),
         );
         let mended = |id: &str| -> String {
             let fit = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };

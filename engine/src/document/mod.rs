@@ -154,8 +154,8 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
     Err(Problem::error(
         Path::default(),
         Code::Limit,
-        format!("at most {MAX_BYTES} bytes"),
-        format!("{bytes} bytes"),
+        &format!("at most {MAX_BYTES} bytes"),
+        &format!("{bytes} bytes"),
     )
     .into())
 }

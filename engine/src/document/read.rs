@@ -70,7 +70,7 @@ impl<'d> Cursor<'d> {
         self.record(match self.node {
             None => Problem::error(path, Code::MissingField, expected, "nothing"),
             Some(node) => {
-                let problem = Problem::error(path, Code::WrongType, expected, node.value.describe());
+                let problem = Problem::error(path, Code::WrongType, expected, &node.value.describe());
                 match ADVICE.then(|| advice(expected, &node.value)).flatten() {
                     Some(advice) => problem.suggest(|| advice),
                     None => problem,
@@ -435,6 +435,6 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
 
 fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
     let expected = format!("one of {}", known.join(", "));
-    let problem = Problem::error(path, code, expected, describe_text(name));
+    let problem = Problem::error(path, code, &expected, &describe_text(name));
     problem.suggest_near(name, known.iter().copied())
 }
