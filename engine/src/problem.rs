@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::compile::ADVICE;
+
 /// Where in a document: `experiments[0].variants[1].weight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<Segment>);
@@ -186,13 +188,16 @@ pub struct Problem {
 
 impl Problem {
     /// An error at `path`.
-    pub fn error(path: Path, code: Code, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    #[must_use]
+    #[cold]
+    #[inline(never)]
+    pub fn error(path: Path, code: Code, expected: &str, found: &str) -> Self {
         Self {
             path,
             code,
             severity: Severity::Error,
-            expected: expected.into(),
-            found: found.into(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
             suggestion: None,
             span: None,
         }
@@ -205,11 +210,25 @@ impl Problem {
         self
     }
 
-    /// The same problem with advice.
+    /// The same problem with advice, where advice is given (feature `advice`).
     #[must_use]
-    pub fn suggest(mut self, advice: &str) -> Self {
-        self.suggestion = Some(advice.to_owned());
+    pub fn suggest(mut self, advice: impl FnOnce() -> String) -> Self {
+        if ADVICE {
+            self.suggestion = Some(advice());
+        }
         self
+    }
+
+    /// The same problem, naming the nearest of what would have been right.
+    #[must_use]
+    pub fn suggest_near<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+        if !ADVICE {
+            return self;
+        }
+        match did_you_mean(word, candidates) {
+            Some(near) => self.suggest(|| format!("did you mean `{near}`?")),
+            None => self,
+        }
     }
 }
 

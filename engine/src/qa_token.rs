@@ -8,9 +8,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::Sha256;
 
+use crate::document::{Document, Value};
 use crate::plan::{ExperimentId, Plan, VariantId};
 use crate::time::Timestamp;
 use crate::view::RequestView;
@@ -21,8 +22,7 @@ pub const MAX_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 const MAX_TOKEN: usize = 1024;
 
 /// What a token says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// Experiment id.
     #[serde(rename = "e")]
@@ -31,7 +31,7 @@ pub struct Claims {
     #[serde(rename = "v")]
     pub variant: String,
     /// The only unit it holds for; without one, it holds for any.
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Seconds since 1970 at which it ends (exclusive).
     #[serde(rename = "x")]
@@ -39,6 +39,25 @@ pub struct Claims {
     /// Makes tokens unique, so that one can be told from another in logs.
     #[serde(rename = "n")]
     pub nonce: String,
+}
+
+impl Claims {
+    fn from_json(json: &[u8]) -> Option<Self> {
+        let document = Document::from_json(json).ok()?;
+        let text = |name| match document.field(name) {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        };
+        let expires = match document.field("x") {
+            Some(Value::Int(expires)) => *expires,
+            _ => return None,
+        };
+        let subject = match document.field("s") {
+            None => None,
+            Some(_) => Some(text("s")?),
+        };
+        Some(Self { experiment: text("e")?, variant: text("v")?, subject, expires, nonce: text("n")? })
+    }
 }
 
 /// What became of a request's token.
@@ -177,6 +196,6 @@ impl TokenPolicy {
         let key = self.keys.iter().find(|key| *key.id == *key_id)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         mac(&key.secret, signed.as_bytes())?.verify_slice(&tag).ok()?;
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+        Claims::from_json(&URL_SAFE_NO_PAD.decode(payload).ok()?)
     }
 }

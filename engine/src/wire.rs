@@ -49,7 +49,11 @@ macro_rules! words {
         }
 
         impl $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
+            const FIRST: Self = {
+                let [first, ..] = Self::ALL;
+                *first
+            };
+            const ALL: &'static [Self; [$($word),*].len()] = &[$(Self::$variant),*];
             const WORDS: &'static [&'static str] = &[$($word),*];
 
             /// As it is written.
@@ -64,7 +68,7 @@ macro_rules! words {
         impl Read for $name {
             fn read(at: &Cursor<'_>) -> Self {
                 let known = at.name(Self::WORDS).and_then(|index| Self::ALL.get(index));
-                known.copied().unwrap_or(const { Self::ALL[0] })
+                known.copied().unwrap_or(Self::FIRST)
             }
         }
     };
@@ -122,6 +126,21 @@ macro_rules! tagged {
             }
         }
     };
+}
+
+/// A registry fact: the tools check it, the filter passes it over.
+#[cfg(feature = "advice")]
+pub type Fact<T> = Option<T>;
+
+/// A registry fact: the tools check it, the filter passes it over.
+#[cfg(not(feature = "advice"))]
+pub type Fact<T> = std::marker::PhantomData<T>;
+
+#[cfg(not(feature = "advice"))]
+impl<T> Read for Fact<T> {
+    fn read(_at: &Cursor<'_>) -> Self {
+        Self
+    }
 }
 
 records! {
@@ -349,19 +368,19 @@ records! {
         pub overrides: Entries<Vec<String>>,
 
         /// Name for people.
-        pub name: Option<String>,
+        pub name: Fact<String>,
         /// What it is about.
-        pub description: Option<String>,
+        pub description: Fact<String>,
         /// Who answers for it.
-        pub owner: Option<String>,
+        pub owner: Fact<String>,
         /// The owner's team.
-        pub team: Option<String>,
+        pub team: Fact<String>,
         /// What is expected to happen, and why.
-        pub hypothesis: Option<String>,
+        pub hypothesis: Fact<String>,
         /// What it is judged by.
-        pub metrics: Option<Metrics>,
+        pub metrics: Fact<Metrics>,
         /// How it will be analysed.
-        pub analysis: Option<Analysis>,
+        pub analysis: Fact<Analysis>,
     }
 }
 

@@ -79,24 +79,24 @@ unsafe extern "C" {
 /// The module was instantiated. Without this export the linker would wrap every
 /// other one to set up the C library on each call.
 #[unsafe(no_mangle)]
-pub extern "C" fn _initialize() {
+pub(crate) extern "C" fn _initialize() {
     // SAFETY: the host calls this once, before anything else.
     unsafe { __wasm_call_ctors() }
 }
 
 /// Marks the ABI version that the exports follow.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_abi_version_0_2_1() {}
+pub(crate) extern "C" fn proxy_abi_version_0_2_1() {}
 
 /// Memory for what the host hands over; `hostcalls` takes it as a `Vec`.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
 }
 
 /// A new root (`parent` 0) or stream.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     with(|contexts| {
         if parent == 0 {
             contexts.roots.put(id, Box::default());
@@ -108,13 +108,13 @@ pub extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
 
 /// The VM is there: nothing to do.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
+pub(crate) extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
     1
 }
 
 /// A config arrives. 0 refuses it.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
+pub(crate) extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     let mut store = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
     let taken = store.load(&Proxy.configuration(size), &Proxy);
     with(|contexts| contexts.roots.put(root, store));
@@ -123,33 +123,33 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
 
 /// The request's headers are there.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
+pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
     with_stream(id, |exchange| exchange.on_request(&Proxy));
     CONTINUE
 }
 
 /// The response's headers are there, whoever made them.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u32) -> u32 {
+pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u32) -> u32 {
     with_stream(id, |exchange| exchange.on_response(&Proxy));
     CONTINUE
 }
 
 /// The exchange is over.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_log(id: u32) {
+pub(crate) extern "C" fn proxy_on_log(id: u32) {
     with_stream(id, |exchange| exchange.on_log(&Proxy));
 }
 
 /// A context may go.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_done(_id: u32) -> u32 {
+pub(crate) extern "C" fn proxy_on_done(_id: u32) -> u32 {
     1
 }
 
 /// A context is gone.
 #[unsafe(no_mangle)]
-pub extern "C" fn proxy_on_delete(id: u32) {
+pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     with(|contexts| {
         contexts.streams.take(id);
         contexts.roots.take(id);

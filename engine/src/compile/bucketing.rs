@@ -11,7 +11,7 @@ use crate::bucketing::{
 use crate::document::describe_text;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::problem::{Code, Place, Problem, did_you_mean};
+use crate::problem::{Code, Place, Problem};
 use crate::wire;
 
 /// LaunchDarkly's weights are of this.
@@ -245,10 +245,7 @@ impl<'c> Compiler<'c> {
         }
         let expected = "a variant of this experiment";
         let problem = Problem::error(at.path(), Code::UnknownReference, expected, &describe_text(name));
-        self.problems.push(match did_you_mean(name, ids()) {
-            Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
-            None => problem,
-        });
+        self.problems.push(problem.suggest_near(name, ids()));
         Err(None)
     }
 

@@ -1,12 +1,12 @@
 //! One experiment of the document.
 
-use super::Compiler;
 use super::layers::{NO_LAYER, TrafficDraft, handle};
 use super::values::Parts;
+use super::{ADVICE, Compiler};
 use crate::document::describe_text;
 use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
-use crate::problem::{Code, Place, Problem, did_you_mean};
+use crate::problem::{Code, Place, Problem};
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -48,7 +48,9 @@ impl<'c> Compiler<'c> {
             }
             drafts.push(self.experiment(at, rank, position, experiment));
         }
-        self.contested_actions(&drafts);
+        if ADVICE {
+            self.contested_actions(&drafts);
+        }
         drafts
     }
 
@@ -161,14 +163,15 @@ impl<'c> Compiler<'c> {
                     let expected = format!("a time after the step before, {before}");
                     self.error(at.key("at"), Code::Conflict, &expected, &time.to_string());
                 }
-                if share < smaller {
+                if ADVICE && share < smaller {
                     let problem = Problem::error(
                         at.key("traffic").path(),
                         Code::OutOfRange,
                         "at least as much as the step before",
-                        &*step.traffic.0,
+                        &step.traffic.0,
                     );
-                    self.problems.push(problem.warning().suggest("units that were in will leave"));
+                    self.problems
+                        .push(problem.warning().suggest(|| "units that were in will leave".to_owned()));
                 }
             }
             steps.push((time, share));
@@ -191,12 +194,9 @@ impl<'c> Compiler<'c> {
                     at.key(name).path(),
                     Code::UnknownReference,
                     "a variant of this experiment",
-                    describe_text(name),
+                    &describe_text(name),
                 );
-                self.problems.push(match did_you_mean(name, ids) {
-                    Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
-                    None => problem,
-                });
+                self.problems.push(problem.suggest_near(name, ids));
                 continue;
             };
             let list = at.key(name);
@@ -238,10 +238,11 @@ impl<'c> Compiler<'c> {
                         let found = format!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
                         let expected = format!("one layer whose experiments route by {kind}");
                         let problem =
-                            Problem::error(at.key("variants").path(), Code::Conflict, expected, found);
-                        self.problems.push(problem.warning().suggest(
-                            "where a request is in both, the experiment whose id sorts first has its way",
-                        ));
+                            Problem::error(at.key("variants").path(), Code::Conflict, &expected, &found);
+                        self.problems.push(problem.warning().suggest(|| {
+                            "where a request is in both, the experiment whose id sorts first has its way"
+                                .to_owned()
+                        }));
                     }
                     Some(_) => {}
                 }

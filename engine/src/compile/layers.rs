@@ -53,13 +53,13 @@ impl<'c> Compiler<'c> {
             at.path(),
             Code::UnknownReference,
             "a layer declared under `layers`",
-            crate::document::describe_text(id),
+            &crate::document::describe_text(id),
         );
-        let advice = match did_you_mean(id, declared().chain(own())) {
+        let advice = || match did_you_mean(id, declared().chain(own())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add `- id: {id}` under `layers`"),
         };
-        self.problems.push(problem.suggest(&advice));
+        self.problems.push(problem.suggest(advice));
     }
 
     /// Layers ordered by id, and the experiments (ordered by id) that now know
@@ -190,8 +190,9 @@ impl<'c> Compiler<'c> {
                         expected,
                         "none",
                     );
-                    self.problems
-                        .push(problem.suggest("`splitway allocate` finds free ones and writes them"));
+                    self.problems.push(
+                        problem.suggest(|| "`splitway allocate` finds free ones and writes them".to_owned()),
+                    );
                     continue;
                 }
             };

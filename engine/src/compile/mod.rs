@@ -27,6 +27,9 @@ pub const MAX_HOLDOUTS: usize = 64;
 /// Shortest secret of a QA key, in bytes.
 const MIN_SECRET: usize = 32;
 
+/// Whether to warn and advise: the tools do, the filter has no room for it.
+pub(crate) const ADVICE: bool = cfg!(feature = "advice");
+
 /// Validates `document` and compiles it.
 ///
 /// # Errors
@@ -143,12 +146,17 @@ impl<'c> Compiler<'c> {
     /// The hash under `salt`. One that is in use already is a warning.
     fn hash(&mut self, at: Place<'_>, salt: &str) -> SaltedHash {
         let hash = SaltedHash::new(salt);
+        if !ADVICE {
+            return hash;
+        }
         match self.hashes.binary_search_by_key(&hash, |(known, _)| *known) {
             Ok(index) => {
                 let first = self.hashes.get(index).map(|(_, path)| path.to_string()).unwrap_or_default();
                 let found = format!("the salt of {first} again, or one that hashes like it");
                 let problem = Problem::error(at.path(), Code::Conflict, "a salt of its own", &found);
-                self.problems.push(problem.warning().suggest("splits with one salt depend on each other"));
+                self.problems.push(
+                    problem.warning().suggest(|| "splits with one salt depend on each other".to_owned()),
+                );
             }
             Err(index) => self.hashes.insert(index, (hash, at.path())),
         }
@@ -247,10 +255,10 @@ impl<'c> Compiler<'c> {
             return Some(name.into());
         }
         let found = crate::document::describe_text(name);
-        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", found);
+        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", &found);
         let lower = name.to_ascii_lowercase();
-        if headers::is_name(&lower) {
-            problem = problem.suggest(&format!("write `{lower}`"));
+        if ADVICE && headers::is_name(&lower) {
+            problem = problem.suggest(|| format!("write `{lower}`"));
         }
         self.problems.push(problem);
         None

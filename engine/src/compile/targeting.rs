@@ -8,7 +8,7 @@ use regex_lite::RegexBuilder;
 use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem, did_you_mean};
+use crate::problem::{Code, Place, Problem};
 use crate::targeting::{Bounds, Rule, Subject, Test, Text, parse_version};
 use crate::wire;
 
@@ -72,12 +72,9 @@ impl<'c> Compiler<'c> {
             at.key("name").path(),
             Code::UnknownReference,
             "an attribute declared under `attributes`",
-            describe_text(&test.name),
+            &describe_text(&test.name),
         );
-        self.problems.push(match did_you_mean(&test.name, names) {
-            Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
-            None => problem,
-        });
+        self.problems.push(problem.suggest_near(&test.name, names));
         None
     }
 

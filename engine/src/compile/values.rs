@@ -1,6 +1,6 @@
 //! Scalars of the wire that have a grammar of their own.
 
-use super::Compiler;
+use super::{ADVICE, Compiler};
 use crate::bucketing::BUCKETS;
 use crate::document::describe_text;
 use crate::problem::{Code, Place, Problem};
@@ -32,17 +32,19 @@ impl Compiler<'_> {
                 at.path(),
                 Code::InvalidValue,
                 "a percentage from 0% to 100% with at most four decimals",
-                describe_text(&share.0),
+                &describe_text(&share.0),
             );
-            if parse_share(&format!("{}%", share.0)).is_some() {
-                problem = problem.suggest(&format!("write {}%", share.0));
+            if ADVICE && parse_share(&format!("{}%", share.0)).is_some() {
+                problem = problem.suggest(|| format!("write {}%", share.0));
             }
             self.problems.push(problem);
             return None;
         };
-        if parts.is_lost() {
-            let problem = Problem::error(at.path(), Code::OutOfRange, "0% or at least 0.005%", &*share.0);
-            self.problems.push(problem.warning().suggest("there are 10,000 buckets: this rounds to none"));
+        if ADVICE && parts.is_lost() {
+            let problem = Problem::error(at.path(), Code::OutOfRange, "0% or at least 0.005%", &share.0);
+            self.problems.push(
+                problem.warning().suggest(|| "there are 10,000 buckets: this rounds to none".to_owned()),
+            );
         }
         Some(parts)
     }
@@ -54,13 +56,12 @@ impl Compiler<'_> {
                 at.path(),
                 Code::InvalidValue,
                 "a time such as 2026-11-20T00:00:00Z",
-                describe_text(&instant.0),
+                &describe_text(&instant.0),
             );
-            let with_midnight = format!("{}T00:00:00Z", instant.0);
-            let with_zone = format!("{}Z", instant.0);
-            if let Some(text) = [with_midnight, with_zone].into_iter().find(|t| Timestamp::parse(t).is_some())
-            {
-                problem = problem.suggest(&format!("write {text}"));
+            let missing = if ADVICE { ["T00:00:00Z", "Z"].as_slice() } else { &[] };
+            let mended = missing.iter().map(|end| format!("{}{end}", instant.0));
+            if let Some(text) = mended.into_iter().find(|text| Timestamp::parse(text).is_some()) {
+                problem = problem.suggest(|| format!("write {text}"));
             }
             self.problems.push(problem);
         }
@@ -88,17 +89,16 @@ impl Compiler<'_> {
             at.path(),
             Code::InvalidValue,
             "1 to 64 of a-z, 0-9, `-` and `_`",
-            describe_text(id),
+            &describe_text(id),
         );
-        let mended: String = id
-            .to_ascii_lowercase()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
-            .collect();
-        let advice = (!mended.is_empty() && mended.len() <= 64).then(|| format!("write `{mended}`"));
-        self.problems.push(match advice {
-            Some(advice) => problem.suggest(&advice),
-            None => problem,
+        let mended = |id: &str| -> String {
+            let fit = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+            id.to_ascii_lowercase().chars().map(fit).collect()
+        };
+        self.problems.push(if (1..=64).contains(&id.chars().count()) {
+            problem.suggest(|| format!("write `{}`", mended(id)))
+        } else {
+            problem
         });
     }
 
@@ -149,8 +149,8 @@ fn parse_share(text: &str) -> Option<Parts> {
     (parts <= Parts::ALL.0).then_some(Parts(parts))
 }
 
-/// A whole number and one unit; in milliseconds. (humantime's parser takes
-/// more, and 5 kB.)
+/// A whole number and one unit; in milliseconds. (A library's parser
+/// takes more, and 5 kB.)
 fn parse_period(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;

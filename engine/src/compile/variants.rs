@@ -180,7 +180,7 @@ impl<'c> Compiler<'c> {
     fn path_prefix(&mut self, at: Place<'_>, path: &str) -> Option<Box<str>> {
         let good = path.starts_with('/')
             && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b))
-            && !path.contains("//")
+            && !path.as_bytes().windows(2).any(|pair| pair == b"//")
             && !path.split('/').any(|segment| segment == "." || segment == "..");
         if !good {
             let expected = "a path such as /v2, without `//`, `..`, query or fragment";

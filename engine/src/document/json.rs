@@ -23,12 +23,12 @@ fn syntax(error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let mut problem = if text.starts_with(TOO_DEEP) {
         let expected = format!("at most {MAX_DEPTH} levels of nesting");
-        Problem::error(Path::default(), Code::Limit, expected, "more")
+        Problem::error(Path::default(), Code::Limit, &expected, "more")
     } else if text.starts_with(TOO_MANY) {
         let expected = format!("at most {MAX_FIELDS} fields in one mapping");
-        Problem::error(Path::default(), Code::Limit, expected, "more")
+        Problem::error(Path::default(), Code::Limit, &expected, "more")
     } else {
-        Problem::error(Path::default(), Code::Syntax, "JSON", text)
+        Problem::error(Path::default(), Code::Syntax, "JSON", &text)
     };
     if error.line() > 0 {
         problem.span = Some(Span { line: error.line(), column: error.column().max(1), start: 0, end: 0 });

@@ -13,7 +13,9 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::order::insert_by;
-use crate::problem::{Code, Path, Problem, Problems, Segment, Span};
+#[cfg(feature = "yaml")]
+use crate::problem::Segment;
+use crate::problem::{Code, Path, Problem, Problems, Span};
 pub use read::Entries;
 pub(crate) use read::{Cursor, Fields, Read, read};
 
@@ -35,6 +37,7 @@ pub struct Document {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "JSON has no source places"))]
     pub(crate) span: Option<Span>,
 }
 
@@ -151,8 +154,8 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
     Err(Problem::error(
         Path::default(),
         Code::Limit,
-        format!("at most {MAX_BYTES} bytes"),
-        format!("{bytes} bytes"),
+        &format!("at most {MAX_BYTES} bytes"),
+        &format!("{bytes} bytes"),
     )
     .into())
 }

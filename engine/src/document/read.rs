@@ -8,7 +8,8 @@
 use std::cell::RefCell;
 
 use super::{Document, Key, Node, Value, describe_text};
-use crate::problem::{Code, Path, Place, Problem, Problems, Span, did_you_mean};
+use crate::compile::ADVICE;
+use crate::problem::{Code, Path, Place, Problem, Problems, Span};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
 pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
@@ -69,9 +70,9 @@ impl<'d> Cursor<'d> {
         self.record(match self.node {
             None => Problem::error(path, Code::MissingField, expected, "nothing"),
             Some(node) => {
-                let problem = Problem::error(path, Code::WrongType, expected, node.value.describe());
-                match advice(expected, &node.value) {
-                    Some(advice) => problem.suggest(&advice),
+                let problem = Problem::error(path, Code::WrongType, expected, &node.value.describe());
+                match ADVICE.then(|| advice(expected, &node.value)).flatten() {
+                    Some(advice) => problem.suggest(|| advice),
                     None => problem,
                 }
             }
@@ -180,10 +181,12 @@ impl<'d> Cursor<'d> {
     }
 
     /// This place, with the content of a choice.
+    #[inline(never)]
     pub(crate) fn inside<T: Read>(&self, name: &str, node: &Node) -> T {
         T::read(&Cursor { node: Some(node), place: self.place.key(name), sink: self.sink, muted: self.muted })
     }
 
+    #[inline(never)]
     fn item<T: Read>(&self, items: &[Node], index: usize) -> T {
         let place = self.place.index(index);
         T::read(&Cursor { node: items.get(index), place, sink: self.sink, muted: self.muted })
@@ -218,7 +221,8 @@ pub(crate) struct Fields<'d> {
 }
 
 impl Fields<'_> {
-    /// The value of the field `name`.
+    /// The value of the field `name`. Not inlined, which would cost the filter kilobytes.
+    #[inline(never)]
     pub(crate) fn read<T: Read>(&self, name: &str) -> T {
         T::read(&Cursor {
             node: self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
@@ -431,9 +435,6 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
 
 fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
     let expected = format!("one of {}", known.join(", "));
-    let problem = Problem::error(path, code, expected, describe_text(name));
-    match did_you_mean(name, known.iter().copied()) {
-        Some(near) => problem.suggest(&format!("did you mean `{near}`?")),
-        None => problem,
-    }
+    let problem = Problem::error(path, code, &expected, &describe_text(name));
+    problem.suggest_near(name, known.iter().copied())
 }

@@ -104,6 +104,7 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
         for (variant, ranges) in list.iter_mut().zip(buckets) {
             variant["buckets"] = ranges.clone();
         }
+        list.push(json!({ "id": "nobody", "buckets": unclaimed(buckets)? }));
     }
     let config = json!({
         "version": 1,
@@ -111,11 +112,30 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
         "experiments": [{ "id": "vector", "bucketing": bucketing, "variants": list }],
     });
     let plan = compile(&Document::from_json(config.to_string().as_bytes())?)?;
+    let count = variants.len();
     Ok(Box::new(move |unit| {
         let (_, experiment) = plan.find("vector").expect("the config has it");
         match experiment.pick(unit) {
-            Ok((variant, bucket)) => (Some(variant.index()), bucket),
+            Ok((variant, bucket)) => (Some(variant.index()).filter(|index| *index < count), bucket),
             Err(bucket) => (None, bucket),
         }
     }))
+}
+
+/// The buckets in none of the variants' ranges, as ranges.
+fn unclaimed(variants: &[Value]) -> anyhow::Result<Vec<[u64; 2]>> {
+    let mut claimed: Vec<[u64; 2]> = Vec::new();
+    for ranges in variants {
+        claimed.extend(serde_json::from_value::<Vec<[u64; 2]>>(ranges.clone())?);
+    }
+    claimed.sort_unstable();
+    let mut free = Vec::new();
+    let mut next = 0;
+    for [first, last] in claimed.into_iter().chain([[10_000, 10_000]]) {
+        if first > next {
+            free.push([next, first - 1]);
+        }
+        next = last + 1;
+    }
+    Ok(free)
 }
