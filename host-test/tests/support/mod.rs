@@ -6,15 +6,39 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Splitway's own filter, in its release profile; `SPLITWAY_WASM` names
-/// another file.
+/// Splitway's own filter: the file that `SPLITWAY_WASM` names, the one that
+/// `cargo xtask build-wasm` made if it is newer than its sources, or one built
+/// here, which lacks the pass of wasm-opt.
 pub(crate) fn splitway() -> FilterModule {
     static MODULE: OnceLock<FilterModule> = OnceLock::new();
-    let load = || match std::env::var_os("SPLITWAY_WASM") {
-        Some(path) => load(Path::new(&path)),
-        None => load(&build("splitway-filter", "wasm")),
+    let find = || {
+        let named = std::env::var_os("SPLITWAY_WASM").map(PathBuf::from);
+        let shipped = || {
+            Some(target_dir().join("wasm32-wasip1/wasm/splitway_filter.wasm")).filter(|wasm| is_fresh(wasm))
+        };
+        named.or_else(shipped).unwrap_or_else(|| build("splitway-filter", "wasm"))
     };
-    MODULE.get_or_init(load).clone()
+    MODULE.get_or_init(|| load(&find())).clone()
+}
+
+/// Whether a build of the filter is newer than all that it is made of.
+fn is_fresh(wasm: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let Some(built) = modified(wasm) else { return false };
+    let mut open: Vec<PathBuf> =
+        ["filter", "engine", "Cargo.toml", "Cargo.lock"].map(|part| workspace().join(part)).into();
+    while let Some(path) = open.pop() {
+        match std::fs::read_dir(&path) {
+            Ok(entries) => open.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
+            Err(_) if modified(&path).is_none_or(|changed| changed > built) => return false,
+            Err(_) => {}
+        }
+    }
+    true
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace around this crate")
 }
 
 /// The probe: a guest that does what its configuration says and logs what
@@ -41,16 +65,16 @@ pub(crate) fn target_dir() -> &'static Path {
 
 /// Builds a package of this workspace for wasm32-wasip1 and names the file.
 pub(crate) fn build(package: &str, profile: &str) -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let target = target_dir();
+    // Apart from the workspace's own builds, which must not be overwritten.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // As a cdylib only: a crate that is also an rlib gets no LTO.
     let output = Command::new(cargo)
         .args(["rustc", "--quiet", "--profile", profile, "--target", "wasm32-wasip1"])
         .args(["--package", package, "--lib", "--crate-type", "cdylib"])
         .arg("--manifest-path")
-        .arg(manifest)
-        .env("CARGO_TARGET_DIR", target)
+        .arg(workspace().join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target)
         .env_remove("RUSTFLAGS")
         .output()
         .expect("cargo runs");
