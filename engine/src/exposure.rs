@@ -158,6 +158,7 @@ impl Plan {
 impl Exposure<'_> {
     /// The record as one line of JSON, without the line end.
     #[must_use]
+    #[inline]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -123,6 +123,7 @@ impl std::fmt::Debug for Key {
 }
 
 /// Signs `claims` with the key `key_id`, `secret`.
+#[cfg(feature = "advice")]
 #[must_use]
 pub fn sign(claims: &Claims, key_id: &str, secret: &[u8]) -> String {
     let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap_or_default());

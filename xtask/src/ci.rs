@@ -13,6 +13,12 @@ use crate::{demo, licences, setup, shell, suite, wasm};
 pub(crate) fn run() -> Result<()> {
     step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
     step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // The hostcalls and entry points exist for the wasm target only.
+    step("lints of the filter", || {
+        setup::wasm_target()?;
+        let package = ["clippy", "--package", "splitway-filter", "--target", setup::TARGET];
+        cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
+    })?;
     step("docs", || {
         let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps"])?;
         doc.env("RUSTDOCFLAGS", "-D warnings");

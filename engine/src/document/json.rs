@@ -1,5 +1,6 @@
 //! JSON text -> tree.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -7,39 +8,54 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value};
 use crate::problem::{Code, Path, Problem, Problems, Span};
 
-const TOO_DEEP: &str = "nested too deeply";
-const TOO_MANY: &str = "too many fields in one mapping";
-
 pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
+    let broken = Cell::new(None);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let root = Level(0).deserialize(&mut deserializer).and_then(|node| {
+    let root = Level { depth: 0, broken: &broken }.deserialize(&mut deserializer).and_then(|node| {
         deserializer.end()?;
         Ok(node)
     });
-    root.map(|root| Document { root }).map_err(|error| syntax(&error).into())
+    let problem = match (root, broken.get()) {
+        (Ok(root), None) => return Ok(Document { root }),
+        (_, Some(limit)) => Problem::error(Path::default(), Code::Limit, &limit.expected(), "more"),
+        (Err(error), None) => syntax(&error),
+    };
+    Err(problem.into())
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {
-    let text = error.to_string();
-    let mut problem = if text.starts_with(TOO_DEEP) {
-        let expected = format!("at most {MAX_DEPTH} levels of nesting");
-        Problem::error(Path::default(), Code::Limit, &expected, "more")
-    } else if text.starts_with(TOO_MANY) {
-        let expected = format!("at most {MAX_FIELDS} fields in one mapping");
-        Problem::error(Path::default(), Code::Limit, &expected, "more")
-    } else {
-        Problem::error(Path::default(), Code::Syntax, "JSON", &text)
-    };
+    let mut problem = Problem::error(Path::default(), Code::Syntax, "JSON", &error.to_string());
     if error.line() > 0 {
         problem.span = Some(Span { line: error.line(), column: error.column().max(1), start: 0, end: 0 });
     }
     problem
 }
 
+/// A limit that the document broke.
 #[derive(Clone, Copy)]
-struct Level(usize);
+enum Limit {
+    Depth,
+    Fields,
+}
 
-impl<'de> DeserializeSeed<'de> for Level {
+impl Limit {
+    fn expected(self) -> String {
+        match self {
+            Self::Depth => format!("at most {MAX_DEPTH} levels of nesting"),
+            Self::Fields => format!("at most {MAX_FIELDS} fields in one mapping"),
+        }
+    }
+}
+
+/// Reads a value at some depth. A broken limit is noted and not an error of serde_json's, whose
+/// way to carry text costs the filter 3 kB; serde_json itself stops at 128 levels.
+#[derive(Clone, Copy)]
+struct Level<'b> {
+    depth: usize,
+    broken: &'b Cell<Option<Limit>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Level<'_> {
     type Value = Node;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
         let value = deserializer.deserialize_any(self)?;
@@ -47,16 +63,17 @@ impl<'de> DeserializeSeed<'de> for Level {
     }
 }
 
-impl Level {
-    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
-        match self.0.checked_add(1) {
-            Some(level) if level <= MAX_DEPTH => Ok(Self(level)),
-            _ => Err(E::custom(TOO_DEEP)),
+impl Level<'_> {
+    fn below(self) -> Self {
+        let depth = self.depth.saturating_add(1);
+        if depth > MAX_DEPTH {
+            self.broken.set(Some(Limit::Depth));
         }
+        Self { depth, ..self }
     }
 }
 
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for Level<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +103,7 @@ impl<'de> Visitor<'de> for Level {
         Ok(Value::Text(value))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let below = self.below()?;
+        let below = self.below();
         let mut items = Vec::new();
         while let Some(item) = access.next_element_seed(below)? {
             items.push(item);
@@ -94,11 +111,11 @@ impl<'de> Visitor<'de> for Level {
         Ok(Value::List(items))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let below = self.below()?;
+        let below = self.below();
         let mut entries = Vec::new();
         while let Some(name) = access.next_key_seed(Name)? {
             if entries.len() >= MAX_FIELDS {
-                return Err(serde::de::Error::custom(TOO_MANY));
+                self.broken.set(Some(Limit::Fields));
             }
             entries.push((Key { name, span: None }, access.next_value_seed(below)?));
         }

@@ -9,6 +9,7 @@ mod read;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+#[cfg(feature = "advice")]
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -81,6 +82,7 @@ impl Document {
 
     /// Canonical JSON: no white space, keys sorted. What the filter is given,
     /// and what [`Self::content_hash`] is taken over.
+    #[cfg(feature = "advice")]
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.root).unwrap_or_default()
@@ -253,6 +255,7 @@ pub(crate) fn describe_text(text: &str) -> String {
     format!("`{shown}`")
 }
 
+#[cfg(feature = "advice")]
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
