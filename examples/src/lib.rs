@@ -1,1 +1,1 @@
-//! See Cargo.toml.
+//! Small runnable set-ups: `examples/` holds programs, each other folder a config. CI runs all of them.

@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
     step("licences", licences)?;
     step("tools", || setup::setup().and_then(|()| wasm::build()))?;
     step("examples", examples)?;
+    step("the README's commands", readme)?;
     step("demo", || demo::run(false))?;
     step("tests", suite::run)
 }
@@ -58,6 +59,35 @@ fn licences() -> Result<()> {
     licences::check()
 }
 
+/// Every command of the README's `sh` blocks, but those that are steps of their own.
+fn readme() -> Result<()> {
+    let text = fs::read_to_string(shell::root().join("README.md"))?;
+    for command in shell_lines(&text) {
+        if matches!(command, "cargo xtask demo" | "cargo xtask test") {
+            continue;
+        }
+        println!("$ {command}");
+        let mut bash = Command::new("bash");
+        bash.args(["-ec", command]).current_dir(shell::root());
+        shell::run(bash)?;
+    }
+    Ok(())
+}
+
+/// The lines of a page's fenced blocks in the language `sh`.
+fn shell_lines(markdown: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in markdown.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+        } else if inside && !line.trim().is_empty() {
+            lines.push(line.trim());
+        }
+    }
+    lines
+}
+
 /// Every program in examples/examples/.
 fn examples() -> Result<()> {
     let folder = shell::root().join("examples/examples");
@@ -78,4 +108,25 @@ fn examples() -> Result<()> {
         cargo(&["run", "--package", "splitway-examples", "--example", &name])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_names_the_two_commands_and_more() {
+        let text = include_str!("../../README.md");
+        let commands = shell_lines(text);
+        assert!(commands.contains(&"cargo xtask demo"), "{commands:?}");
+        assert!(commands.contains(&"cargo xtask test"), "{commands:?}");
+        assert!(commands.len() > 2, "{commands:?}");
+    }
+
+    #[test]
+    fn the_readmes_config_is_the_examples() {
+        let example = include_str!("../../examples/checkout/splitway.yaml");
+        let (_, body) = example.split_once('\n').expect("a comment line first");
+        assert!(include_str!("../../README.md").contains(body));
+    }
 }
