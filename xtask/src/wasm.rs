@@ -29,9 +29,11 @@ const WASM_OPT: [&str; 9] = [
 
 /// Builds `splitway_filter.wasm` and prints its size.
 pub(crate) fn build() -> Result<()> {
+    // First, so that a missing npm is told before a minute of compiling.
+    let wasm_opt = wasm_opt()?;
     shell::run(compiler()?)?;
     let wasm = tools::filter_wasm()?;
-    optimise(&wasm)?;
+    optimise(&wasm_opt, &wasm)?;
     let bytes = fs::metadata(&wasm)?.len();
     println!("{}: {bytes} bytes of at most {MAX_BYTES}", wasm.display());
     if bytes >= MAX_BYTES {
@@ -80,9 +82,9 @@ fn registry_folders() -> Vec<PathBuf> {
 
 /// Runs wasm-opt. Through a file of its own and a rename, because cargo's output is a hard link
 /// into its cache.
-fn optimise(wasm: &Path) -> Result<()> {
+fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
     let optimised = wasm.with_extension("opt.wasm");
-    let mut command = Command::new(wasm_opt()?);
+    let mut command = Command::new(wasm_opt);
     command.args(WASM_OPT).arg(wasm).arg("-o").arg(&optimised);
     shell::run(command)?;
     fs::rename(&optimised, wasm)?;

@@ -62,3 +62,9 @@ fn no_wasm_target_and_a_rustup_that_cannot_reach_its_server() {
     let output = task("setup", &tools);
     fails_naming(&output, "rustup target add wasm32-wasip1");
 }
+
+#[test]
+fn no_npm() {
+    let output = task("build-wasm", &[RUSTC]);
+    fails_naming(&output, "apt-get install nodejs npm");
+}
