@@ -60,11 +60,16 @@ fn units_meet_the_weights() {
 
 /// What each unit is in, per experiment: 0 for out, else the variant and 1.
 fn states(plan: &Plan) -> Vec<Vec<usize>> {
-    let mut states = vec![vec![0; UNITS]; EXPERIMENTS];
+    let mut states = vec![Vec::with_capacity(UNITS); EXPERIMENTS];
     for n in 0..UNITS {
         let decision = Request::of(&format!("unit-{n}")).decide(plan, Timestamp(NOON));
+        for state in &mut states {
+            state.push(0);
+        }
         for assignment in &decision.assignments {
-            states[assignment.experiment.index()][n] = assignment.variant.index() + 1;
+            if let Some(state) = states[assignment.experiment.index()].last_mut() {
+                *state = assignment.variant.index() + 1;
+            }
         }
     }
     states
