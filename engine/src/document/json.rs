@@ -77,6 +77,8 @@ impl<'de> Visitor<'de> for Level {
         Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        #[cfg(feature = "yaml")]
+        let value = settled(value);
         Ok(whole(value).map_or(Value::Float(value), Value::Int))
     }
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -110,6 +112,24 @@ impl<'de> Visitor<'de> for Level {
 /// carry JSON as protobuf `Struct` turn 50 into 50.0.
 pub(super) fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+}
+
+/// The number that stays itself when written and read again. serde_json reads
+/// numbers of more than 15 digits to within a unit in the last place only (being
+/// exact costs the filter 15 kB), so what a tool computes with must be what the
+/// filter will read of its JSON.
+#[cfg(feature = "yaml")]
+pub(super) fn settled(value: f64) -> f64 {
+    let mut value = value;
+    // Every step is a rounding error, so a few are enough; 8 is to end at all.
+    for _ in 0..8 {
+        let text = serde_json::to_string(&value).unwrap_or_default();
+        match serde_json::from_str::<f64>(&text) {
+            Ok(again) if again != value => value = again,
+            _ => break,
+        }
+    }
+    value
 }
 
 /// A field's name. Not `String`'s own visitor: the error it could give prints

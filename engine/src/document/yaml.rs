@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
 
-use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::whole};
+use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::settled, json::whole};
 use crate::problem::{Code, Path, Problem, Problems, Span};
 
 pub(super) fn parse(text: &str) -> Result<Document, Problems> {
@@ -186,7 +186,7 @@ fn number(text: &str) -> Option<Value> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(Value::Int(value));
     }
-    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite()).map(settled)?;
     Some(whole(value).map_or(Value::Float(value), Value::Int))
 }
 
