@@ -1,1 +1,1 @@
-//! See Cargo.toml.
+//! The benches themselves are in `benches/`; this crate exists for their dependencies.

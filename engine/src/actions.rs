@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::decide::Decision;
 use crate::plan::{Plan, Variant};
-use crate::view::RequestView;
+use crate::view::{RequestView, decoded};
 
 /// A variant's actions, ready to be applied.
 #[derive(Clone, Debug, Default)]
@@ -137,25 +137,17 @@ impl PathRewrite {
     }
 }
 
-/// Whether what follows the prefix stays below it, in every reading of it.
+/// Whether what follows the prefix stays below it, in every reading of it:
+/// servers decode before or after they split, take `\` for `/`, and cut off what
+/// follows `;` or `#`.
 fn is_plain(rest: &[u8]) -> bool {
-    let end = rest.iter().position(|b| *b == b'?').unwrap_or(rest.len());
-    let path = rest.get(..end).unwrap_or_default();
+    let is_separator = |b: &u8| matches!(b, b'/' | b'\\');
     let safe_bytes = rest.iter().all(|b| *b > 0x20 && *b != 0x7f && *b != b'\\');
-    let segments_stay = !path.split(|b| *b == b'/').any(is_dot_dot);
-    safe_bytes && segments_stay && !path.starts_with(b"//")
-}
-
-/// `..`, its dots as they are or percent-encoded.
-fn is_dot_dot(segment: &[u8]) -> bool {
-    let mut rest = segment;
-    for _ in 0..2 {
-        rest = match rest {
-            [b'.', tail @ ..] | [b'%', b'2', b'e' | b'E', tail @ ..] => tail,
-            _ => return false,
-        };
-    }
-    rest.is_empty() || rest.starts_with(b";")
+    let path = decoded(rest.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default());
+    let leaves =
+        |segment: &[u8]| segment.strip_prefix(b"..").is_some_and(|tail| matches!(tail, [] | [b';', ..]));
+    let two_separators = path.get(..2).is_some_and(|start| start.iter().all(is_separator));
+    safe_bytes && !two_separators && !path.split(is_separator).any(leaves)
 }
 
 #[cfg(test)]
@@ -192,6 +184,10 @@ mod tests {
             "/checkout/a\\b",
             "/checkout/a\r\nb",
             "/checkout/..;/a",
+            "/checkout/..%2fadmin",
+            "/checkout/a%5C..",
+            "/checkout/%2fevil.example",
+            "/checkout/..#",
         ] {
             assert_eq!(rewrite("/checkout", "", path), Rewrite::Refused, "{path}");
         }

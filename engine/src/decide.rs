@@ -239,7 +239,7 @@ impl Plan {
             return;
         }
         let mut units = Units { plan: self, request, found: SmallVec::new() };
-        let grant = self.read_token(request, now, &mut units, decision);
+        let grant = self.read_token(request, now, decision);
         if self.tokens.is_some() {
             trace.step(Step::Token(decision.token));
         }
@@ -258,12 +258,12 @@ impl Plan {
         &self,
         request: &RequestView<'_>,
         now: Timestamp,
-        units: &mut Units<'_, '_>,
         decision: &mut Decision,
     ) -> Option<Grant> {
         let policy = self.tokens.as_ref()?;
-        let (outcome, grant) = policy.read(request, now, self, || {
-            units.resolve(ChainId(0), &mut NoTrace)?.value().map(ToOwned::to_owned)
+        let (outcome, grant) = policy.read(request, now, self, |experiment| {
+            let chain = self.layer(experiment.layer)?.chain;
+            self.unit(chain, request).map(|(_, unit)| unit)
         });
         decision.token = outcome;
         grant
@@ -278,7 +278,8 @@ fn not_entered(experiment: ExperimentId, reason: Reason, bucket: Option<u32>) ->
 struct Units<'p, 'r> {
     plan: &'p Plan,
     request: &'p RequestView<'r>,
-    found: SmallVec<[Option<UnitState<'p, 'r>>; 2]>,
+    /// By chain; on the stack for as many kinds of unit as configs have.
+    found: SmallVec<[Option<UnitState<'p, 'r>>; 4]>,
 }
 
 struct UnitState<'p, 'r> {

@@ -46,13 +46,13 @@ mod view;
 pub mod wire;
 
 pub use actions::{HeaderChange, Rewrite};
-pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_VARIANTS, compile, read_wire};
+pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
 pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 pub use exposure::{Exposure, Served};
 pub use headers::{CLUSTER, STAMP};
 pub use plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Variant, VariantId};
-pub use problem::{Code, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
+pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
 pub use source::Source;
 pub use time::Timestamp;
 pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};

@@ -7,6 +7,9 @@ use std::fmt;
 
 use crate::compile::ADVICE;
 
+/// Most problems that are kept: a text of a mebibyte can hold half a million mistakes.
+pub const MAX_PROBLEMS: usize = 1_000;
+
 /// Where in a document: `experiments[0].variants[1].weight`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<Segment>);
@@ -260,6 +263,9 @@ impl Problems {
     /// Adds a problem, unless its place is already known to be wrong: what
     /// follows from a mistake is not another mistake.
     pub fn push(&mut self, problem: Problem) {
+        if self.is_full_for(&problem) {
+            return;
+        }
         let known = self
             .0
             .iter()
@@ -271,7 +277,14 @@ impl Problems {
 
     /// Adds a problem whatever is known already.
     pub(crate) fn push_always(&mut self, problem: Problem) {
-        self.0.push(problem);
+        if !self.is_full_for(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// There are [`MAX_PROBLEMS`]; the first error still finds its place among warnings.
+    fn is_full_for(&self, problem: &Problem) -> bool {
+        self.0.len() >= MAX_PROBLEMS && (problem.severity == Severity::Warning || self.has_errors())
     }
 
     /// Whether any problem refuses the document.

@@ -5,6 +5,8 @@
 //! payload is read before the tag is known to be right. Not a JWT: one
 //! algorithm, no negotiation.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -12,7 +14,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::document::{Document, Value};
-use crate::plan::{ExperimentId, Plan, VariantId};
+use crate::plan::{Experiment, ExperimentId, Plan, VariantId};
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -30,7 +32,7 @@ pub struct Claims {
     /// Variant id.
     #[serde(rename = "v")]
     pub variant: String,
-    /// The only unit it holds for; without one, it holds for any.
+    /// The only unit of the experiment it holds for; without one, it holds for any.
     #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Seconds since 1970 at which it ends (exclusive).
@@ -72,7 +74,7 @@ pub enum TokenOutcome {
     Forged,
     /// It has expired, or lives longer than [`MAX_LIFETIME_MS`].
     Expired,
-    /// It is for another unit.
+    /// It is for another unit than the request has for its experiment.
     WrongSubject,
     /// It names an experiment or variant that does not exist.
     Unknown,
@@ -141,14 +143,14 @@ fn mac(secret: &[u8], signed: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 impl TokenPolicy {
-    /// Looks for a token and checks it. `unit` is asked only for tokens that
-    /// name a subject.
-    pub(crate) fn read(
+    /// Looks for a token and checks it. `unit`, the request's unit for an
+    /// experiment, is asked only for tokens that name a subject.
+    pub(crate) fn read<'r>(
         &self,
-        request: &RequestView<'_>,
+        request: &RequestView<'r>,
         now: Timestamp,
         plan: &Plan,
-        unit: impl FnOnce() -> Option<String>,
+        unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
     ) -> (TokenOutcome, Option<Grant>) {
         let header = self.header.as_ref().and_then(|name| request.header(name)).map(<[u8]>::to_vec);
         let cookie =
@@ -164,24 +166,26 @@ impl TokenPolicy {
         }
     }
 
-    fn check(
+    fn check<'r>(
         &self,
         token: &[u8],
         now: Timestamp,
         plan: &Plan,
-        unit: impl FnOnce() -> Option<String>,
+        unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
     ) -> Result<Grant, TokenOutcome> {
         let claims = self.verified(token).ok_or(TokenOutcome::Forged)?;
         let left = claims.expires.saturating_mul(1000).saturating_sub(now.0);
         if left <= 0 || left > MAX_LIFETIME_MS {
             return Err(TokenOutcome::Expired);
         }
-        if claims.subject.is_some() && claims.subject != unit() {
-            return Err(TokenOutcome::WrongSubject);
-        }
         let (id, experiment) = plan.find(&claims.experiment).ok_or(TokenOutcome::Unknown)?;
         let index = experiment.variants.iter().position(|v| *v.id == *claims.variant);
         let variant = index.and_then(|i| u16::try_from(i).ok()).ok_or(TokenOutcome::Unknown)?;
+        if let Some(subject) = &claims.subject
+            && unit(experiment).as_deref() != Some(subject)
+        {
+            return Err(TokenOutcome::WrongSubject);
+        }
         Ok(Grant { experiment: id, variant: VariantId(variant) })
     }
 

@@ -171,21 +171,23 @@ fn percent_decoded(raw: &[u8]) -> Option<Cow<'_, str>> {
     if !raw.iter().any(|b| matches!(b, b'%' | b'+')) {
         return std::str::from_utf8(raw).ok().map(Cow::Borrowed);
     }
+    let plus_as_blank = |b: &u8| if *b == b'+' { b' ' } else { *b };
+    let blanks: Vec<u8> = raw.iter().map(plus_as_blank).collect();
+    String::from_utf8(decoded(&blanks)).ok().map(Cow::Owned)
+}
+
+/// Percent-escapes decoded; what only looks like one stays.
+pub(crate) fn decoded(raw: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((first, tail)) = rest.split_first() {
-        rest = tail;
         let escape = if *first == b'%' { tail.split_first_chunk::<2>() } else { None };
-        match escape.and_then(|(hex, after)| hex_byte(*hex).map(|byte| (byte, after))) {
-            Some((byte, after)) => {
-                decoded.push(byte);
-                rest = after;
-            }
-            None if *first == b'+' => decoded.push(b' '),
-            None => decoded.push(*first),
-        }
+        let byte = escape.and_then(|(hex, after)| hex_byte(*hex).map(|byte| (byte, after)));
+        let (byte, after) = byte.unwrap_or((*first, tail));
+        decoded.push(byte);
+        rest = after;
     }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
+    decoded
 }
 
 fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {

@@ -3,6 +3,7 @@
 //! Rust and not shell, so that what a newcomer runs first works the same everywhere Envoy does and
 //! shares the rig with the tests.
 
+mod bench;
 mod ci;
 mod demo;
 mod licences;
@@ -38,6 +39,11 @@ enum Task {
     },
     /// Run every test, those on a real Envoy included.
     Test,
+    /// Measure, and keep the numbers under benches/runs/.
+    Bench {
+        /// Which bench: engine.
+        name: String,
+    },
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         Task::BuildWasm => setup::wasm_target().and_then(|()| wasm::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
+        Task::Bench { name } => bench::run(&name),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

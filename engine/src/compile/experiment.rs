@@ -200,7 +200,10 @@ impl<'c> Compiler<'c> {
                 continue;
             };
             let list = at.key(name);
-            for (i, unit) in units.iter().take(MAX_OVERRIDES.saturating_add(1)).enumerate() {
+            for (i, unit) in units.iter().enumerate() {
+                if all.len() > MAX_OVERRIDES {
+                    break;
+                }
                 let Some(unit) = self.text(list.index(i), unit) else { continue };
                 match all.binary_search_by(|(known, _)| known.cmp(&unit)) {
                     Err(position) => all.insert(position, (unit, VariantId(variant))),

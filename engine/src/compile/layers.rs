@@ -1,8 +1,8 @@
 //! Layers, the buckets that experiments own in them, and holdouts.
 
-use super::Compiler;
 use super::experiment::Draft;
 use super::values::Parts;
+use super::{Compiler, MAX_LAYERS};
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::partition::Partition;
 use crate::plan::{ChainId, Experiment, ExperimentId, Holdout, HoldoutId, Layer, LayerId, Slot, Traffic};
@@ -24,8 +24,9 @@ impl<'c> Compiler<'c> {
                 self.error(at.key("id"), Code::DuplicateId, "each holdout id once", &found);
             }
             seen.push(&holdout.id);
-            for (i, layer) in holdout.layers.iter().enumerate() {
-                let layers_at = at.key("layers");
+            let layers_at = at.key("layers");
+            self.limit(layers_at, "layers", holdout.layers.len(), MAX_LAYERS);
+            for (i, layer) in holdout.layers.iter().take(MAX_LAYERS).enumerate() {
                 self.known_layer(layers_at.index(i), layer);
             }
             let share = self.share(at.key("share"), &holdout.share).unwrap_or(Parts::ALL);

@@ -22,8 +22,12 @@ use crate::wire;
 pub const MAX_EXPERIMENTS: usize = 1000;
 /// Most variants of an experiment.
 pub const MAX_VARIANTS: usize = 64;
+/// Most layers declared in a document.
+pub const MAX_LAYERS: usize = 1000;
 /// Most holdouts in a document.
 pub const MAX_HOLDOUTS: usize = 64;
+/// Most sources of a unit.
+const MAX_SOURCES: usize = 16;
 /// Shortest secret of a QA key, in bytes.
 const MIN_SECRET: usize = 32;
 
@@ -92,6 +96,7 @@ impl<'c> Compiler<'c> {
         }
         self.id(root.key("namespace"), self.namespace);
         self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
+        self.limit(root.key("layers"), "layers", config.layers.len(), MAX_LAYERS);
         self.limit(root.key("holdouts"), "holdouts", config.holdouts.len(), MAX_HOLDOUTS);
         if self.problems.iter().any(|problem| problem.code == Code::Limit) {
             return None;
@@ -177,8 +182,9 @@ impl<'c> Compiler<'c> {
     }
 
     fn sources(&mut self, at: Place<'_>, sources: &[wire::Source]) -> Box<[Source]> {
-        self.limit(at, "sources", sources.len(), 16);
-        sources.iter().enumerate().filter_map(|(i, source)| self.source(at.index(i), source)).collect()
+        self.limit(at, "sources", sources.len(), MAX_SOURCES);
+        let sources = sources.iter().take(MAX_SOURCES).enumerate();
+        sources.filter_map(|(i, source)| self.source(at.index(i), source)).collect()
     }
 
     fn source(&mut self, at: Place<'_>, source: &wire::Source) -> Option<Source> {
@@ -228,7 +234,7 @@ impl<'c> Compiler<'c> {
             self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", &found);
         }
         let mut keys: Vec<Key> = Vec::new();
-        for (index, key) in tokens.keys.iter().enumerate() {
+        for (index, key) in tokens.keys.iter().take(2).enumerate() {
             let keys_at = at.key("keys");
             let at = keys_at.index(index);
             self.id(at.key("id"), &key.id);

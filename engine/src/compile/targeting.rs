@@ -162,8 +162,18 @@ impl<'c> Compiler<'c> {
         match built {
             Ok(regex) => Some(Test::Regex(Box::new(regex))),
             Err(error) => {
+                let error = error.to_string();
                 let found = format!("{}: {error}", describe_text(written));
-                self.error(at, Code::InvalidValue, "a regular expression (without look-around)", &found);
+                // The library tells its limits from other mistakes by their texts alone.
+                if error.ends_with("size limit") {
+                    let expected = format!("a pattern of at most {MAX_PROGRAM} bytes when compiled");
+                    self.error(at, Code::Limit, &expected, &found);
+                } else if error.ends_with("too much nesting") {
+                    let expected = format!("at most {MAX_PATTERN_DEPTH} levels of nesting in a pattern");
+                    self.error(at, Code::Limit, &expected, &found);
+                } else {
+                    self.error(at, Code::InvalidValue, "a regular expression (without look-around)", &found);
+                }
                 None
             }
         }

@@ -25,7 +25,7 @@ impl<'c> Compiler<'c> {
             self.error(list, Code::Conflict, "one control", "several variants with `control: true`");
         }
         let mut compiled: Vec<Variant> = Vec::with_capacity(variants.len());
-        for (index, variant) in variants.iter().enumerate() {
+        for (index, variant) in variants.iter().take(MAX_VARIANTS).enumerate() {
             let at = list.index(index);
             self.id(at.key("id"), &variant.id);
             if compiled.iter().any(|known| *known.id == *variant.id) {

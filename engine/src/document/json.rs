@@ -94,6 +94,8 @@ impl<'de> Visitor<'de> for Level<'_> {
         Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Int))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        #[cfg(feature = "yaml")]
+        let value = settled(value);
         Ok(whole(value).map_or(Value::Float(value), Value::Int))
     }
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -127,6 +129,23 @@ impl<'de> Visitor<'de> for Level<'_> {
 /// carry JSON as protobuf `Struct` turn 50 into 50.0.
 pub(super) fn whole(value: f64) -> Option<i64> {
     (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
+}
+
+/// The number that stays itself when written and read again. serde_json reads
+/// numbers of more than 15 digits, or far from 1, to within a unit in the last
+/// place only (being exact costs the filter 15 kB), so what a tool computes with
+/// must be what the filter will read of its JSON.
+#[cfg(feature = "yaml")]
+pub(super) fn settled(value: f64) -> f64 {
+    let read = |text: &str| serde_json::from_str::<f64>(text).unwrap_or_default();
+    let again = |value: f64| read(&serde_json::to_string(&value).unwrap_or_default());
+    let stays = |value: &f64| again(*value) == *value;
+    // Every step is a rounding error, so mostly a few are enough.
+    let steps = std::iter::successors(Some(value), |value| Some(again(*value)));
+    let shorter = (0..15_usize).rev().map(|digits| read(&format!("{value:.digits$e}")));
+    // Nothing stays where even one digit does not: such numbers mean nothing in a config.
+    let magnitude = if value.abs() < 1.0 { 0.0 } else { read(&format!("1e{}", value.abs().log10().floor())) };
+    steps.take(8).chain(shorter).find(stays).unwrap_or_else(|| magnitude.copysign(value))
 }
 
 /// A field's name. Not `String`'s own visitor: the error it could give prints

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::{Document, Key, Node, Value, describe_text};
 use crate::compile::ADVICE;
-use crate::problem::{Code, Path, Place, Problem, Problems, Span};
+use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Span};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
 pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
@@ -52,8 +52,9 @@ impl<'d> Cursor<'d> {
     }
 
     fn record(&self, problem: Problem) {
-        if !self.muted {
-            self.sink.borrow_mut().push(problem);
+        let mut sink = self.sink.borrow_mut();
+        if !self.muted && sink.len() < MAX_PROBLEMS {
+            sink.push(problem);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
 
-use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::whole};
+use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::settled, json::whole};
 use crate::problem::{Code, Path, Problem, Problems, Span};
 
 pub(super) fn parse(text: &str) -> Result<Document, Problems> {
@@ -63,19 +63,15 @@ impl<'t> Builder<'t> {
 
     fn node(&mut self, event: Event<'t>, span: SourceSpan, depth: usize) -> Parsed<Node> {
         self.count(1, span)?;
-        if depth > MAX_DEPTH {
-            let expected = format!("at most {MAX_DEPTH} levels of nesting");
-            return Err(problem(Code::Limit, span, &expected, "more"));
-        }
         let below = depth.saturating_add(1);
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(text, style, tag.as_deref(), span)?;
                 (Node { value, span: Some(place(span)) }, anchor)
             }
-            Event::SequenceStart(anchor, _) => (self.list(span, below)?, anchor),
-            Event::MappingStart(anchor, _) => (self.map(span, below)?, anchor),
-            Event::Alias(id) => return self.alias(id, span),
+            Event::SequenceStart(anchor, _) => (self.list(span, nested(below, span)?)?, anchor),
+            Event::MappingStart(anchor, _) => (self.map(span, nested(below, span)?)?, anchor),
+            Event::Alias(id) => return self.alias(id, span, depth),
             _ => return Err(problem(Code::Syntax, span, "a value", "the end of the document")),
         };
         if anchor > 0 {
@@ -116,11 +112,15 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn alias(&mut self, id: usize, span: SourceSpan) -> Parsed<Node> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
+    /// What is aliased counts in full: its values and, from here on, its levels.
+    fn alias(&mut self, id: usize, span: SourceSpan, depth: usize) -> Parsed<Node> {
+        let Some(node) = self.anchors.get(&id) else {
             return Err(problem(Code::Syntax, span, "an anchor defined above", "an alias to none"));
         };
-        self.count(size(&node), span)?;
+        let (size, levels) = extent(node);
+        let node = node.clone();
+        self.count(size, span)?;
+        nested(depth.saturating_add(levels), span)?;
         Ok(node)
     }
 
@@ -134,11 +134,27 @@ impl<'t> Builder<'t> {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// `levels` of lists and mappings, if that is not too many.
+fn nested(levels: usize, span: SourceSpan) -> Parsed<usize> {
+    if levels <= MAX_DEPTH {
+        return Ok(levels);
+    }
+    let expected = format!("at most {MAX_DEPTH} levels of nesting");
+    Err(problem(Code::Limit, span, &expected, "more"))
+}
+
+/// How many values a tree has, and how many levels of lists and mappings.
+fn extent(node: &Node) -> (usize, usize) {
+    let of_all = |nodes: &mut dyn Iterator<Item = &Node>| {
+        let (size, levels) = nodes
+            .map(extent)
+            .fold((0_usize, 0_usize), |(size, levels), (s, l)| (size.saturating_add(s), levels.max(l)));
+        (size.saturating_add(1), levels.saturating_add(1))
+    };
     match &node.value {
-        Value::List(items) => items.iter().map(size).fold(1, usize::saturating_add),
-        Value::Map(entries) => entries.iter().map(|(_, n)| size(n)).fold(1, usize::saturating_add),
-        _ => 1,
+        Value::List(items) => of_all(&mut items.iter()),
+        Value::Map(entries) => of_all(&mut entries.iter().map(|(_, node)| node)),
+        _ => (1, 0),
     }
 }
 
@@ -170,7 +186,7 @@ fn number(text: &str) -> Option<Value> {
     if let Ok(value) = text.parse::<i64>() {
         return Some(Value::Int(value));
     }
-    let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite()).map(settled)?;
     Some(whole(value).map_or(Value::Float(value), Value::Int))
 }
 
