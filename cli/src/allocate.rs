@@ -1,7 +1,7 @@
 //! `splitway allocate`: free buckets of a shared layer for one experiment.
 
 use splitway_engine::bucketing::BUCKETS;
-use splitway_engine::{Path, read_wire, wire};
+use splitway_engine::{Code, Path, Problem, Segment, read_wire, wire};
 
 use crate::args::Allocate;
 use crate::edit::{Editor, experiment, inclusive, settle};
@@ -10,7 +10,7 @@ use crate::outcome::{Failure, Outcome};
 
 pub(crate) fn run(args: &Allocate) -> Outcome {
     let input = Input::read(&args.file)?;
-    let document = input.document().map_err(|problems| Failure::Problems(problems.to_string()))?;
+    let document = input.document().map_err(|problems| input.refuse(&problems))?;
     let mut config = read_wire(&document);
     let (index, own) = experiment(&config, &args.experiment)?;
     let wanted = match (args.amount.share, args.amount.buckets) {
@@ -29,8 +29,16 @@ pub(crate) fn run(args: &Allocate) -> Outcome {
     if let Some(experiment) = config.experiments.get_mut(index) {
         experiment.buckets = ranges;
     }
-    let outcome = settle(&input, &args.file, text, &config, args.write, |_| Ok(()))?;
+    // The others of the layer can only get theirs one after the other.
+    let is_next = |problem: &Problem| {
+        problem.code == Code::MissingField
+            && problem.path.0.last() == Some(&Segment::Key("buckets".to_owned()))
+    };
+    let outcome = settle(&input, &args.file, text, &config, args.write, is_next)?;
     eprintln!("{} owns {wanted} of {BUCKETS} buckets", args.experiment);
+    if !others.unallocated.is_empty() {
+        eprintln!("still to be given buckets: {}", others.unallocated.join(", "));
+    }
     Ok(outcome)
 }
 
@@ -40,6 +48,8 @@ struct Others {
     free: Vec<(u32, u32)>,
     /// Those that will take no units any more and still hold buckets.
     over: Vec<String>,
+    /// Those that have yet to be given buckets.
+    unallocated: Vec<String>,
     are_there: bool,
 }
 
@@ -48,18 +58,14 @@ impl Others {
         let layer_of = |e: &wire::Experiment| e.layer.clone().unwrap_or_else(|| e.id.clone());
         let layer = layer_of(own);
         let mut taken = vec![false; BUCKETS as usize];
-        let (mut over, mut are_there) = (Vec::new(), false);
+        let (mut over, mut unallocated, mut are_there) = (Vec::new(), Vec::new(), false);
         for other in config.experiments.iter().filter(|e| e.id != own.id && layer_of(e) == layer) {
             let is_over = matches!(other.status, Some(wire::Status::Completed | wire::Status::RolledBack));
             if other.buckets.is_empty() && is_over {
                 continue;
             }
             if other.buckets.is_empty() {
-                return Err(Failure::Problems(format!(
-                    "`{0}` states no buckets, so it owns all of layer `{layer}`; \
-                     first give it its own: splitway allocate … {0} --share …",
-                    other.id
-                )));
+                unallocated.push(other.id.clone());
             }
             are_there = true;
             if is_over {
@@ -77,7 +83,7 @@ impl Others {
                 range.fill(true);
             }
         }
-        Ok(Self { layer, free: runs(&taken), over, are_there })
+        Ok(Self { layer, free: runs(&taken), over, unallocated, are_there })
     }
 }
 

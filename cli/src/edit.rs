@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use similar::TextDiff;
-use splitway_engine::{Document, Located, Path, Plan, Segment, read_wire, wire};
+use splitway_engine::{Document, Located, Path, Problem, Segment, Severity, compile, read_wire, wire};
 
 use crate::input::{Input, must_be_file};
 use crate::outcome::{Exit, Failure, Outcome};
@@ -163,8 +163,14 @@ impl<'d> Editor<'d> {
                 Segment::Key(name) => path.key(name),
                 Segment::Index(index) => path.index(*index),
             }),
-            _ => Ok(located.value.end),
+            _ => Ok(self.trimmed(located.value.start, located.value.end)),
         }
+    }
+
+    /// `end` without the blanks that the parser counts to a flow collection.
+    fn trimmed(&self, start: usize, end: usize) -> usize {
+        let inside = self.text.get(start..end).unwrap_or_default();
+        start + inside.iter().rposition(|c| !c.is_whitespace()).map_or(0, |last| last + 1)
     }
 
     fn is_flow(&self, located: &Located) -> bool {
@@ -223,22 +229,26 @@ pub(crate) fn experiment<'c>(
 }
 
 /// Checks that `text` is `expected`, and writes it or prints the change.
-/// `check` judges the new plan.
+/// The text may have no errors but those that `is_next` forgives.
 pub(crate) fn settle(
     input: &Input,
     file: &PathBuf,
     text: String,
     expected: &wire::Config,
     write: bool,
-    check: impl FnOnce(&Plan) -> Result<(), Failure>,
+    is_next: impl Fn(&Problem) -> bool,
 ) -> Outcome {
     let changed = Input { name: input.name.clone(), text };
-    let (document, plan) = changed.plan()?;
+    let document = changed.document().map_err(|problems| changed.refuse(&problems))?;
+    if let Err(problems) = compile(&document)
+        && problems.iter().any(|problem| problem.severity == Severity::Error && !is_next(problem))
+    {
+        return Err(changed.refuse(&problems));
+    }
     if read_wire(&document) != *expected {
         let why = "this layout cannot be edited without changing something else; nothing is written";
         return Err(Failure::Problems(why.to_owned()));
     }
-    check(&plan)?;
     if write {
         must_be_file(file)?;
         std::fs::write(file, &changed.text)

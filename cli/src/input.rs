@@ -60,7 +60,8 @@ impl Input {
         Ok((document, plan))
     }
 
-    fn refuse(&self, problems: &Problems) -> Failure {
+    /// The problems, rendered for people.
+    pub(crate) fn refuse(&self, problems: &Problems) -> Failure {
         let style = Style::stderr();
         let all: Vec<String> = problems.iter().map(|problem| render(self, problem, style)).collect();
         Failure::Problems(all.join("\n"))

@@ -74,7 +74,14 @@ fn excerpt(line: &str, column: usize, length: usize) -> (String, String, String)
     if skipped > 0 {
         padding.insert(0, ' ');
     }
-    let left = line.trim_end().chars().count().saturating_sub(start);
+    let rest = line.trim_end().chars().count().saturating_sub(start);
+    // What goes on over several lines takes the comment with it; nobody means that.
+    let left = if length > rest {
+        let code = line.split(" #").next().unwrap_or_default();
+        code.trim_end().chars().count().saturating_sub(start)
+    } else {
+        rest
+    };
     let room = (skipped + WIDTH).saturating_sub(start);
     let carets = "^".repeat(length.min(left).min(room).max(1));
     (shown, padding, carets)

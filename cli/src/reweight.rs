@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Reweight) -> Outcome {
     if let Some(experiment) = config.experiments.get_mut(index) {
         experiment.variants = variants;
     }
-    let outcome = settle(&input, &args.file, text, &config, args.write, |_| Ok(()))?;
+    let outcome = settle(&input, &args.file, text, &config, args.write, |_| false)?;
     let moved: u32 =
         BUCKETS - sizes.iter().zip(&targets).map(|(size, target)| *size.min(target)).sum::<u32>();
     eprintln!(

@@ -32,6 +32,8 @@ pub(crate) fn run(args: &Simulate) -> Outcome {
 pub(crate) struct Tally {
     /// By variant, and last those who are out: which units, one bit each.
     pub(crate) members: Vec<Vec<u64>>,
+    /// Those of the last that a holdout keeps out.
+    pub(crate) held: Vec<u64>,
     /// How many units entered with a variant bucket in each bin.
     pub(crate) bins: Vec<u64>,
 }
@@ -56,6 +58,9 @@ impl Trace for Tallies {
         let out = tally.members.len() - 1;
         let category = variant.map_or(out, |variant| variant.index().min(out));
         tally.members[category][self.unit / 64] |= 1 << (self.unit % 64);
+        if reason == Reason::Holdout {
+            tally.held[self.unit / 64] |= 1 << (self.unit % 64);
+        }
         if let (Reason::Split, Some(bucket)) = (reason, bucket) {
             // Dialects have buckets of their own; only the default's are binned.
             if let Some(bin) = tally.bins.get_mut(bucket as usize * BINS / BUCKETS as usize) {
@@ -69,6 +74,7 @@ fn simulate(plan: &Plan, now: Timestamp, units: u32) -> Result<Vec<Tally>, Failu
     let words = (units as usize).div_ceil(64);
     let tallies = plan.experiments().map(|(_, experiment)| Tally {
         members: vec![vec![0; words]; experiment.variants().len() + 1],
+        held: vec![0; words],
         bins: vec![0; BINS],
     });
     let mut trace = Tallies { tallies: tallies.collect(), unit: 0 };

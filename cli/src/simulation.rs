@@ -149,7 +149,7 @@ impl Setting<'_> {
                 if one.layer() == other.layer() {
                     continue;
                 }
-                let (statistic, degrees) = contingency(tally, other_tally, f64::from(self.units));
+                let (statistic, degrees) = contingency(tally, other_tally, self.units);
                 if degrees > 0 {
                     pairs.push(Pair {
                         experiments: [one.id().to_owned(), other.id().to_owned()],
@@ -170,29 +170,37 @@ impl Setting<'_> {
 }
 
 /// Pearson's statistic of two experiments' categories (variants and out), on
-/// the observed margins. Cells that expect fewer than five are left out
-/// (Cochran's rule), and one degree with each.
-fn contingency(one: &Tally, other: &Tally, units: f64) -> (f64, usize) {
+/// the observed margins, over units that no holdout keeps out of either: a
+/// holdout for both makes them dependent on purpose. Cells that expect fewer
+/// than five are left out (Cochran's rule), and one degree with each.
+fn contingency(one: &Tally, other: &Tally, units: u32) -> (f64, usize) {
+    let free: Vec<u64> = one.held.iter().zip(&other.held).map(|(a, b)| !(a | b)).collect();
+    let held: u64 = free.iter().map(|word| u64::from(word.count_zeros())).sum();
+    let units = f64::from(units) - held as f64;
     let sizes = |tally: &Tally| -> Vec<(usize, f64)> {
-        let counts = (0..tally.members.len()).map(|category| (category, tally.count(category) as f64));
+        let counts = tally.members.iter().map(|members| common(members, &free)).enumerate();
         counts.filter(|(_, count)| *count > 0.0).collect()
     };
     let (rows, columns) = (sizes(one), sizes(other));
     let mut degrees = rows.len().saturating_sub(1) * columns.len().saturating_sub(1);
     let mut statistic = 0.0;
     for (row, row_size) in &rows {
+        let members: Vec<u64> = one.members[*row].iter().zip(&free).map(|(a, b)| a & b).collect();
         for (column, column_size) in &columns {
             let expected = row_size * column_size / units;
             if expected < 5.0 {
                 degrees = degrees.saturating_sub(1);
                 continue;
             }
-            let words = one.members[*row].iter().zip(&other.members[*column]);
-            let both: u64 = words.map(|(a, b)| u64::from((a & b).count_ones())).sum();
-            statistic += (both as f64 - expected).powi(2) / expected;
+            statistic += (common(&members, &other.members[*column]) - expected).powi(2) / expected;
         }
     }
     (statistic, degrees)
+}
+
+/// How many units two sets have in common.
+fn common(one: &[u64], other: &[u64]) -> f64 {
+    one.iter().zip(other).map(|(a, b)| u64::from((a & b).count_ones())).sum::<u64>() as f64
 }
 
 impl fmt::Display for Report {
