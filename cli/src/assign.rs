@@ -89,11 +89,14 @@ fn assign(
 /// The outcomes of one unit, and what its rows have in common with all others.
 struct Rows {
     /// By experiment.
-    outcomes: Vec<Option<(Reason, Option<VariantId>, Option<u32>)>>,
+    outcomes: Vec<Option<Entry>>,
     experiments: Vec<RowText>,
     text: Vec<u8>,
     unit: Vec<u8>,
 }
+
+/// Why, the variant if entered, the last bucket computed.
+type Entry = (Reason, Option<VariantId>, Option<u32>);
 
 struct RowText {
     /// From behind the unit up to the variant.
