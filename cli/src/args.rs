@@ -85,6 +85,17 @@ pub(crate) struct Assign {
     pub(crate) at: Option<Timestamp>,
 }
 
+/// What every question has.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Time that is asked about (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<Timestamp>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// The config
@@ -105,12 +116,8 @@ pub(crate) struct Explain {
     /// A cookie; may be repeated
     #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
     pub(crate) cookie: Vec<(String, String)>,
-    /// Time of the decision (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) at: Option<Timestamp>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -121,12 +128,8 @@ pub(crate) struct Simulate {
     /// How many units, named unit-0, unit-1, …
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
-    /// Time of the decisions (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) at: Option<Timestamp>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 #[derive(Debug, Args)]
@@ -141,12 +144,8 @@ pub(crate) struct Diff {
     /// Units tried where an experiment's bucketing cannot be compared exactly
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
-    /// Time to compare at (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(crate) at: Option<Timestamp>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 #[derive(Debug, Args)]

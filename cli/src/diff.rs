@@ -24,7 +24,7 @@ const NOTHING: f64 = 1e-12;
 
 pub(crate) fn run(args: &Diff) -> Outcome {
     let (old, new) = (Side::read(&args.old)?, Side::read(&args.new)?);
-    let now = input::at(args.at);
+    let now = input::at(args.asked.at);
     let ids: BTreeSet<&str> = old.ids().chain(new.ids()).collect();
     let changes: Vec<Change> = ids
         .into_iter()
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Diff) -> Outcome {
         .collect();
     let largest = changes.iter().map(|change| change.moved).fold(0.0, f64::max);
     let is_over = args.max_moved.is_some_and(|most| largest > most + NOTHING);
-    if args.json {
+    if args.asked.json {
         print_json(&serde_json::json!({
             "at": now.to_string(),
             "old": old.plan.content_hash(),

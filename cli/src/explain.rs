@@ -28,8 +28,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     }
     let pairs: Vec<(&[u8], &[u8])> =
         headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    let (_, explanation) = plan.explain(&RequestView::new(&pairs), input::at(args.at));
-    if args.json { print_json(&explanation) } else { print(&coloured(&explanation)) }
+    let (_, explanation) = plan.explain(&RequestView::new(&pairs), input::at(args.asked.at));
+    if args.asked.json { print_json(&explanation) } else { print(&coloured(&explanation)) }
 }
 
 /// Outcomes stand out.

@@ -17,10 +17,10 @@ pub(crate) fn run(args: &Simulate) -> Outcome {
     let (document, plan) = Input::read(&args.config)?.plan()?;
     let config = read_wire(&document);
     let plan = plan.hashes_only();
-    let now = input::at(args.at);
+    let now = input::at(args.asked.at);
     let tallies = simulate(&plan, now, args.units)?;
     let report = Report::new(&Setting { plan: &plan, config: &config, now, units: args.units }, &tallies);
-    if args.json {
+    if args.asked.json {
         print_json(&report)?
     } else {
         print(&report.to_string())?
