@@ -1,2 +1,7 @@
-//! See Cargo.toml.
-fn main() {}
+//! The `splitway` command; see the library for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    splitway::run(std::env::args_os()).into()
+}

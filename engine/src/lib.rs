@@ -32,13 +32,21 @@ pub mod bucketing;
 mod compile;
 mod decide;
 mod document;
+#[cfg(feature = "advice")]
+mod explain;
 mod exposure;
 mod headers;
+#[cfg(feature = "advice")]
+mod inspect;
+#[cfg(feature = "yaml")]
+mod launch;
 mod order;
 mod partition;
 mod plan;
 mod problem;
 pub mod qa_token;
+#[cfg(feature = "schema")]
+mod schema;
 mod source;
 mod targeting;
 mod time;
@@ -48,11 +56,21 @@ pub mod wire;
 pub use actions::{HeaderChange, Rewrite};
 pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
+#[cfg(feature = "yaml")]
+pub use document::Located;
 pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
+#[cfg(feature = "advice")]
+pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Exposure, Served};
 pub use headers::{CLUSTER, STAMP};
+#[cfg(feature = "advice")]
+pub use inspect::Owned;
+#[cfg(feature = "yaml")]
+pub use launch::launch_problems;
 pub use plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Variant, VariantId};
 pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
+#[cfg(feature = "schema")]
+pub use schema::{SCHEMA_ID, schema};
 pub use source::Source;
 pub use time::Timestamp;
 pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};

@@ -5,6 +5,8 @@
 //! duplicate keys (to report them) and source places.
 
 mod json;
+#[cfg(feature = "yaml")]
+mod place;
 mod read;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -17,6 +19,8 @@ use crate::order::insert_by;
 #[cfg(feature = "yaml")]
 use crate::problem::Segment;
 use crate::problem::{Code, Path, Problem, Problems, Span};
+#[cfg(feature = "yaml")]
+pub use place::Located;
 pub use read::Entries;
 pub(crate) use read::{Cursor, Fields, Read, read};
 

@@ -1,0 +1,216 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use splitway_engine::Timestamp;
+
+/// A/B tests in the proxy: check, try, compare and edit configs.
+///
+/// Exit codes: 0 fine, 1 problems found, 2 bad usage or an unreadable file.
+#[derive(Debug, Parser)]
+#[command(name = "splitway", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report every problem of configs, with its source line
+    #[command(after_help = "Example: splitway validate --launch splitway.yaml")]
+    Validate(Validate),
+    /// Print the config's JSON Schema
+    #[command(after_help = "Example: splitway schema > config.schema.json")]
+    Schema,
+    /// Assign unit ids from stdin, one a line, as NDJSON
+    ///
+    /// One row per id and experiment (ordered by id), in input order. The request that is decided
+    /// has nothing but the unit: path `/`, and no other header. So an experiment with targeting
+    /// gets whatever that request gets, mostly `not_targeted`; one whose own unit is another
+    /// source gets `no_unit`. `bucket` is null where none was computed. Lines that are empty, not
+    /// UTF-8, or that the source cannot carry (a `;` in a cookie) are counted on stderr: exit 1.
+    #[command(after_help = "Example: splitway assign --config splitway.yaml < ids.txt > rows.ndjson")]
+    Assign(Assign),
+    /// Show every step of one decision
+    #[command(after_help = "Example: splitway explain --config splitway.yaml --path / --cookie uid=u1")]
+    Explain(Explain),
+    /// Put made-up units through a config: shares, uniformity, independence
+    ///
+    /// Every request counts as eligible, and allow-lists are left out. Exit 1 if a share, the
+    /// spread over buckets or the independence of two experiments fails its chi-square test at
+    /// p < 0.001 (Bonferroni-corrected over all tests of its kind).
+    #[command(after_help = "Example: splitway simulate --config splitway.yaml --units 200000")]
+    Simulate(Simulate),
+    /// Say who moves between two configs: change variant, enter or leave
+    ///
+    /// Exact, from the bucket ranges, as long as both configs divide by the same hashes; what is
+    /// not is marked as an estimate. Shares are of all units whose requests are eligible.
+    #[command(after_help = "Example: splitway diff old.yaml new.yaml --max-moved 1%")]
+    Diff(Diff),
+    /// Give an experiment free buckets of its layer, and write them into the file
+    #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
+    Allocate(Allocate),
+    /// Change weights, add or remove variants so that the fewest units move
+    ///
+    /// Writes each variant's buckets. Every variant gets a weight: 0 keeps it without units, a new
+    /// name adds a variant, --remove takes one out.
+    #[command(after_help = "Example: splitway reweight splitway.yaml checkout control=80 one-step=20")]
+    Reweight(Reweight),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Configs, YAML or JSON; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
+    #[arg(long)]
+    pub(crate) launch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Assign {
+    /// The config
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Which of the config's sources the ids are, such as `cookie:uid` [default: the first]
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) unit_kind: Option<String>,
+    /// Time of the decision (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<Timestamp>,
+}
+
+/// What every question has.
+#[derive(Debug, Args)]
+pub(crate) struct Asked {
+    /// Time that is asked about (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) at: Option<Timestamp>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The config
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The request's method
+    #[arg(long, default_value = "GET")]
+    pub(crate) method: String,
+    /// The request's path, with its query
+    #[arg(long, default_value = "/")]
+    pub(crate) path: String,
+    /// The request's host
+    #[arg(long, default_value = "localhost")]
+    pub(crate) host: String,
+    /// A header; may be repeated
+    #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
+    pub(crate) header: Vec<(String, String)>,
+    /// A cookie; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
+    pub(crate) cookie: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The config
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How many units, named unit-0, unit-1, …
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) units: u32,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The config before
+    pub(crate) old: PathBuf,
+    /// The config after
+    pub(crate) new: PathBuf,
+    /// Exit 1 if a larger share moves in any experiment, such as 1%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_moved: Option<f64>,
+    /// Units tried where an experiment's bucketing cannot be compared exactly
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) units: u32,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Allocate {
+    /// The config; it may lack nothing but this experiment's buckets
+    pub(crate) file: PathBuf,
+    /// The experiment
+    pub(crate) experiment: String,
+    #[command(flatten)]
+    pub(crate) amount: Amount,
+    /// Write the file instead of printing the change
+    #[arg(long)]
+    pub(crate) write: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Amount {
+    /// Share of the layer it shall own in all, such as 20%
+    #[arg(long, value_parser = share)]
+    pub(crate) share: Option<f64>,
+    /// Buckets (of 10,000) it shall own in all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) buckets: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reweight {
+    /// The config
+    pub(crate) file: PathBuf,
+    /// The experiment
+    pub(crate) experiment: String,
+    /// Every variant's weight, in any unit
+    #[arg(required = true, value_name = "VARIANT=WEIGHT", value_parser = weight)]
+    pub(crate) weights: Vec<(String, f64)>,
+    /// A variant to take out; may be repeated
+    #[arg(long, value_name = "VARIANT")]
+    pub(crate) remove: Vec<String>,
+    /// Write the file instead of printing the change
+    #[arg(long)]
+    pub(crate) write: bool,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "expected a time such as 2026-11-20T00:00:00Z".to_owned())
+}
+
+/// A percentage as a fraction.
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    match number {
+        Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("expected a percentage such as 20%".to_owned()),
+    }
+}
+
+fn pair(text: &str, separator: char) -> Result<(String, String), String> {
+    let (key, value) = text.split_once(separator).ok_or(format!("expected a `{separator}`"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn weight(text: &str) -> Result<(String, f64), String> {
+    let (variant, weight) = pair(text, '=')?;
+    match weight.parse::<f64>() {
+        Ok(weight) if (0.0..=1e9).contains(&weight) => Ok((variant, weight)),
+        _ => Err("expected a weight from 0 to 1,000,000,000".to_owned()),
+    }
+}

@@ -1,0 +1,154 @@
+//! `splitway assign`: ids in, rows out, as fast as the hashes go.
+
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+
+use splitway_engine::{Decision, Plan, Reason, Source, Step, Timestamp, Trace, VariantId};
+
+use crate::args::Assign;
+use crate::carrier::Carrier;
+use crate::input;
+use crate::outcome::{Exit, Failure, Outcome};
+
+/// Large enough that system calls do not show.
+const BUFFER: usize = 1 << 16;
+
+pub(crate) fn run(args: &Assign) -> Outcome {
+    let plan = input::plan(&args.config)?;
+    let source = source(&plan, args.unit_kind.as_deref())?;
+    let ids = BufReader::with_capacity(BUFFER, io::stdin().lock());
+    let mut rows = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let skipped = assign(&plan, source, input::at(args.at), ids, &mut rows)?;
+    rows.flush()?;
+    for (count, what) in [
+        (skipped.empty, "empty"),
+        (skipped.not_utf8, "not UTF-8"),
+        (skipped.not_carried, &*format!("nothing that {source} can carry")),
+    ] {
+        if count > 0 {
+            eprintln!("{count} line{} skipped: {what}", if count == 1 { "" } else { "s" });
+        }
+    }
+    Ok(if skipped == Skipped::default() { Exit::Fine } else { Exit::Problems })
+}
+
+/// The source that `kind` names, of those that the config declares.
+fn source<'p>(plan: &'p Plan, kind: Option<&str>) -> Result<&'p Source, Failure> {
+    let declared = || plan.chains().flatten();
+    let Some(kind) = kind else {
+        return declared().next().ok_or_else(|| Failure::Usage("the config declares no unit".to_owned()));
+    };
+    declared().find(|source| source.to_string() == kind).ok_or_else(|| {
+        let known: Vec<String> = declared().map(ToString::to_string).collect();
+        Failure::Usage(format!("no unit `{kind}` in the config; it has {}", known.join(", ")))
+    })
+}
+
+/// Lines that got no rows.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Skipped {
+    empty: u64,
+    not_utf8: u64,
+    not_carried: u64,
+}
+
+fn assign(
+    plan: &Plan,
+    source: &Source,
+    now: Timestamp,
+    mut ids: impl BufRead,
+    out: &mut impl Write,
+) -> Result<Skipped, Failure> {
+    let mut rows = Rows::new(plan);
+    let mut carrier = Carrier::new([source]);
+    let mut skipped = Skipped::default();
+    let mut decision = Decision::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if ids.read_until(b'\n', &mut line)? == 0 {
+            return Ok(skipped);
+        }
+        let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        match std::str::from_utf8(bytes) {
+            Err(_) => skipped.not_utf8 += 1,
+            Ok("") => skipped.empty += 1,
+            Ok(id) => {
+                let decided = carrier.with(id, |request| {
+                    plan.decide_into(request, now, &mut rows, &mut decision);
+                });
+                match decided {
+                    Some(()) => rows.write(id, out)?,
+                    None => skipped.not_carried += 1,
+                }
+            }
+        }
+    }
+}
+
+/// The outcomes of one unit, and what its rows have in common with all others.
+struct Rows {
+    /// By experiment.
+    outcomes: Vec<Option<Entry>>,
+    experiments: Vec<RowText>,
+    text: Vec<u8>,
+    unit: Vec<u8>,
+}
+
+/// Why, the variant if entered, the last bucket computed.
+type Entry = (Reason, Option<VariantId>, Option<u32>);
+
+struct RowText {
+    /// From behind the unit up to the variant.
+    head: String,
+    /// Each variant's id in quotes.
+    variants: Vec<String>,
+}
+
+impl Trace for Rows {
+    fn step(&mut self, step: Step<'_>) {
+        if let Step::Outcome { experiment, reason, variant, bucket } = step
+            && let Some(outcome) = self.outcomes.get_mut(experiment.index())
+        {
+            *outcome = Some((reason, variant, bucket));
+        }
+    }
+}
+
+impl Rows {
+    fn new(plan: &Plan) -> Self {
+        // Ids are of a-z, 0-9, `-` and `_`: nothing in them needs escaping.
+        let experiments: Vec<RowText> = plan
+            .experiments()
+            .map(|(_, experiment)| RowText {
+                head: format!(",\"experiment\":\"{}\",\"variant\":", experiment.id()),
+                variants: experiment.variants().iter().map(|v| format!("\"{}\"", v.id())).collect(),
+            })
+            .collect();
+        Self { outcomes: vec![None; experiments.len()], experiments, text: Vec::new(), unit: Vec::new() }
+    }
+
+    fn write(&mut self, id: &str, out: &mut impl Write) -> Result<(), Failure> {
+        self.unit.clear();
+        self.unit.extend_from_slice(b"{\"unit\":");
+        serde_json::to_writer(&mut self.unit, id)?;
+        self.text.clear();
+        for (outcome, row) in self.outcomes.iter_mut().zip(&self.experiments) {
+            let Some((reason, variant, bucket)) = outcome.take() else { continue };
+            let variant = variant.and_then(|variant| row.variants.get(variant.index()));
+            self.text.extend_from_slice(&self.unit);
+            self.text.extend_from_slice(row.head.as_bytes());
+            self.text.extend_from_slice(variant.map_or("null", |variant| variant).as_bytes());
+            self.text.extend_from_slice(b",\"bucket\":");
+            match bucket {
+                Some(bucket) => write!(self.text, "{bucket}")?,
+                None => self.text.extend_from_slice(b"null"),
+            }
+            self.text.extend_from_slice(b",\"reason\":\"");
+            self.text.extend_from_slice(reason.as_str().as_bytes());
+            self.text.extend_from_slice(b"\"}\n");
+        }
+        out.write_all(&self.text)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The `splitway` command: an experiment's life around the engine.
+//!
+//! Commands judge, decide and edit through [`splitway_engine`] only: what they
+//! say is what the proxy does. Exit codes: 0 fine, 1 problems found, 2 usage
+//! (bad arguments, unreadable files).
+#![forbid(unsafe_code)]
+
+mod allocate;
+mod args;
+mod assign;
+mod carrier;
+mod chi_square;
+mod diff;
+mod edit;
+mod explain;
+mod input;
+mod outcome;
+mod render;
+mod reweight;
+mod simulate;
+mod simulation;
+mod style;
+mod validate;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+pub use outcome::Exit;
+use outcome::{Failure, Outcome};
+
+/// Runs the command line `args` (the program's name first).
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else is a mistake.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+            let _ = error.print();
+            return exit;
+        }
+    };
+    match command(&cli.command) {
+        Ok(exit) => exit,
+        Err(Failure::ClosedPipe) => Exit::Fine,
+        Err(Failure::Problems(text)) => {
+            let _ = writeln!(std::io::stderr(), "{text}");
+            Exit::Problems
+        }
+        Err(Failure::Usage(text)) => {
+            let _ = writeln!(std::io::stderr(), "error: {text}");
+            Exit::Usage
+        }
+    }
+}
+
+fn command(command: &Command) -> Outcome {
+    match command {
+        Command::Validate(args) => validate::run(args),
+        Command::Schema => {
+            let text = serde_json::to_string_pretty(&splitway_engine::schema());
+            outcome::print(&text.map_err(Failure::from)?)
+        }
+        Command::Assign(args) => assign::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Diff(args) => diff::run(args),
+        Command::Allocate(args) => allocate::run(args),
+        Command::Reweight(args) => reweight::run(args),
+    }
+}

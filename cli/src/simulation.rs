@@ -1,0 +1,258 @@
+//! What a simulation shows: shares, uniformity, independence, sample sizes.
+
+use std::fmt;
+
+use serde::Serialize;
+use splitway_engine::bucketing::BUCKETS;
+use splitway_engine::{Experiment, HoldoutId, Plan, Timestamp, wire};
+
+use crate::chi_square::{goodness, p_value};
+use crate::simulate::{BINS, Tally};
+
+/// Below this (corrected) probability a test fails: the threshold of sample
+/// ratio checks.
+const ALPHA: f64 = 0.001;
+/// Fewest units an arm, where the experiment does not say.
+const MIN_UNITS: u64 = 10_000;
+/// Pairs that are shown to people, the least independent first.
+const SHOWN_PAIRS: usize = 5;
+
+/// What was simulated.
+pub(crate) struct Setting<'s> {
+    pub(crate) plan: &'s Plan,
+    pub(crate) config: &'s wire::Config,
+    pub(crate) now: Timestamp,
+    pub(crate) units: u32,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    at: String,
+    units: u32,
+    experiments: Vec<ExperimentReport>,
+    /// Pairs of experiments of different layers that took units.
+    independence: Vec<Pair>,
+    /// Tests below [`ALPHA`].
+    pub(crate) failed: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct ExperimentReport {
+    experiment: String,
+    layer: String,
+    planned: f64,
+    observed: f64,
+    variants: Vec<VariantReport>,
+    /// Of the variants' counts against their planned shares.
+    p_shares: Option<f64>,
+    /// Of the variant buckets, in 100 bins; none under other dialects.
+    p_uniform: Option<f64>,
+    /// Fewest units an arm, as the experiment or the default says.
+    min_units_per_arm: u64,
+    /// Units it takes until the smallest arm is expected to have as many.
+    units_needed: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct VariantReport {
+    variant: String,
+    /// Of the experiment's units.
+    planned: f64,
+    observed: f64,
+    units: u64,
+    expected_units: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Pair {
+    experiments: [String; 2],
+    chi_square: f64,
+    degrees: usize,
+    p: f64,
+    /// Times the number of pairs (Bonferroni).
+    p_corrected: f64,
+}
+
+impl Report {
+    pub(crate) fn new(setting: &Setting<'_>, tallies: &[Tally]) -> Self {
+        let all = || setting.plan.experiments().map(|(_, experiment)| experiment).zip(tallies);
+        let experiments: Vec<ExperimentReport> =
+            all().map(|(experiment, tally)| setting.experiment(experiment, tally)).collect();
+        let mut independence = setting.pairs(&all().collect::<Vec<_>>());
+        independence.sort_by(|a, b| a.p.total_cmp(&b.p));
+        let corrected = |tests: Vec<f64>| {
+            let count = tests.len() as f64;
+            tests.into_iter().filter(|p| p * count < ALPHA).count()
+        };
+        let failed = corrected(experiments.iter().filter_map(|e| e.p_shares).collect())
+            + corrected(experiments.iter().filter_map(|e| e.p_uniform).collect())
+            + independence.iter().filter(|pair| pair.p_corrected < ALPHA).count();
+        Self { at: setting.now.to_string(), units: setting.units, experiments, independence, failed }
+    }
+}
+
+impl Setting<'_> {
+    fn experiment(&self, experiment: &Experiment, tally: &Tally) -> ExperimentReport {
+        let count = experiment.variants().len();
+        let counts: Vec<f64> = (0..count).map(|variant| tally.count(variant) as f64).collect();
+        let entered: f64 = counts.iter().sum();
+        let units = f64::from(self.units);
+        let shares: Vec<f64> = experiment.variants().iter().map(|variant| variant.share()).collect();
+        let planned = self.planned(experiment);
+        let expected: Vec<f64> = shares.iter().map(|share| share * entered).collect();
+        let test = |(statistic, degrees)| (degrees > 0 && entered > 0.0).then(|| p_value(statistic, degrees));
+        let bins: Vec<f64> = tally.bins.iter().map(|bin| *bin as f64).collect();
+        let is_own = experiment.hash().is_some();
+        let smallest = shares.iter().copied().filter(|share| *share > 0.0).fold(1.0, f64::min) * planned;
+        let stated = self.config.experiments.iter().find(|e| e.id == experiment.id());
+        let analysis = stated.and_then(|e| e.analysis.as_ref());
+        let min_units = analysis.and_then(|analysis| analysis.min_units_per_arm).unwrap_or(MIN_UNITS);
+        let variants =
+            experiment.variants().iter().zip(&counts).zip(&shares).map(|((v, count), share)| VariantReport {
+                variant: v.id().to_owned(),
+                planned: *share,
+                observed: if entered > 0.0 { count / entered } else { 0.0 },
+                units: *count as u64,
+                expected_units: planned * share * units,
+            });
+        ExperimentReport {
+            experiment: experiment.id().to_owned(),
+            layer: self.plan.layer(experiment.layer()).map_or("", |layer| layer.id()).to_owned(),
+            planned,
+            observed: entered / units,
+            variants: variants.collect(),
+            p_shares: test(goodness(&counts, &expected)),
+            p_uniform: is_own.then(|| test(goodness(&bins, &vec![entered / BINS as f64; BINS]))).flatten(),
+            min_units_per_arm: min_units,
+            units_needed: (smallest > 0.0).then(|| (min_units as f64 / smallest).ceil() as u64),
+        }
+    }
+
+    /// Share of units that the experiment takes, by its buckets and holdouts.
+    fn planned(&self, experiment: &Experiment) -> f64 {
+        if self.plan.is_killed() || !experiment.is_live(self.now) {
+            return 0.0;
+        }
+        let all = f64::from(BUCKETS);
+        let layer = self.plan.layer(experiment.layer());
+        let held: &[HoldoutId] = layer.map(|layer| layer.holdouts()).unwrap_or_default();
+        let held = held.iter().filter_map(|id| self.plan.holdout(*id));
+        let left: f64 = held.map(|(_, buckets)| 1.0 - f64::from(buckets) / all).product();
+        left * f64::from(experiment.active_buckets(self.now)) / all
+    }
+
+    fn pairs(&self, all: &[(&Experiment, &Tally)]) -> Vec<Pair> {
+        let mut pairs = Vec::new();
+        for (position, (one, tally)) in all.iter().enumerate() {
+            for (other, other_tally) in all.iter().skip(position + 1) {
+                // Those of one layer exclude each other: dependent on purpose.
+                if one.layer() == other.layer() {
+                    continue;
+                }
+                let (statistic, degrees) = contingency(tally, other_tally, self.units);
+                if degrees > 0 {
+                    pairs.push(Pair {
+                        experiments: [one.id().to_owned(), other.id().to_owned()],
+                        chi_square: statistic,
+                        degrees,
+                        p: p_value(statistic, degrees),
+                        p_corrected: 1.0,
+                    });
+                }
+            }
+        }
+        let count = pairs.len() as f64;
+        for pair in &mut pairs {
+            pair.p_corrected = (pair.p * count).min(1.0);
+        }
+        pairs
+    }
+}
+
+/// Pearson's statistic of two experiments' categories (variants and out), on
+/// the observed margins, over units that no holdout keeps out of either: a
+/// holdout for both makes them dependent on purpose. Cells that expect fewer
+/// than five are left out (Cochran's rule), and one degree with each.
+fn contingency(one: &Tally, other: &Tally, units: u32) -> (f64, usize) {
+    let free: Vec<u64> = one.held.iter().zip(&other.held).map(|(a, b)| !(a | b)).collect();
+    let held: u64 = free.iter().map(|word| u64::from(word.count_zeros())).sum();
+    let units = f64::from(units) - held as f64;
+    let sizes = |tally: &Tally| -> Vec<(usize, f64)> {
+        let counts = tally.members.iter().map(|members| common(members, &free)).enumerate();
+        counts.filter(|(_, count)| *count > 0.0).collect()
+    };
+    let (rows, columns) = (sizes(one), sizes(other));
+    let mut degrees = rows.len().saturating_sub(1) * columns.len().saturating_sub(1);
+    let mut statistic = 0.0;
+    for (row, row_size) in &rows {
+        let members: Vec<u64> = one.members[*row].iter().zip(&free).map(|(a, b)| a & b).collect();
+        for (column, column_size) in &columns {
+            let expected = row_size * column_size / units;
+            if expected < 5.0 {
+                degrees = degrees.saturating_sub(1);
+                continue;
+            }
+            statistic += (common(&members, &other.members[*column]) - expected).powi(2) / expected;
+        }
+    }
+    (statistic, degrees)
+}
+
+/// How many units two sets have in common.
+fn common(one: &[u64], other: &[u64]) -> f64 {
+    one.iter().zip(other).map(|(a, b)| u64::from((a & b).count_ones())).sum::<u64>() as f64
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} units at {}", self.units, self.at)?;
+        for experiment in &self.experiments {
+            write!(f, "{experiment}")?;
+        }
+        if self.independence.is_empty() {
+            writeln!(f, "\nindependence: no two experiments of different layers took units")?;
+        } else {
+            writeln!(f, "\nindependence: {} pairs, the least independent:", self.independence.len())?;
+        }
+        for pair in self.independence.iter().take(SHOWN_PAIRS) {
+            let [one, other] = &pair.experiments;
+            writeln!(f, "  {one} and {other}: p = {:.4}, corrected {:.4}", pair.p, pair.p_corrected)?;
+        }
+        match self.failed {
+            0 => f.write_str("all tests passed"),
+            1 => write!(f, "1 test failed (p < {ALPHA}, corrected)"),
+            failed => write!(f, "{failed} tests failed (p < {ALPHA}, corrected)"),
+        }
+    }
+}
+
+impl fmt::Display for ExperimentReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| format!("{:.3}%", share * 100.0);
+        writeln!(
+            f,
+            "\n{} in layer {}: planned {}, observed {}",
+            self.experiment,
+            self.layer,
+            percent(self.planned),
+            percent(self.observed)
+        )?;
+        for variant in &self.variants {
+            writeln!(
+                f,
+                "  {:<20} planned {:>8}, observed {:>8}: {} units, {:.0} expected",
+                variant.variant,
+                percent(variant.planned),
+                percent(variant.observed),
+                variant.units,
+                variant.expected_units
+            )?;
+        }
+        let p = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}"));
+        writeln!(f, "  shares p = {}, uniformity p = {}", p(self.p_shares), p(self.p_uniform))?;
+        if let Some(units) = self.units_needed {
+            writeln!(f, "  {} units an arm need {units} units in all", self.min_units_per_arm)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! Colour, where someone can see it.
+
+use std::io::IsTerminal as _;
+
+/// Whether text gets colours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    is_coloured: bool,
+}
+
+impl Style {
+    /// For stdout.
+    pub(crate) fn stdout() -> Self {
+        Self::of(std::io::stdout().is_terminal())
+    }
+
+    /// For stderr.
+    pub(crate) fn stderr() -> Self {
+        Self::of(std::io::stderr().is_terminal())
+    }
+
+    /// <https://no-color.org>: any value but the empty one.
+    fn of(is_terminal: bool) -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { is_coloured: is_terminal && !refused }
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.sgr("1;31", text)
+    }
+
+    pub(crate) fn yellow(self, text: &str) -> String {
+        self.sgr("1;33", text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.sgr("32", text)
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.sgr("1", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.sgr("2", text)
+    }
+
+    fn sgr(self, code: &str, text: &str) -> String {
+        if self.is_coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

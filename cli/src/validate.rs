@@ -1,0 +1,126 @@
+//! `splitway validate`.
+
+use serde::Serialize;
+use splitway_engine::{Problem, Severity, compile, launch_problems};
+
+use crate::args::Validate;
+use crate::input::Input;
+use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::render::render;
+use crate::style::Style;
+
+pub(crate) fn run(args: &Validate) -> Outcome {
+    let mut reports = Vec::new();
+    for file in &args.files {
+        reports.push(check(Input::read(file)?, args.launch));
+    }
+    if args.json {
+        let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
+        print_json(&serde_json::json!({ "files": files }))?;
+    } else {
+        show(&reports)?;
+    }
+    let is_bad = reports.iter().any(|report| report.errors() > 0);
+    Ok(if is_bad { Exit::Problems } else { Exit::Fine })
+}
+
+struct Report {
+    input: Input,
+    version: Option<String>,
+    problems: Vec<Problem>,
+}
+
+/// Everything that is wrong with one file. Launch rules only make sense of a
+/// document that is otherwise right.
+fn check(input: Input, launch: bool) -> Report {
+    let compiled = input.document().and_then(|document| compile(&document).map(|plan| (document, plan)));
+    let (version, problems) = match compiled {
+        Ok((document, plan)) => {
+            let mut problems: Vec<Problem> = plan.warnings().iter().cloned().collect();
+            if launch {
+                problems.extend(launch_problems(&document));
+                problems.sort_by_key(|problem| problem.span.map(|span| span.start));
+            }
+            (Some(plan.content_hash().to_owned()), problems)
+        }
+        Err(problems) => (None, problems.into_iter().collect()),
+    };
+    Report { input, version, problems }
+}
+
+fn show(reports: &[Report]) -> Result<(), Failure> {
+    let style = Style::stdout();
+    let mut text = String::new();
+    for report in reports {
+        for problem in &report.problems {
+            text.push_str(&render(&report.input, problem, style));
+            text.push('\n');
+        }
+        let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());
+        let verdict = match (&report.version, errors) {
+            (Some(version), 0) => style.green(&format!("ok, version {version}")),
+            _ => style.red(&counted(errors, "error")),
+        };
+        let more = if warnings > 0 { format!(", {}", counted(warnings, "warning")) } else { String::new() };
+        text.push_str(&format!("{}: {verdict}{more}\n", report.input.name));
+    }
+    print(text.trim_end())?;
+    Ok(())
+}
+
+fn counted(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+impl Report {
+    fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
+    fn shape(&self) -> FileReport<'_> {
+        FileReport {
+            file: &self.input.name,
+            valid: self.errors() == 0,
+            version: self.version.as_deref(),
+            problems: self.problems.iter().map(ProblemReport::new).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FileReport<'a> {
+    file: &'a str,
+    valid: bool,
+    version: Option<&'a str>,
+    problems: Vec<ProblemReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProblemReport<'a> {
+    severity: &'static str,
+    code: &'static str,
+    path: String,
+    expected: &'a str,
+    found: &'a str,
+    suggestion: Option<&'a str>,
+    line: Option<usize>,
+    column: Option<usize>,
+}
+
+impl<'a> ProblemReport<'a> {
+    fn new(problem: &'a Problem) -> Self {
+        Self {
+            severity: match problem.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: problem.code.as_str(),
+            path: problem.path.to_string(),
+            expected: &problem.expected,
+            found: &problem.found,
+            suggestion: problem.suggestion.as_deref(),
+            line: problem.span.map(|span| span.line),
+            column: problem.span.map(|span| span.column),
+        }
+    }
+}

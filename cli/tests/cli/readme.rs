@@ -1,0 +1,35 @@
+//! The examples of README.md do what it says.
+
+use crate::support::{Bench, root};
+
+/// A block ```console holds commands after `$ ` and what they print; a block
+/// ```yaml is `splitway.yaml`; `changed.yaml` has three times the weight on control.
+#[test]
+fn every_example_prints_what_the_readme_shows() {
+    let readme = std::fs::read_to_string(root().join("cli/README.md")).unwrap();
+    let mut blocks = readme.split("```").skip(1).step_by(2);
+    let yaml = blocks.find_map(|block| block.strip_prefix("yaml\n")).unwrap();
+    let changed = yaml.replace("weight: 50 }\n      - { id: big", "weight: 75 }\n      - { id: big");
+    let bench =
+        Bench::new(&[("splitway.yaml", yaml), ("changed.yaml", &changed), ("ids.txt", "user-1\nuser-2\n")]);
+    let mut commands = 0;
+    for block in blocks.filter_map(|block| block.strip_prefix("console\n")) {
+        for example in block.split("$ splitway ").skip(1) {
+            let (command, expected) = example.split_once('\n').unwrap();
+            let (args, stdin) = match command.split_once(" < ") {
+                Some((args, file)) => (args, bench.read(file)),
+                None => (command, String::new()),
+            };
+            let (args, head) = match args.split_once(" | head -n ") {
+                Some((args, lines)) => (args, lines.parse().unwrap()),
+                None => (args, usize::MAX),
+            };
+            let ran = bench.run_with(args, stdin.as_bytes());
+            let printed: Vec<&str> = ran.out.lines().take(head).chain(ran.err.lines()).collect();
+            let shown: Vec<&str> = expected.lines().collect();
+            assert_eq!(shown, printed, "$ splitway {command}");
+            commands += 1;
+        }
+    }
+    assert!(commands >= 8, "one example per command");
+}

@@ -1,0 +1,102 @@
+//! `splitway validate`.
+
+use crate::support::{Bench, SHOP};
+
+const BAD: &str = "version: 1
+unit: [{ coookie: uid }]
+experiments:
+  - id: Button
+    traffic: 50
+    variants: [{ id: a }, { id: a }]
+";
+
+#[test]
+fn a_good_config_is_ok() {
+    let ran = Bench::new(&[("shop.yaml", SHOP)]).run("validate shop.yaml");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.starts_with("shop.yaml: ok, version "), "{}", ran.out);
+}
+
+#[test]
+fn problems_are_underlined() {
+    insta::assert_snapshot!(Bench::new(&[("bad.yaml", BAD)]).run("validate bad.yaml").all());
+}
+
+#[test]
+fn launch_rules_name_what_is_missing() {
+    let config = "version: 1
+unit: [{ cookie: uid }]
+experiments:
+  - id: ready
+    owner: payments@shop.example
+    hypothesis: It sells more
+    metrics: { primary: orders, guardrails: [errors] }
+    schedule: { start: 2026-11-20T00:00:00Z, end: 2026-12-04T00:00:00Z }
+    variants: [{ id: a }, { id: b }]
+  - id: hasty
+    owner: ''
+    metrics: { secondary: [clicks] }
+    schedule: { start: 2026-11-20T00:00:00Z, end: 2026-11-22T00:00:00Z }
+    analysis: { minimum_detectable_effect: 0, alpha: 5 }
+    variants: [{ id: a }]
+  - id: over
+    status: completed
+    variants: [{ id: a }]
+";
+    let bench = Bench::new(&[("launch.yaml", config)]);
+    assert_eq!(bench.run("validate launch.yaml").code, 0);
+    insta::assert_snapshot!(bench.run("validate --launch launch.yaml").all());
+}
+
+#[test]
+fn json_has_every_field() {
+    let bench = Bench::new(&[("bad.yaml", BAD), ("shop.yaml", SHOP)]);
+    let ran = bench.run("validate --json bad.yaml shop.yaml");
+    assert_eq!(ran.code, 1);
+    let files = &ran.json()["files"];
+    assert_eq!(files[0]["valid"], false);
+    assert_eq!(files[0]["version"], serde_json::Value::Null);
+    let first = &files[0]["problems"][0];
+    assert_eq!(first["code"], "unknown_field");
+    assert_eq!(first["severity"], "error");
+    assert_eq!(first["path"], "unit[0]");
+    assert_eq!(first["suggestion"], "did you mean `cookie`?");
+    assert_eq!((first["line"].as_u64(), first["column"].as_u64()), (Some(2), Some(10)));
+    assert_eq!(files[1]["valid"], true);
+    assert_eq!(files[1]["problems"], serde_json::json!([]));
+}
+
+#[test]
+fn json_and_stdin_are_read_by_content() {
+    let json = br#"{ "version": 1,
+	"unit": [{ "cookie": "uid" }],
+	"experiments": [{ "id": "x", "variants": [{ "id": "a", "wieght": 1 }] }] }"#;
+    let ran = Bench::new(&[]).run_with("validate -", json);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("did you mean `weight`?"), "{}", ran.out);
+    let ran = Bench::new(&[]).run_with("validate -", b"{ \"version\": 1,,");
+    assert!(ran.code == 1 && ran.out.contains("error[syntax]: expected JSON"), "{}", ran.all());
+    let ran = Bench::new(&[]).run_with("validate -", b"\xff");
+    assert!(ran.code == 1 && ran.err.contains("not UTF-8"), "{}", ran.all());
+}
+
+#[test]
+fn usage_is_2() {
+    let bench = Bench::new(&[]);
+    for args in ["validate", "validate absent.yaml", "frobnicate", "assign --config absent.yaml"] {
+        assert_eq!(bench.run(args).code, 2, "{args}");
+    }
+    for command in ["validate", "schema", "assign", "explain", "simulate", "diff", "allocate", "reweight"] {
+        let ran = bench.run(&format!("{command} --help"));
+        assert!(ran.code == 0 && ran.out.contains("Example: splitway"), "{}", ran.all());
+    }
+}
+
+#[test]
+fn long_lines_are_cut_around_the_place() {
+    let pad = "x".repeat(300);
+    let config = format!(
+        "{{\"version\":1,\"unit\":[{{\"cookie\":\"{pad}\"}}],\"experiments\":[{{\"id\":\"A\",\"variants\":[{{\"id\":\"a\"}}],\"name\":\"{pad}\"}}]}}"
+    );
+    insta::assert_snapshot!(Bench::new(&[("long.json", &config)]).run("validate long.json").all());
+}

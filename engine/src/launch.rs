@@ -1,0 +1,108 @@
+//! Launch rules: what an experiment must state before it takes units.
+//!
+//! Registry facts only. The filter serves a config without them, so they are
+//! no part of [`crate::compile`]; a team makes them a gate in its own pipeline.
+
+use crate::compile::read_wire;
+use crate::document::{Document, describe_number};
+use crate::problem::{Code, Place, Problem, Problems};
+use crate::time::Timestamp;
+use crate::wire;
+
+/// Shortest run that a weekly rhythm does not bias: two weeks.
+const MIN_DAYS: i64 = 14;
+const DAY_MS: i64 = 86_400_000;
+
+/// Checks every running and scheduled experiment of `document`, which must be
+/// one that [`crate::compile`] takes.
+#[must_use]
+pub fn launch_problems(document: &Document) -> Problems {
+    let config = read_wire(document);
+    let mut rules = Rules { problems: Problems::default() };
+    let list = Place::Root.key("experiments");
+    for (index, experiment) in config.experiments.iter().enumerate() {
+        let status = experiment.status.unwrap_or(wire::Status::Running);
+        if matches!(status, wire::Status::Running | wire::Status::Scheduled) {
+            rules.experiment(list.index(index), experiment);
+        }
+    }
+    rules.problems.locate(|path, code| document.span_of(path, code));
+    rules.problems
+}
+
+struct Rules {
+    problems: Problems,
+}
+
+impl Rules {
+    fn experiment(&mut self, at: Place<'_>, experiment: &wire::Experiment) {
+        self.stated(at.key("owner"), experiment.owner.as_deref(), "an owner who answers for it");
+        self.stated(at.key("hypothesis"), experiment.hypothesis.as_deref(), "a hypothesis");
+        self.metrics(at.key("metrics"), experiment.metrics.as_ref());
+        self.schedule(at, experiment);
+        self.analysis(at.key("analysis"), experiment.analysis.as_ref());
+        if experiment.variants.len() < 2 {
+            let found = experiment.variants.len().to_string();
+            let problem =
+                Problem::error(at.key("variants").path(), Code::Launch, "variants to compare", &found);
+            self.problems.push(problem.warning());
+        }
+    }
+
+    fn stated(&mut self, at: Place<'_>, text: Option<&str>, expected: &str) {
+        if text.is_none_or(|text| text.trim().is_empty()) {
+            self.error(at, expected, "none");
+        }
+    }
+
+    fn metrics(&mut self, at: Place<'_>, metrics: Option<&wire::Metrics>) {
+        let Some(metrics) = metrics else {
+            self.error(at, "a primary metric and at least one guardrail", "none");
+            return;
+        };
+        self.stated(at.key("primary"), metrics.primary.as_deref(), "a primary metric");
+        if metrics.guardrails.is_empty() {
+            self.error(at.key("guardrails"), "at least one guardrail metric", "none");
+        }
+    }
+
+    fn schedule(&mut self, at: Place<'_>, experiment: &wire::Experiment) {
+        let schedule = experiment.schedule.clone().unwrap_or_default();
+        let at = at.key("schedule");
+        let Some(end) = schedule.end else {
+            self.error(at.key("end"), "an end", "none");
+            return;
+        };
+        let first = schedule.start.as_ref().or(experiment.ramp.first().map(|step| &step.at));
+        let times = first.and_then(|first| Timestamp::parse(&first.0)).zip(Timestamp::parse(&end.0));
+        let Some((start, end)) = times else { return };
+        let days = end.0.saturating_sub(start.0).saturating_div(DAY_MS);
+        if days < MIN_DAYS {
+            let expected = format!("at least {MIN_DAYS} days");
+            let found = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+            let problem = Problem::error(at.key("end").path(), Code::Launch, &expected, &found);
+            self.problems.push(problem.warning().suggest(|| {
+                "shorter runs see one part of the week more than another, and novelty more than habit"
+                    .to_owned()
+            }));
+        }
+    }
+
+    fn analysis(&mut self, at: Place<'_>, analysis: Option<&wire::Analysis>) {
+        let Some(analysis) = analysis else { return };
+        let mut number = |name: &str, value: Option<f64>, good: fn(f64) -> bool, expected: &str| {
+            if let Some(value) = value.filter(|value| !good(*value)) {
+                self.error(at.key(name), expected, &describe_number(value));
+            }
+        };
+        let is_probability = |value: f64| value > 0.0 && value < 1.0;
+        number("alpha", analysis.alpha, is_probability, "a probability between 0 and 1");
+        number("power", analysis.power, is_probability, "a probability between 0 and 1");
+        let effect = analysis.minimum_detectable_effect;
+        number("minimum_detectable_effect", effect, |value| value > 0.0, "more than 0");
+    }
+
+    fn error(&mut self, at: Place<'_>, expected: &str, found: &str) {
+        self.problems.push(Problem::error(at.path(), Code::Launch, expected, found));
+    }
+}
