@@ -248,8 +248,13 @@ impl Plan {
             if let Some(assignment) = pass.run(&mut units, decision, trace) {
                 // Layers come in order of their ids, so this is mostly the end.
                 let assignments = &mut decision.assignments;
-                let position = assignments.partition_point(|other| other.experiment < assignment.experiment);
-                assignments.insert(position, assignment);
+                if assignments.last().is_none_or(|last| last.experiment < assignment.experiment) {
+                    assignments.push(assignment);
+                } else {
+                    let position =
+                        assignments.partition_point(|other| other.experiment < assignment.experiment);
+                    assignments.insert(position, assignment);
+                }
             }
         }
     }

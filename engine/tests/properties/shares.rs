@@ -60,7 +60,7 @@ fn units_meet_the_weights() {
 
 /// What each unit is in, per experiment: 0 for out, else the variant and 1.
 fn states(plan: &Plan) -> Vec<Vec<usize>> {
-    let mut states = vec![Vec::with_capacity(UNITS); EXPERIMENTS];
+    let mut states = vec![Vec::new(); EXPERIMENTS];
     for n in 0..UNITS {
         let decision = Request::of(&format!("unit-{n}")).decide(plan, Timestamp(NOON));
         for state in &mut states {
