@@ -239,15 +239,18 @@ pub(crate) fn settle(
     is_next: impl Fn(&Problem) -> bool,
 ) -> Outcome {
     let changed = Input { name: input.name.clone(), text };
-    let document = changed.document().map_err(|problems| changed.refuse(&problems))?;
+    let unfit = || {
+        let why = "this layout cannot be edited without changing something else; nothing is written";
+        Failure::Problems(why.to_owned())
+    };
+    let document = changed.document().map_err(|_| unfit())?;
     if let Err(problems) = compile(&document)
         && problems.iter().any(|problem| problem.severity == Severity::Error && !is_next(problem))
     {
         return Err(changed.refuse(&problems));
     }
     if read_wire(&document) != *expected {
-        let why = "this layout cannot be edited without changing something else; nothing is written";
-        return Err(Failure::Problems(why.to_owned()));
+        return Err(unfit());
     }
     if write {
         must_be_file(file)?;

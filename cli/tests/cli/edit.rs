@@ -118,6 +118,29 @@ fn mistakes_are_told() {
     assert_eq!(bench.read("shop.yaml"), SHOP);
 }
 
+/// Text that stands for several values is left alone.
+#[test]
+fn anchors_and_aliases_are_refused() {
+    let config = "version: 1
+unit: [{ cookie: uid }]
+layers: [{ id: l }]
+experiments:
+  - id: x
+    layer: l
+    buckets: &b
+      - [0, 99]
+      - [200, 299]
+    variants: &v [{ id: a }, { id: b }]
+  - { id: y, layer: l, buckets: [[300, 399]], variants: *v }
+";
+    let bench = Bench::new(&[("c.yaml", config)]);
+    for args in ["allocate c.yaml x --share 5% --write", "reweight c.yaml y a=1 b=3 --write"] {
+        let ran = bench.run(args);
+        assert!(ran.code == 1 && ran.err.contains("nothing is written"), "{args}: {}", ran.all());
+    }
+    assert_eq!(bench.read("c.yaml"), config);
+}
+
 /// By bucket, the variant of experiment `x`.
 fn owners(text: &str) -> Vec<String> {
     let plan = compile(&Document::from_yaml(text).unwrap()).unwrap();
