@@ -2,7 +2,7 @@
 //!
 //! Where two experiments want the same single-valued thing (cluster, host,
 //! path, a header), the one whose id sorts first wins, so that the order of the
-//! document does not matter. `compile` warns where that can happen.
+//! document does not matter. `compile` warns where two route by the same means.
 
 use std::borrow::Cow;
 

@@ -244,6 +244,9 @@ impl Plan {
             trace.step(Step::Token(decision.token));
         }
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
+            if layer.experiments.is_empty() {
+                continue;
+            }
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
             if let Some(assignment) = pass.run(&mut units, decision, trace) {
                 // Layers come in order of their ids, so this is mostly the end.
@@ -406,7 +409,7 @@ impl<'p> LayerPass<'p, '_> {
     fn token_override(&self) -> Option<Assignment> {
         let grant = self.grant?;
         let experiment = self.plan.experiment(grant.experiment)?;
-        if experiment.layer != self.index || experiment.gate == Gate::Closed {
+        if experiment.layer != self.index {
             return None;
         }
         Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))

@@ -131,12 +131,13 @@ impl Plan {
         served: &Served<'a>,
     ) -> Option<Exposure<'a>> {
         let experiment = self.experiment(assignment.experiment)?;
+        let variant = experiment.variant(assignment.variant)?;
         let is_override = assignment.reason.is_override();
         Some(Exposure {
             event: "feature_flag.evaluation",
             timestamp: now,
             key: experiment.id(),
-            variant: experiment.variant(assignment.variant)?.id(),
+            variant: variant.id(),
             reason: assignment.reason.as_str(),
             context_id,
             version: &self.content_hash,
@@ -146,7 +147,7 @@ impl Plan {
             bucket: (!is_override).then_some(assignment.bucket),
             is_override,
             clock_edge: assignment.clock_edge,
-            rewrite_refused: served.rewrite_refused,
+            rewrite_refused: served.rewrite_refused && variant.rewrites_path(),
             request_id: served.request_id,
             status: served.status,
             cluster: served.cluster,

@@ -314,6 +314,12 @@ impl Variant {
         f64::from(self.buckets) / f64::from(crate::bucketing::BUCKETS)
     }
 
+    /// Whether it asks for another path.
+    #[must_use]
+    pub fn rewrites_path(&self) -> bool {
+        self.actions.path.is_some()
+    }
+
     /// The cluster its requests are routed to, if it names one.
     #[must_use]
     pub fn cluster(&self) -> Option<&str> {

@@ -54,8 +54,15 @@ impl fmt::Display for Path {
         }
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
-                Segment::Key(name) if position == 0 => write!(f, "{name}")?,
-                Segment::Key(name) => write!(f, ".{name}")?,
+                Segment::Key(name) => {
+                    if position > 0 {
+                        f.write_str(".")?;
+                    }
+                    // A document's own text: it must not break out of its line.
+                    let mut plain =
+                        name.chars().take(64).filter(|c| !c.is_control() && !matches!(c, '{' | '"'));
+                    plain.try_for_each(|c| fmt::Write::write_char(f, c))?;
+                }
                 Segment::Index(index) => write!(f, "[{index}]")?,
             }
         }
@@ -285,6 +292,11 @@ impl Problems {
     /// There are [`MAX_PROBLEMS`]; the first error still finds its place among warnings.
     fn is_full_for(&self, problem: &Problem) -> bool {
         self.0.len() >= MAX_PROBLEMS && (problem.severity == Severity::Warning || self.has_errors())
+    }
+
+    /// Whether an error at or below `path` is known.
+    pub(crate) fn any_below(&self, path: &Path) -> bool {
+        self.0.iter().any(|p| p.severity == Severity::Error && path.contains(&p.path))
     }
 
     /// Whether any problem refuses the document.

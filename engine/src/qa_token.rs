@@ -14,7 +14,7 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::document::{Document, Value};
-use crate::plan::{Experiment, ExperimentId, Plan, VariantId};
+use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -78,6 +78,8 @@ pub enum TokenOutcome {
     WrongSubject,
     /// It names an experiment or variant that does not exist.
     Unknown,
+    /// Its experiment is paused or over: not even overrides enter.
+    NotRunning,
 }
 
 impl TokenOutcome {
@@ -91,6 +93,7 @@ impl TokenOutcome {
             Self::Expired => "expired",
             Self::WrongSubject => "wrong_subject",
             Self::Unknown => "unknown",
+            Self::NotRunning => "not_running",
         }
     }
 }
@@ -185,6 +188,9 @@ impl TokenPolicy {
             && unit(experiment).as_deref() != Some(subject)
         {
             return Err(TokenOutcome::WrongSubject);
+        }
+        if experiment.gate == Gate::Closed {
+            return Err(TokenOutcome::NotRunning);
         }
         Ok(Grant { experiment: id, variant: VariantId(variant) })
     }

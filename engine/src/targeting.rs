@@ -13,7 +13,7 @@ use semver::Version;
 use crate::bucketing::SaltedHash;
 use crate::document::Document;
 use crate::source::Source;
-use crate::view::RequestView;
+use crate::view::{MAX_VALUE, RequestView};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
@@ -131,6 +131,10 @@ impl Test {
         let Some(value) = value else {
             return matches!(self, Self::Exists(false));
         };
+        // These take time beyond comparing, and a client may send 60 kB.
+        if value.len() > MAX_VALUE && matches!(self, Self::Regex(_) | Self::Number(_) | Self::Version(_)) {
+            return false;
+        }
         match self {
             Self::Equals(text) => text.same(value),
             Self::OneOf(texts) => texts.iter().any(|text| text.same(value)),

@@ -285,10 +285,11 @@ records! {
 records! {
     /// What exposure records say about the unit.
     pub struct Exposure {
-        /// How `feature_flag.context.id` shows the unit. Default: `pseudonym`.
+        /// How `feature_flag.context.id` shows the unit. Default: `pseudonym` if
+        /// there is a key, and else `none`.
         pub unit: Option<UnitForm>,
-        /// Key of the pseudonym (HMAC-SHA-256). Without one the namespace is the
-        /// key, which anyone with a list of ids can undo.
+        /// Secret key of the pseudonym (HMAC-SHA-256): at least 16 random
+        /// characters.
         pub key: Option<String>,
     }
 }
@@ -561,7 +562,8 @@ records! {
         pub contains: Option<String>,
         /// Glob: `*` within a path segment, `**` across, `?` one character.
         pub glob: Option<String>,
-        /// Regular expression (linear time, unanchored, at most 1 kB).
+        /// Regular expression (linear time, unanchored, at most 1 kB); a value above
+        /// 4,096 bytes does not match.
         pub regex: Option<String>,
         /// Is there (`true`) or not (`false`).
         pub exists: Option<bool>,

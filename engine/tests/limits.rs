@@ -195,3 +195,25 @@ mod yaml {
         Document::from_json(document.to_json().as_bytes()).unwrap();
     }
 }
+
+#[test]
+fn patterns_are_counted_over_the_document() {
+    let rules = |count: usize| -> Vec<serde_json::Value> {
+        (0..count).map(|i| serde_json::json!({ "path": { "regex": format!("^/a{i}$") } })).collect()
+    };
+    let config = |count: usize| {
+        serde_json::json!({
+            "version": 1,
+            "unit": [{ "cookie": "uid" }],
+            "experiments": [{ "id": "a", "targeting": { "any": rules(count) }, "variants": [{ "id": "x" }] }],
+        })
+        .to_string()
+    };
+    let result = |count| {
+        splitway_engine::Document::from_json(config(count).as_bytes())
+            .and_then(|d| splitway_engine::compile(&d))
+    };
+    assert!(result(256).is_ok());
+    let problems = result(257).unwrap_err().to_string();
+    assert!(problems.contains("at most 256 patterns") && problems.contains("[limit]"), "{problems}");
+}

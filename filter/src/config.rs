@@ -166,7 +166,8 @@ impl Store {
     fn refuse(&self, problems: &Problems, host: &(impl Metrics + Log)) {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),
-            None => "no config is in force".to_owned(),
+            // A proxy tries a config in a fresh VM; what it served before, it goes on serving.
+            None => "this VM has no other, the proxy keeps what it had".to_owned(),
         };
         host.log(Level::Error, &format!("splitway: config refused, {} problems; {kept}", problems.len()));
         for problem in problems {

@@ -48,6 +48,7 @@ impl Exchange {
         self.started = host.now();
         let Ok(block) = host.pairs(Map::Request) else {
             self.active.count(host, Event::Failure, 1);
+            unmark(host);
             return;
         };
         let active = Rc::clone(&self.active);
@@ -72,9 +73,17 @@ impl Exchange {
             return;
         }
         if self.apply(host, &request).is_err() {
-            // What was not applied is not claimed.
+            // What was not applied whole is taken back, and not claimed.
             self.decision.assignments.clear();
             active.count(host, Event::Failure, 1);
+            unmark(host);
+            for (name, value) in
+                [(":authority", request.header(":authority")), (":path", request.header(":path"))]
+            {
+                if let Some(value) = value {
+                    let _ = host.set(Map::Request, name, value);
+                }
+            }
             return;
         }
         self.remember(&request);
@@ -164,6 +173,14 @@ impl Exchange {
                 host.log(Level::Info, &exposure.to_json());
             }
         }
+    }
+}
+
+/// Takes the route and the stamp off a request. Best effort: it is called when
+/// hostcalls fail.
+fn unmark(host: &impl Host) {
+    for name in [CLUSTER, STAMP] {
+        let _ = host.remove(Map::Request, name.as_bytes());
     }
 }
 

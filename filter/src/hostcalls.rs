@@ -56,11 +56,14 @@ const PLUGIN_CONFIGURATION: u32 = 7;
 pub(crate) struct Proxy;
 
 impl Proxy {
-    /// The plugin's configuration; empty if there is none.
-    pub(crate) fn configuration(self, size: usize) -> Vec<u8> {
+    /// The plugin's configuration, of `size` bytes.
+    pub(crate) fn configuration(self, size: usize) -> Result<Vec<u8>, Failure> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
         // SAFETY: both out-pointers are valid for the call.
         taken(|data, len| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, data, len) })
-            .unwrap_or_default()
+            .and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err(Failure(NO_BUFFER)) })
     }
 }
 

@@ -116,7 +116,8 @@ pub(crate) extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     let mut store = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
-    let taken = store.load(&Proxy.configuration(size), &Proxy);
+    // What could not be read is not taken for the empty config.
+    let taken = Proxy.configuration(size).is_ok_and(|json| store.load(&json, &Proxy));
     with(|contexts| contexts.roots.put(root, store));
     u32::from(taken)
 }
@@ -139,12 +140,6 @@ pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
     with_stream(id, |exchange| exchange.on_log(&Proxy));
-}
-
-/// A context may go.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_done(_id: u32) -> u32 {
-    1
 }
 
 /// A context is gone.

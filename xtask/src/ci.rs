@@ -69,7 +69,9 @@ fn readme() -> Result<()> {
         println!("$ {command}");
         let mut bash = Command::new("bash");
         bash.args(["-ec", command]).current_dir(shell::root());
-        shell::run(bash)?;
+        let printed = shell::output(bash)?;
+        anyhow::ensure!(!printed.trim().is_empty(), "`{command}` prints nothing");
+        println!("{}", printed.trim_end());
     }
     Ok(())
 }

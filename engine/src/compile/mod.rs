@@ -71,6 +71,10 @@ struct Compiler<'c> {
     /// Unit chains, the document's first; equal ones once.
     chains: Vec<Box<[Source]>>,
     attributes: Vec<(&'c str, Source)>,
+    /// Headers that the config reads, and where.
+    read_headers: Vec<(Path, Box<str>)>,
+    /// Globs and regular expressions so far.
+    patterns: usize,
     /// Every salted hash, in order of its seed, and who uses it: equal ones make
     /// splits depend on each other.
     hashes: Vec<(SaltedHash, Path)>,
@@ -84,6 +88,8 @@ impl<'c> Compiler<'c> {
             problems: Problems::default(),
             chains: Vec::new(),
             attributes: Vec::new(),
+            read_headers: Vec::new(),
+            patterns: 0,
             hashes: Vec::new(),
         }
     }
@@ -120,6 +126,7 @@ impl<'c> Compiler<'c> {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
             crate::HeaderChange::Remove(_) => None,
         }));
+        self.check_read_headers(&ours);
         Some(Plan {
             namespace: self.namespace.into(),
             content_hash: content_hash.into(),
@@ -189,12 +196,12 @@ impl<'c> Compiler<'c> {
 
     fn source(&mut self, at: Place<'_>, source: &wire::Source) -> Option<Source> {
         match source {
-            wire::Source::Header(name) => self.header_name(at.key("header"), name).map(Source::Header),
+            wire::Source::Header(name) => self.read_header(at.key("header"), name).map(Source::Header),
             wire::Source::Cookie(name) => self.cookie_name(at.key("cookie"), name).map(Source::Cookie),
             wire::Source::Query(name) => self.text(at.key("query"), name).map(Source::Query),
             wire::Source::JwtClaim(jwt) => {
                 let at = at.key("jwt_claim");
-                let header = self.header_name(at.key("header"), &jwt.header);
+                let header = self.read_header(at.key("header"), &jwt.header);
                 let claim = self.text(at.key("claim"), &jwt.claim);
                 Some(Source::JwtClaim { header: header?, claim: claim? })
             }
@@ -212,18 +219,23 @@ impl<'c> Compiler<'c> {
             let found = format!("{} characters", key.chars().count());
             self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
         }
-        match exposure.unit.unwrap_or(wire::UnitForm::Pseudonym) {
-            wire::UnitForm::Pseudonym => {
-                ExposurePolicy::pseudonym(exposure.key.as_deref().unwrap_or(self.namespace))
+        match (exposure.unit, &exposure.key) {
+            (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
+            (Some(wire::UnitForm::None) | None, None) | (Some(wire::UnitForm::None), Some(_)) => {
+                ExposurePolicy::Nothing
             }
-            wire::UnitForm::Raw => ExposurePolicy::Raw,
-            wire::UnitForm::None => ExposurePolicy::Nothing,
+            (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
+            (Some(wire::UnitForm::Pseudonym), None) => {
+                // Without a secret, whoever has a list of ids can undo it.
+                self.error(at.key("key"), Code::MissingField, "a key for the pseudonym", "none");
+                ExposurePolicy::Nothing
+            }
         }
     }
 
     fn tokens(&mut self, at: Place<'_>) -> Option<TokenPolicy> {
         let tokens = self.config.qa_tokens.as_ref()?;
-        let header = tokens.header.as_ref().and_then(|name| self.header_name(at.key("header"), name));
+        let header = tokens.header.as_ref().and_then(|name| self.read_header(at.key("header"), name));
         let cookie = tokens.cookie.as_ref().and_then(|name| self.cookie_name(at.key("cookie"), name));
         let query = tokens.query.as_ref().and_then(|name| self.text(at.key("query"), name));
         if tokens.header.is_none() && tokens.cookie.is_none() && tokens.query.is_none() {
@@ -254,6 +266,24 @@ impl<'c> Compiler<'c> {
             keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
         }
         Some(TokenPolicy { header, cookie, query, keys: keys.into() })
+    }
+
+    /// The name of a header that the config reads.
+    fn read_header(&mut self, at: Place<'_>, name: &str) -> Option<Box<str>> {
+        let name = self.header_name(at, name)?;
+        self.read_headers.push((at.path(), name.clone()));
+        Some(name)
+    }
+
+    /// Headers that are ours are removed before anything reads the request.
+    fn check_read_headers(&mut self, ours: &OurHeaders) {
+        for (path, name) in std::mem::take(&mut self.read_headers) {
+            if ours.contains(name.as_bytes()) {
+                let expected = "a header that is neither x-splitway… nor set by a variant";
+                let found = format!("`{name}`, which is removed from what clients send");
+                self.problems.push(Problem::error(path, Code::Conflict, expected, &found));
+            }
+        }
     }
 
     fn header_name(&mut self, at: Place<'_>, name: &str) -> Option<Box<str>> {

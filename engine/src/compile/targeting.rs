@@ -14,6 +14,8 @@ use crate::wire;
 
 /// Longest pattern, in bytes.
 const MAX_PATTERN: usize = 1024;
+/// Most patterns in a document: together they may take [`MAX_PROGRAM`] times this.
+const MAX_PATTERNS: usize = 256;
 /// Largest compiled pattern, in bytes.
 const MAX_PROGRAM: usize = 256 * 1024;
 /// Deepest nesting inside a pattern.
@@ -37,7 +39,7 @@ impl<'c> Compiler<'c> {
             wire::Rule::Unit(test) => self.value(at.key("unit"), Subject::Unit, &named(test)),
             wire::Rule::Header(test) => {
                 let at = at.key("header");
-                let name = self.header_name(at.key("name"), &test.name)?;
+                let name = self.read_header(at.key("name"), &test.name)?;
                 self.value(at, Subject::Header(name), test)
             }
             wire::Rule::Cookie(test) => {
@@ -149,6 +151,12 @@ impl<'c> Compiler<'c> {
     }
 
     fn regex(&mut self, at: Place<'_>, written: &str, pattern: &str, ignore_case: bool) -> Option<Test> {
+        self.patterns = self.patterns.saturating_add(1);
+        if self.patterns > MAX_PATTERNS {
+            let expected = format!("at most {MAX_PATTERNS} patterns in the document");
+            self.error(at, Code::Limit, &expected, "more");
+            return None;
+        }
         if written.len() > MAX_PATTERN {
             let expected = format!("a pattern of at most {MAX_PATTERN} bytes");
             self.error(at, Code::Limit, &expected, &format!("{} bytes", written.len()));

@@ -99,7 +99,8 @@ impl<'c> Compiler<'c> {
             }
         }
         let total: f64 = variants.iter().filter_map(|variant| variant.weight).sum();
-        if weighted && total <= 0.0 {
+        // A weight that could not be read counts as 0, and is told already.
+        if weighted && total <= 0.0 && !self.problems.any_below(&list.path()) {
             self.error(list, Code::InvalidValue, "weights that sum to more than 0", "0");
         }
         if self.problems.len() > before { Vec::new() } else { ranges_of(variants).unwrap_or_default() }
@@ -108,7 +109,7 @@ impl<'c> Compiler<'c> {
     fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
         let mut claims = Vec::new();
         let mut good = true;
-        for (index, (id, variant)) in (0_u16..).map(VariantId).zip(variants).enumerate() {
+        for (index, (id, variant)) in variant_ids().zip(variants).enumerate() {
             let at = list.index(index);
             match self.ranges(at.key("buckets"), &variant.buckets) {
                 Some(ranges) => claims.extend(ranges.into_iter().map(|(start, end)| (start, end, id))),
@@ -238,9 +239,14 @@ impl<'c> Compiler<'c> {
     }
 }
 
+/// The handles of as many variants as may be.
+fn variant_ids() -> impl Iterator<Item = VariantId> {
+    (0..u16::MAX).map(VariantId).take(MAX_VARIANTS)
+}
+
 /// Each variant's ranges; the caller has checked them.
 fn ranges_of(variants: &[wire::Variant]) -> Option<Vec<(u32, u32, VariantId)>> {
-    let ids = || (0_u16..).map(VariantId);
+    let ids = variant_ids;
     if variants.iter().any(|variant| !variant.buckets.is_empty()) {
         let ranges = ids().zip(variants).flat_map(|(id, variant)| {
             variant.buckets.iter().map(move |[first, last]| (*first, last.saturating_add(1), id))

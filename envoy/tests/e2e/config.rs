@@ -44,6 +44,8 @@ async fn a_bad_update_is_refused_and_the_last_good_config_stays() {
         let refused = shop.envoy.swap_refused(&document).await;
         refused.unwrap_or_else(|error| panic!("{document}: {error}"));
         let log = shop.envoy.log().expect("a log").split_off(logged);
+        assert!(log.contains("splitway: config refused"), "{log}");
+        assert!(!log.contains("no config is in force"), "{log}");
         for name in named {
             assert!(log.contains(name), "{name} is not named in:\n{log}");
         }

@@ -82,6 +82,7 @@ pub(crate) fn with_experiments(experiments: &Value) -> Value {
         "version": 1,
         "namespace": "shop",
         "unit": [{ "header": "x-user-id" }, { "cookie": "uid" }],
+        "exposure": { "key": "0123456789abcdef" },
         "experiments": experiments,
     })
 }

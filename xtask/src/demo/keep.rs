@@ -39,7 +39,8 @@ The proxy follows when you edit and save
 async fn follow(envoy: &Envoy, config: &WorkingCopy, mut applied: String) -> Result<()> {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let text = config.read()?;
+        // An editor that saves by renaming leaves no file for a moment.
+        let Ok(text) = config.read() else { continue };
         if text == applied {
             continue;
         }
