@@ -73,17 +73,8 @@ impl Exchange {
             return;
         }
         if self.apply(host, &request).is_err() {
-            // What was not applied whole is taken back, and not claimed.
-            self.decision.assignments.clear();
+            self.take_back(host, &request);
             active.count(host, Event::Failure, 1);
-            unmark(host);
-            for (name, value) in
-                [(":authority", request.header(":authority")), (":path", request.header(":path"))]
-            {
-                if let Some(value) = value {
-                    let _ = host.set(Map::Request, name, value);
-                }
-            }
             return;
         }
         self.remember(&request);
@@ -127,6 +118,25 @@ impl Exchange {
             host.set(Map::Request, STAMP, stamp.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// What was not applied whole is undone, as far as hostcalls allow, and not
+    /// claimed: no stamp, no exposure.
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
+        unmark(host);
+        for change in self.active.plan.request_headers(&self.decision) {
+            if let HeaderChange::Set(name, _) | HeaderChange::Add(name, _) = change
+                && self.active.plan.is_ours(name.as_bytes())
+            {
+                let _ = host.remove(Map::Request, name.as_bytes());
+            }
+        }
+        for name in [":authority", ":path"] {
+            if let Some(value) = request.header(name) {
+                let _ = host.set(Map::Request, name, value);
+            }
+        }
+        self.decision.assignments.clear();
     }
 
     /// Keeps what the exposures will need of the request.

@@ -4,8 +4,8 @@
 mod support;
 
 use proxy_wasm_host::{
-    Fault, FaultPlan, Host, HostBuilder, HostError, Hostcall, LogSource, Request, Route, SweepOptions,
-    UpstreamResponse, When, sweep,
+    Fault, FaultPlan, Host, HostBuilder, HostError, Hostcall, LogSource, Request, Route, Status,
+    SweepOptions, UpstreamResponse, When, sweep,
 };
 
 const CONFIG: &str = r#"{
@@ -180,5 +180,31 @@ fn a_fault_costs_its_own_request_only() -> Result<(), HostError> {
     assert_eq!((hit.response.status, hit.trap), (200, None));
     let next = host.send(visit(1))?;
     assert_eq!(next.cluster(), good.cluster());
+    Ok(())
+}
+
+#[test]
+fn what_is_not_applied_whole_is_taken_back() -> Result<(), HostError> {
+    let mut host = builder().start()?;
+    let mut treated = None;
+    for uid in 0..100 {
+        if host.send(visit(uid))?.cluster() == Some("checkout-v2") {
+            treated = Some(uid);
+            break;
+        }
+    }
+    let treated = treated.expect("one of 100 is treated");
+    // The route, the variant's header and the stamp are set in this order; each fails once.
+    for nth in 1..=3 {
+        let fault = Fault::Status(Status::InternalFailure);
+        host.set_faults(&FaultPlan::new().fail(Hostcall::ReplaceHeaderMapValue, When::Nth(nth), fault));
+        let exchange = host.send(visit(treated))?;
+        assert_eq!((exchange.response.status, exchange.cluster()), (200, Some("checkout-v1")), "call {nth}");
+        let sent = &exchange.upstream_request().expect("upstream").headers;
+        for name in ["x-splitway", "x-splitway-cluster", "x-checkout"] {
+            assert!(!sent.contains(name), "call {nth}: {name}");
+        }
+        assert_eq!(exchange.response.header("x-splitway"), None, "call {nth}");
+    }
     Ok(())
 }
