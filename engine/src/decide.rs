@@ -122,6 +122,19 @@ pub struct Decision {
     pub unit_missing: bool,
 }
 
+impl Decision {
+    #[inline(always)]
+    fn add(&mut self, assignment: Assignment) {
+        // Layers come in order of their ids, so this is mostly the end.
+        if self.assignments.last().is_none_or(|last| last.experiment < assignment.experiment) {
+            self.assignments.push(assignment);
+        } else {
+            let position = self.assignments.partition_point(|other| other.experiment < assignment.experiment);
+            self.assignments.insert(position, assignment);
+        }
+    }
+}
+
 /// A step of the evaluation, for those who want to see it.
 #[derive(Debug)]
 pub enum Step<'a> {
@@ -248,17 +261,7 @@ impl Plan {
                 continue;
             }
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
-            if let Some(assignment) = pass.run(&mut units, decision, trace) {
-                // Layers come in order of their ids, so this is mostly the end.
-                let assignments = &mut decision.assignments;
-                if assignments.last().is_none_or(|last| last.experiment < assignment.experiment) {
-                    assignments.push(assignment);
-                } else {
-                    let position =
-                        assignments.partition_point(|other| other.experiment < assignment.experiment);
-                    assignments.insert(position, assignment);
-                }
-            }
+            pass.run(&mut units, decision, trace);
         }
     }
 
@@ -302,7 +305,8 @@ impl UnitState<'_, '_> {
         self.value.as_ref().map(|(_, value)| value.as_ref())
     }
 
-    /// The first of `holdouts` that the unit is in.
+    /// Whether the unit is in one of `holdouts`.
+    #[inline(never)]
     fn held_out(&mut self, holdouts: &[HoldoutId], plan: &Plan, trace: &mut impl Trace) -> bool {
         let Some((_, unit)) = &self.value else { return false };
         for id in holdouts {
@@ -362,14 +366,10 @@ struct LayerPass<'p, 'r> {
 }
 
 impl<'p> LayerPass<'p, '_> {
-    fn run(
-        &self,
-        units: &mut Units<'_, '_>,
-        decision: &mut Decision,
-        trace: &mut impl Trace,
-    ) -> Option<Assignment> {
-        let unit = units.resolve(self.layer.chain, trace)?;
-        let chosen = self.token_override().or_else(|| self.allow_list(unit.value()?));
+    fn run(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut impl Trace) {
+        let Some(unit) = units.resolve(self.layer.chain, trace) else { return };
+        let allowed = || if self.layer.has_overrides { self.allow_list(unit.value()?) } else { None };
+        let chosen = self.token_override().or_else(allowed);
         if let Some(assignment) = chosen {
             for id in &self.layer.experiments {
                 trace.step(if *id == assignment.experiment {
@@ -378,27 +378,35 @@ impl<'p> LayerPass<'p, '_> {
                     not_entered(*id, Reason::OtherExperiment, None)
                 });
             }
-            return Some(assignment);
+            return decision.add(assignment);
         }
         if unit.value.is_none() {
             decision.unit_missing = true;
             for id in &self.layer.experiments {
                 trace.step(not_entered(*id, Reason::NoUnit, None));
             }
-            return None;
+            return;
         }
-        let mut bucket = None;
-        let mut taken = None;
+        let mut layer_bucket = None;
         for (id, experiment) in self.experiments() {
-            match self.enter(id, experiment, unit, &mut bucket, trace) {
-                Ok(assignment) => {
+            match self.enter(id, experiment, unit, &mut layer_bucket, trace) {
+                // Put together only here: passed on in pieces smaller than a word, it costs more than
+                // the hash.
+                Ok((variant, bucket)) => {
+                    let assignment = Assignment {
+                        experiment: id,
+                        variant,
+                        bucket,
+                        reason: Reason::Split,
+                        chain: self.layer.chain,
+                        clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                    };
                     trace.step(entered(&assignment));
-                    taken = Some(assignment);
+                    decision.add(assignment);
                 }
                 Err((reason, bucket)) => trace.step(not_entered(id, reason, bucket)),
             }
         }
-        taken
     }
 
     fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
@@ -416,9 +424,6 @@ impl<'p> LayerPass<'p, '_> {
     }
 
     fn allow_list(&self, unit: &str) -> Option<Assignment> {
-        if !self.layer.has_overrides {
-            return None;
-        }
         self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
             |(id, experiment)| {
                 let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
@@ -432,8 +437,8 @@ impl<'p> LayerPass<'p, '_> {
         Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
     }
 
-    /// Step 5 of [`Plan::decide`]: the assignment, or why not and the last
-    /// bucket that was computed.
+    /// Step 5 of [`Plan::decide`]: the variant and its bucket, or why not and
+    /// the last bucket that was computed.
     fn enter(
         &self,
         id: ExperimentId,
@@ -441,7 +446,7 @@ impl<'p> LayerPass<'p, '_> {
         unit: &mut UnitState<'_, '_>,
         layer_bucket: &mut Option<u32>,
         trace: &mut impl Trace,
-    ) -> Result<Assignment, (Reason, Option<u32>)> {
+    ) -> Result<(VariantId, u32), (Reason, Option<u32>)> {
         let out = |reason| Err((reason, None));
         if experiment.gate != Gate::Open {
             return out(Reason::NotRunning);
@@ -452,7 +457,7 @@ impl<'p> LayerPass<'p, '_> {
         if experiment.end.is_some_and(|end| self.now >= end) {
             return out(Reason::Ended);
         }
-        if unit.held_out(&self.layer.holdouts, self.plan, trace) {
+        if !self.layer.holdouts.is_empty() && unit.held_out(&self.layer.holdouts, self.plan, trace) {
             return out(Reason::Holdout);
         }
         let value = unit.value().unwrap_or_default();
@@ -467,16 +472,7 @@ impl<'p> LayerPass<'p, '_> {
                 return Err((Reason::NotTargeted, *layer_bucket));
             }
         }
-        let (variant, bucket) =
-            experiment.split.pick(value).map_err(|bucket| (Reason::DialectExcluded, Some(bucket)))?;
-        Ok(Assignment {
-            experiment: id,
-            variant,
-            bucket,
-            reason: Reason::Split,
-            chain: self.layer.chain,
-            clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
-        })
+        experiment.split.pick(value).map_err(|bucket| (Reason::DialectExcluded, Some(bucket)))
     }
 
     fn layer_bucket(&self, unit: &str, trace: &mut impl Trace) -> u32 {
@@ -514,6 +510,7 @@ fn entered(assignment: &Assignment) -> Step<'static> {
 
 impl Split {
     /// The variant of `unit` and its bucket, or the bucket that left it out.
+    #[inline]
     pub(crate) fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
         match self {
             Self::Splitway { hash, variants } => {
@@ -530,6 +527,7 @@ impl Split {
 }
 
 impl Experiment {
+    #[inline]
     fn near_boundary(&self, now: Timestamp, skew_ms: u64) -> bool {
         let near = |at: Timestamp| now.is_near(at, skew_ms);
         let in_ramp = match &self.traffic {
