@@ -7,9 +7,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
 
-use crate::decide::Assignment;
+use crate::decide::{Assignment, Decision};
 use crate::document::hex;
-use crate::plan::Plan;
+use crate::identity::CookieAction;
+use crate::plan::{ChainId, Plan};
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -113,11 +114,21 @@ fn is_false(value: &bool) -> bool {
 
 impl Plan {
     /// How exposures show the unit of `assignment`: its pseudonym, itself, or
-    /// not at all, as the config says.
+    /// not at all, as config and consent say.
     #[must_use]
-    pub fn context_id(&self, assignment: &Assignment, request: &RequestView<'_>) -> Option<String> {
-        let (_, unit) = self.unit(assignment.chain, request)?;
-        self.exposure.show(&unit)
+    pub fn context_id(
+        &self,
+        decision: &Decision,
+        assignment: &Assignment,
+        request: &RequestView<'_>,
+    ) -> Option<String> {
+        if decision.unit_hidden {
+            return None;
+        }
+        match &decision.cookie {
+            CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => self.exposure.show(id),
+            _ => self.exposure.show(&self.unit(assignment.chain, request)?.1),
+        }
     }
 
     /// The record of `assignment`, made at `now`. `None` only for an assignment

@@ -28,14 +28,17 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
 mod actions;
+mod baggage;
 pub mod bucketing;
 mod compile;
+mod cache;
 mod decide;
 mod document;
 #[cfg(feature = "advice")]
 mod explain;
 mod exposure;
 mod headers;
+mod identity;
 #[cfg(feature = "advice")]
 mod inspect;
 #[cfg(feature = "yaml")]
@@ -48,13 +51,15 @@ pub mod qa_token;
 #[cfg(feature = "schema")]
 mod schema;
 mod source;
+mod steps;
 mod targeting;
 mod time;
 mod version;
 mod view;
 pub mod wire;
 
-pub use actions::{HeaderChange, Rewrite};
+pub use actions::{HeaderChange, Redirection, Rewrite};
+pub use cache::{CACHE_OVERRIDES, private_cache_control};
 pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
 #[cfg(feature = "yaml")]
@@ -63,7 +68,8 @@ pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 #[cfg(feature = "advice")]
 pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Exposure, Served};
-pub use headers::{CLUSTER, STAMP};
+pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
+pub use identity::{CookieAction, Entropy};
 #[cfg(feature = "advice")]
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]

@@ -25,12 +25,13 @@ const MAX_TOKEN: usize = 1024;
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// Experiment id.
-    #[serde(rename = "e")]
-    pub experiment: String,
-    /// Variant id.
-    #[serde(rename = "v")]
-    pub variant: String,
+    /// The experiment and variant it chooses, by their ids. May be left out of a
+    /// token that asks for the steps of the decision.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// Asks for the steps of the decision in the response.
+    #[serde(rename = "d", skip_serializing_if = "std::ops::Not::not")]
+    pub debug: bool,
     /// The only unit of the experiment it holds for; without one, it holds for any.
     #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -40,6 +41,17 @@ pub struct Claims {
     /// Makes tokens unique, so that one can be told from another in logs.
     #[serde(rename = "n")]
     pub nonce: String,
+}
+
+/// The variant that a token chooses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// Experiment id.
+    #[serde(rename = "e")]
+    pub experiment: String,
+    /// Variant id.
+    #[serde(rename = "v")]
+    pub variant: String,
 }
 
 impl Claims {
@@ -57,7 +69,16 @@ impl Claims {
             None => None,
             Some(_) => Some(text("s")?),
         };
-        Some(Self { experiment: text("e")?, variant: text("v")?, subject, expires, nonce: text("n")? })
+        let debug = match document.field("d") {
+            None => false,
+            Some(Value::Bool(debug)) => *debug,
+            Some(_) => return None,
+        };
+        let choice = match (document.field("e"), document.field("v")) {
+            (None, None) if debug => None,
+            _ => Some(Choice { experiment: text("e")?, variant: text("v")? }),
+        };
+        Some(Self { choice, debug, subject, expires, nonce: text("n")? })
     }
 }
 
@@ -95,6 +116,13 @@ impl TokenOutcome {
             Self::NotRunning => "not_running",
         }
     }
+}
+
+/// What a valid token does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) grant: Option<Grant>,
+    pub(crate) debug: bool,
 }
 
 /// The variant that a valid token chooses.
@@ -153,7 +181,7 @@ impl TokenPolicy {
         now: Timestamp,
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
-    ) -> (TokenOutcome, Option<Grant>) {
+    ) -> (TokenOutcome, Option<Granted>) {
         let header = self.header.as_ref().and_then(|name| request.header(name)).map(<[u8]>::to_vec);
         let cookie =
             || self.cookie.as_ref().and_then(|name| request.cookie(name)).map(|v| v.as_bytes().to_vec());
@@ -163,7 +191,7 @@ impl TokenPolicy {
             return (TokenOutcome::None, None);
         };
         match self.check(&token, now, plan, unit) {
-            Ok(grant) => (TokenOutcome::Accepted, Some(grant)),
+            Ok(granted) => (TokenOutcome::Accepted, Some(granted)),
             Err(outcome) => (outcome, None),
         }
     }
@@ -174,14 +202,16 @@ impl TokenPolicy {
         now: Timestamp,
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
-    ) -> Result<Grant, TokenOutcome> {
+    ) -> Result<Granted, TokenOutcome> {
         let claims = self.verified(token).ok_or(TokenOutcome::Forged)?;
         let left = claims.expires.saturating_mul(1000).saturating_sub(now.0);
         if left <= 0 || left > MAX_LIFETIME_MS {
             return Err(TokenOutcome::Expired);
         }
-        let (id, experiment) = plan.find(&claims.experiment).ok_or(TokenOutcome::Unknown)?;
-        let index = experiment.variants.iter().position(|v| *v.id == *claims.variant);
+        let debug = claims.debug;
+        let Some(choice) = &claims.choice else { return Ok(Granted { grant: None, debug }) };
+        let (id, experiment) = plan.find(&choice.experiment).ok_or(TokenOutcome::Unknown)?;
+        let index = experiment.variants.iter().position(|v| *v.id == *choice.variant);
         let variant = index.and_then(|i| u16::try_from(i).ok()).ok_or(TokenOutcome::Unknown)?;
         if let Some(subject) = &claims.subject
             && unit(experiment).as_deref() != Some(subject)
@@ -191,7 +221,7 @@ impl TokenPolicy {
         if experiment.gate == Gate::Closed {
             return Err(TokenOutcome::NotRunning);
         }
-        Ok(Grant { experiment: id, variant: VariantId(variant) })
+        Ok(Granted { grant: Some(Grant { experiment: id, variant: VariantId(variant) }), debug })
     }
 
     /// The claims of a token whose tag is right. Tags are compared in constant

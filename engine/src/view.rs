@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::document::{Document, Value};
+use crate::identity::Entropy;
 
 /// Longest value of a cookie, header or parameter that is looked at, in bytes.
 pub const MAX_VALUE: usize = 4096;
@@ -26,6 +27,7 @@ pub type HeaderPairs<'a> = &'a [(&'a [u8], &'a [u8])];
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
     headers: HeaderPairs<'a>,
+    entropy: Option<&'a dyn Entropy>,
 }
 
 impl<'a> RequestView<'a> {
@@ -33,7 +35,17 @@ impl<'a> RequestView<'a> {
     /// ours (see [`crate::Plan::is_ours`]).
     #[must_use]
     pub fn new(headers: HeaderPairs<'a>) -> Self {
-        Self { headers }
+        Self { headers, entropy: None }
+    }
+
+    /// The same request with randomness for an id, should one have to be minted.
+    #[must_use]
+    pub fn with_entropy(self, entropy: &'a dyn Entropy) -> Self {
+        Self { entropy: Some(entropy), ..self }
+    }
+
+    pub(crate) fn random_bits(&self) -> Option<[u8; 16]> {
+        self.entropy?.bits()
     }
 
     /// Every value of the header `name` (lower-case), in wire order.

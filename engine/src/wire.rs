@@ -158,6 +158,19 @@ records! {
         /// What is randomised: the first source that yields a value wins.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub unit: Vec<Source>,
+        /// Gives a unit to browsers that carry none: a random id in a cookie. It is
+        /// the last source of `unit`.
+        pub mint: Option<Mint>,
+        /// Whether units may be used, stored and logged.
+        pub consent: Option<Consent>,
+        /// Which requests are no people's: they are in no experiment. Default: the
+        /// built-in list if there is `mint`, else nobody.
+        pub bots: Option<Bots>,
+        /// Keeps shared caches from serving one variant's responses to another's
+        /// units (`Vary`, and `private` beside our cookie). Default: true.
+        pub cache_safety: Option<bool>,
+        /// Where else the assignments are told.
+        pub propagation: Option<Propagation>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -254,6 +267,94 @@ pub struct Period(pub String);
 impl Read for Period {
     fn read(at: &Cursor<'_>) -> Self {
         Self(at.text("a duration such as 30s"))
+    }
+}
+
+records! {
+    /// A unit for requests that carry none.
+    pub struct Mint {
+        /// Name of the cookie; it begins with `__Host-`. Default: `__Host-splitway`.
+        pub cookie: Option<String>,
+        /// How long the cookie lives, at most 395d. Default: 390d.
+        pub max_age: Option<Period>,
+        /// The cookie is renewed when less than this is left. Default: a quarter of
+        /// `max_age`.
+        pub renew_before: Option<Period>,
+        /// The same id for requests that come before the cookie is there.
+        pub provisional: Option<Provisional>,
+    }
+}
+
+records! {
+    /// Requests of one browser that are under way at once get the same id: a keyed
+    /// hash of `traits` and the time, in place of a random one. Browsers that are
+    /// alike in all traits within one window share it, too.
+    pub struct Provisional {
+        /// Secret key of the hash: at least 16 random characters.
+        pub key: String,
+        /// How long requests are taken together. Default: 10s.
+        pub window: Option<Period>,
+        /// What tells browsers apart.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        pub traits: Vec<Source>,
+    }
+}
+
+records! {
+    /// Whether units may be used, stored and logged.
+    pub struct Consent {
+        /// What is done without consent. Default: `required`.
+        pub mode: Option<ConsentMode>,
+        /// Holds for requests that carry consent.
+        pub granted: Option<Rule>,
+        /// What `Sec-GPC: 1` means. Default: `deny`.
+        pub gpc: Option<Gpc>,
+    }
+}
+
+words! {
+    /// What is done for requests without consent.
+    pub enum ConsentMode {
+        /// Nothing: no experiment, no cookie, no exposure; a cookie of ours is
+        /// deleted.
+        Required = "required",
+        /// They are in experiments and get the cookie, but exposures do not show
+        /// their unit.
+        Exempt = "exempt",
+        /// Consent is not looked at.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What the header `Sec-GPC: 1` (Global Privacy Control) means.
+    pub enum Gpc {
+        /// No consent, whatever else is there.
+        Deny = "deny",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+}
+
+records! {
+    /// Requests that are no people's.
+    pub struct Bots {
+        /// Whether the built-in list of user agents counts. Default: true.
+        pub defaults: Option<bool>,
+        /// Requests for which this holds count, too.
+        pub also: Option<Rule>,
+    }
+}
+
+records! {
+    /// Where else the assignments are told, besides `x-splitway`.
+    pub struct Propagation {
+        /// Upstream, as members `splitway.<experiment>` of the header `baggage`
+        /// (W3C). Default: false.
+        pub baggage: Option<bool>,
+        /// The proxy itself, as its filter state `wasm.splitway`: for tracing tags
+        /// and access logs. Default: false.
+        pub filter_state: Option<bool>,
     }
 }
 
@@ -456,17 +557,39 @@ records! {
         pub host: Option<String>,
         /// New path.
         pub path: Option<PathRewrite>,
+        /// Answered by the proxy with a redirect to another path of the same host.
+        pub redirect: Option<Redirect>,
+        /// A cluster that gets a copy of each request, whose answer is dropped: sent
+        /// to the proxy's mirror policy as `x-splitway-shadow`.
+        pub shadow: Option<String>,
     }
 }
 
 records! {
-    /// Replaces the beginning of the path.
+    /// Another path: either a prefix is replaced, or what a regular expression
+    /// matches.
     pub struct PathRewrite {
         /// What is replaced, at a segment boundary; other paths stay. Default: `/`,
         /// that is, the replacement is put in front.
         pub prefix: Option<String>,
         /// What it is replaced with.
-        pub replace_prefix: String,
+        pub replace_prefix: Option<String>,
+        /// A regular expression (linear time, unanchored, at most 1 kB) on the path
+        /// without its query; other paths stay.
+        pub regex: Option<String>,
+        /// What its first match is replaced with; `$1` and `${name}` are its groups.
+        pub replacement: Option<String>,
+    }
+}
+
+records! {
+    /// A redirect to another path of the same host.
+    pub struct Redirect {
+        /// Where to; the query stays. Paths that it leaves alone are not redirected,
+        /// nor are those that it would redirect again.
+        pub path: PathRewrite,
+        /// 302 or 303 (for GET and HEAD only), or 307. Default: 302.
+        pub status: Option<u32>,
     }
 }
 
