@@ -106,7 +106,9 @@ impl Plan {
     pub fn redirect(&self, decision: &Decision, request: &RequestView<'_>) -> Redirection {
         let mut redirects = self.assigned(decision).filter_map(|variant| variant.actions.redirect.as_ref());
         redirects
-            .find_map(|redirect| Some(redirect.apply(request)).filter(|outcome| *outcome != Redirection::None))
+            .find_map(|redirect| {
+                Some(redirect.apply(request)).filter(|outcome| *outcome != Redirection::None)
+            })
             .unwrap_or(Redirection::None)
     }
 
@@ -200,7 +202,10 @@ fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rew
     }
     // Both: what was there may not be smuggled past, what came out may not lead away.
     let safe = |path: &str| path.starts_with('/') && is_plain(path.as_bytes());
-    if !safe(path) || !safe(&replaced) || replaced.contains(['?', '#']) || replaced.len() > MAX_REPLACED
+    if !safe(path)
+        || !safe(&replaced)
+        || replaced.contains(['?', '#'])
+        || replaced.len() > MAX_REPLACED
         || !is_plain(query)
     {
         return Rewrite::Refused;
@@ -218,7 +223,9 @@ impl Redirect {
         }
         match self.path.apply(request.path_and_query()) {
             Rewrite::None => Redirection::None,
-            Rewrite::To(path) if self.path.apply(&path) == Rewrite::None => Redirection::To(self.status, path),
+            Rewrite::To(path) if self.path.apply(&path) == Rewrite::None => {
+                Redirection::To(self.status, path)
+            }
             Rewrite::To(_) | Rewrite::Refused => Redirection::Refused,
         }
     }
@@ -272,7 +279,9 @@ mod tests {
         assert_eq!(rewrite.apply(b"/p/a"), Rewrite::None);
         assert_eq!(rewrite.apply(b"/p/\xff"), Rewrite::None);
         let anything = by_regex("^/r/(.*)$", "/$1");
-        for path in ["/r//evil.example", "/r/../a", "/r/%2e%2e/a", "/r/%2fevil.example", "/r/a\\b", "/r/\r\nx: y"] {
+        for path in
+            ["/r//evil.example", "/r/../a", "/r/%2e%2e/a", "/r/%2fevil.example", "/r/a\\b", "/r/\r\nx: y"]
+        {
             assert_eq!(anything.apply(path.as_bytes()), Rewrite::Refused, "{path}");
         }
         assert_eq!(by_regex("^/r/", "").apply(b"/r/evil.example/"), Rewrite::Refused);

@@ -33,7 +33,8 @@ impl Plan {
         }
         for assignment in &decision.assignments {
             let experiment = self.experiment(assignment.experiment);
-            let Some((experiment, variant)) = experiment.and_then(|e| Some((e, e.variant(assignment.variant)?)))
+            let Some((experiment, variant)) =
+                experiment.and_then(|e| Some((e, e.variant(assignment.variant)?)))
             else {
                 continue;
             };

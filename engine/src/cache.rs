@@ -59,7 +59,11 @@ mod tests {
             ("Private, max-age=1", "Private, max-age=1"),
             ("private=\"set-cookie\", max-age=1", "private=\"set-cookie\", max-age=1, private"),
         ] {
-            assert_eq!(String::from_utf8_lossy(&private_cache_control(existing.as_bytes())), expected, "{existing}");
+            assert_eq!(
+                String::from_utf8_lossy(&private_cache_control(existing.as_bytes())),
+                expected,
+                "{existing}"
+            );
         }
     }
 }

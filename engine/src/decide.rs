@@ -288,7 +288,8 @@ impl Plan {
             self.bar(request, now, reason, trace, decision);
             return;
         }
-        let mut units = Units { plan: self, request, now, found: SmallVec::new(), minted: None, in_play: None };
+        let mut units =
+            Units { plan: self, request, now, found: SmallVec::new(), minted: None, in_play: None };
         let grant = self.read_token(request, now, decision);
         if self.tokens.is_some() {
             trace.step(Step::Token(decision.token));
@@ -325,8 +326,8 @@ impl Plan {
         }
         decision.varies = self.cache.is_some() && self.in_play(request, now);
         // From a shared cache it would be served to people, who then never get an id.
-        decision.private = decision.cookie != CookieAction::None
-            || decision.varies && self.identity.mint.is_some();
+        decision.private =
+            decision.cookie != CookieAction::None || decision.varies && self.identity.mint.is_some();
     }
 
     fn enter_none(&self, reason: Reason, trace: &mut impl Trace) {
@@ -337,7 +338,8 @@ impl Plan {
 
     /// Whether some request for this URL can be in an experiment now.
     fn in_play(&self, request: &RequestView<'_>, now: Timestamp) -> bool {
-        let overridable = |e: &Experiment| e.gate != Gate::Closed && (self.tokens.is_some() || !e.overrides.is_empty());
+        let overridable =
+            |e: &Experiment| e.gate != Gate::Closed && (self.tokens.is_some() || !e.overrides.is_empty());
         self.experiments
             .iter()
             .filter(|experiment| experiment.is_live(now) || overridable(experiment))
@@ -448,7 +450,8 @@ impl<'p, 'r> Units<'p, 'r> {
             if let Some(id) = self.minted {
                 decision.minted = true;
                 decision.cookie = CookieAction::Set(id.into());
-            } else if let Some(Some(UnitState { value: Some((Source::Minted(_), id)), .. })) = self.found.first()
+            } else if let Some(Some(UnitState { value: Some((Source::Minted(_), id)), .. })) =
+                self.found.first()
                 && mint.is_due(request, now)
             {
                 decision.cookie = CookieAction::Set(id.as_ref().into());

@@ -126,7 +126,9 @@ impl Plan {
             return None;
         }
         match &decision.cookie {
-            CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => self.exposure.show(id),
+            CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => {
+                self.exposure.show(id)
+            }
             _ => self.exposure.show(&self.unit(assignment.chain, request)?.1),
         }
     }

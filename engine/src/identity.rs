@@ -171,9 +171,23 @@ impl Provisional {
 /// Parts of the user agents of crawlers, link previews, monitors and test browsers, in lower case.
 /// Short on purpose: who crawls without saying so is not found by any list.
 pub(crate) const BOTS: [&str; 17] = [
-    "bot/", "bot;", "bot)", "bot-", "bots", "crawl", "spider", "slurp", "archiver",
-    "facebookexternalhit", "mediapartners-google", "headlesschrome", "lighthouse", "pingdom",
-    "uptime", "statuscake", "site24x7",
+    "bot/",
+    "bot;",
+    "bot)",
+    "bot-",
+    "bots",
+    "crawl",
+    "spider",
+    "slurp",
+    "archiver",
+    "facebookexternalhit",
+    "mediapartners-google",
+    "headlesschrome",
+    "lighthouse",
+    "pingdom",
+    "uptime",
+    "statuscake",
+    "site24x7",
 ];
 
 #[cfg(test)]
@@ -196,8 +210,18 @@ mod tests {
     fn only_what_was_minted_is_taken() {
         assert_eq!(MintedCookie::parse(&format!("{ID}.20000")), Some(MintedCookie { id: ID, day: 20_000 }));
         let upper = ID.to_uppercase();
-        for bad in ["", ".", ID, &format!("{ID}."), &format!("{ID}.x"), &format!("{ID}0.1"), &format!("{upper}.1"),
-            &format!("{ID}.-1"), &format!("{ID}.1234567"), &format!("{ID}.1.1")] {
+        for bad in [
+            "",
+            ".",
+            ID,
+            &format!("{ID}."),
+            &format!("{ID}.x"),
+            &format!("{ID}0.1"),
+            &format!("{upper}.1"),
+            &format!("{ID}.-1"),
+            &format!("{ID}.1234567"),
+            &format!("{ID}.1.1"),
+        ] {
             assert_eq!(MintedCookie::parse(bad), None, "{bad}");
         }
     }

@@ -30,8 +30,8 @@
 mod actions;
 mod baggage;
 pub mod bucketing;
-mod compile;
 mod cache;
+mod compile;
 mod decide;
 mod document;
 #[cfg(feature = "advice")]

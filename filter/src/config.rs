@@ -29,6 +29,11 @@ struct Events {
     failures: Option<u32>,
     token_accepted: Option<u32>,
     token_rejected: Option<u32>,
+    bots: Option<u32>,
+    no_consent: Option<u32>,
+    minted: Option<u32>,
+    renewed: Option<u32>,
+    redirected: Option<u32>,
 }
 
 /// What the filter counts besides assignments.
@@ -38,7 +43,7 @@ pub enum Event {
     Stripped,
     /// A request carried no unit.
     NoUnit,
-    /// A path rewrite was refused (see `splitway_engine::Rewrite`).
+    /// A path rewrite or redirect was refused (see `splitway_engine::Rewrite`).
     RewriteRefused,
     /// A hostcall failed; the request passed without what it was for.
     Failure,
@@ -46,6 +51,16 @@ pub enum Event {
     TokenAccepted,
     /// A QA token was ignored.
     TokenRejected,
+    /// A bot's request passed.
+    Bot,
+    /// A request without the consent that is required passed.
+    NoConsent,
+    /// A unit was minted.
+    Minted,
+    /// The identity cookie was renewed.
+    Renewed,
+    /// A request was answered with a redirect.
+    Redirected,
 }
 
 impl Active {
@@ -76,6 +91,11 @@ impl Active {
                 failures: event("hostcall_failures"),
                 token_accepted: event("qa_token_accepted"),
                 token_rejected: event("qa_token_rejected"),
+                bots: event("bots"),
+                no_consent: event("no_consent"),
+                minted: event("units_minted"),
+                renewed: event("units_renewed"),
+                redirected: event("redirects"),
             },
         }
     }
@@ -97,6 +117,11 @@ impl Active {
             Event::Failure => self.events.failures,
             Event::TokenAccepted => self.events.token_accepted,
             Event::TokenRejected => self.events.token_rejected,
+            Event::Bot => self.events.bots,
+            Event::NoConsent => self.events.no_consent,
+            Event::Minted => self.events.minted,
+            Event::Renewed => self.events.renewed,
+            Event::Redirected => self.events.redirected,
         };
         increment(host, counter, by);
     }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    CLUSTER, ChainId, Decision, HeaderChange, NoTrace, RequestView, Rewrite, STAMP, Served, Timestamp,
+    CACHE_OVERRIDES, CLUSTER, ChainId, CookieAction, Decision, EXPLAIN, HeaderChange, NoTrace, Reason,
+    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
 };
 
 use crate::config::{Active, Event};
@@ -21,6 +22,17 @@ pub struct Exchange {
     /// How exposures show each unit.
     context_ids: SmallVec<[(ChainId, Option<String>); 1]>,
     rewrite_refused: bool,
+    /// The decision's steps, for a tester who asked for them.
+    steps: Option<String>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It goes on.
+    Continue,
+    /// It was answered here.
+    Answered,
 }
 
 impl Exchange {
@@ -34,6 +46,7 @@ impl Exchange {
             request_id: None,
             context_ids: SmallVec::new(),
             rewrite_refused: false,
+            steps: None,
         }
     }
 
@@ -44,12 +57,12 @@ impl Exchange {
     }
 
     /// Decides for the request and acts on it.
-    pub fn on_request(&mut self, host: &impl Host) {
+    pub fn on_request(&mut self, host: &impl Host) -> Flow {
         self.started = host.now();
         let Ok(block) = host.pairs(Map::Request) else {
             self.active.count(host, Event::Failure, 1);
             unmark(host);
-            return;
+            return Flow::Continue;
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
@@ -66,20 +79,46 @@ impl Exchange {
             }
         }
         active.count(host, Event::Stripped, stripped);
-        let request = RequestView::new(&headers);
+        let request = RequestView::new(&headers).with_entropy(host);
         plan.decide_into(&request, self.started, &mut NoTrace, &mut self.decision);
         self.count_decision(host);
-        if self.decision.assignments.is_empty() {
-            return;
+        if self.decision.debug {
+            self.steps = Some(plan.steps(&request, self.started));
         }
-        if self.apply(host, &request).is_err() {
+        if self.decision.assignments.is_empty() {
+            return Flow::Continue;
+        }
+        let applied = self.redirect(host, &request).and_then(|flow| match flow {
+            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Answered => Ok(flow),
+        });
+        let Ok(flow) = applied else {
             self.take_back(host, &request);
             active.count(host, Event::Failure, 1);
-            return;
-        }
+            return Flow::Continue;
+        };
         self.remember(&request);
         for assignment in &self.decision.assignments {
             active.count_assignment(host, assignment);
+        }
+        flow
+    }
+
+    /// Answers with a redirect if a variant asks for one.
+    fn redirect(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<Flow, Failure> {
+        match self.active.plan.redirect(&self.decision, request) {
+            Redirection::None => Ok(Flow::Continue),
+            Redirection::Refused => {
+                self.rewrite_refused = true;
+                self.active.count(host, Event::RewriteRefused, 1);
+                Ok(Flow::Continue)
+            }
+            Redirection::To(status, location) => {
+                // One who later is in another variant must not be sent there from memory.
+                host.respond(status, &[("location", &location), ("cache-control", b"no-store")])?;
+                self.active.count(host, Event::Redirected, 1);
+                Ok(Flow::Answered)
+            }
         }
     }
 
@@ -91,6 +130,11 @@ impl Exchange {
             TokenOutcome::None => {}
             TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
             _ => self.active.count(host, Event::TokenRejected, 1),
+        }
+        match self.decision.barred {
+            None => {}
+            Some(Reason::Bot) => self.active.count(host, Event::Bot, 1),
+            Some(_) => self.active.count(host, Event::NoConsent, 1),
         }
     }
 
@@ -111,10 +155,21 @@ impl Exchange {
                 self.active.count(host, Event::RewriteRefused, 1);
             }
         }
+        if let Some(cluster) = plan.shadow(&self.decision) {
+            host.set(Map::Request, SHADOW, cluster.as_bytes())?;
+        }
         for change in plan.request_headers(&self.decision) {
             change_header(host, Map::Request, change)?;
         }
+        let baggage = request.header_joined("baggage").unwrap_or_default();
+        if let Some(baggage) = plan.baggage(&self.decision, &baggage) {
+            host.set(Map::Request, "baggage", &baggage)?;
+        }
         if let Some(stamp) = plan.stamp(&self.decision) {
+            if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
+                // Tracing lacks a tag; the request has what it needs.
+                self.active.count(host, Event::Failure, 1);
+            }
             host.set(Map::Request, STAMP, stamp.as_bytes())?;
         }
         Ok(())
@@ -131,6 +186,9 @@ impl Exchange {
                 let _ = host.remove(Map::Request, name.as_bytes());
             }
         }
+        if let Some(value) = request.header_joined("baggage") {
+            let _ = host.set(Map::Request, "baggage", &value);
+        }
         for name in [":authority", ":path"] {
             if let Some(value) = request.header(name) {
                 let _ = host.set(Map::Request, name, value);
@@ -145,21 +203,45 @@ impl Exchange {
         self.request_id = id.map(ToOwned::to_owned);
         for assignment in &self.decision.assignments {
             if self.context_ids.iter().all(|(chain, _)| *chain != assignment.chain) {
-                let shown = self.active.plan.context_id(assignment, request);
+                let shown = self.active.plan.context_id(&self.decision, assignment, request);
                 self.context_ids.push((assignment.chain, shown));
             }
         }
     }
 
-    /// Stamps the response, whoever made it.
+    /// Stamps the response, whoever made it, and tells caches and the browser what
+    /// they must know. The parts do not depend on each other: one that fails is
+    /// counted, the others are done.
     pub fn on_response(&self, host: &impl Host) {
         let plan = &self.active.plan;
-        let stamp = plan.stamp(&self.decision).map(|stamp| host.set(Map::Response, STAMP, stamp.as_bytes()));
-        let changes = plan.response_headers(&self.decision);
-        let failed =
-            stamp.into_iter().chain(changes.map(|change| change_header(host, Map::Response, change)));
-        let failures = failed.filter(Result::is_err).count();
-        self.active.count(host, Event::Failure, u32::try_from(failures).unwrap_or(u32::MAX));
+        let mut failures = 0_u32;
+        let mut check =
+            |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
+        if let Some(stamp) = plan.stamp(&self.decision) {
+            check(host.set(Map::Response, STAMP, stamp.as_bytes()));
+        }
+        for change in plan.response_headers(&self.decision) {
+            check(change_header(host, Map::Response, change));
+        }
+        // Before the cookie: a response with a cookie that caches may share is the worse half.
+        if self.decision.private {
+            check(make_private(host));
+        }
+        if let Some(names) = plan.vary(&self.decision) {
+            check(host.add(Map::Response, "vary", names.as_bytes()));
+        }
+        if let Some(cookie) = plan.set_cookie(&self.decision, self.started) {
+            let set = host.add(Map::Response, "set-cookie", cookie.as_bytes());
+            if set.is_ok() && self.decision.cookie != CookieAction::Expire {
+                let event = if self.decision.minted { Event::Minted } else { Event::Renewed };
+                self.active.count(host, event, 1);
+            }
+            check(set);
+        }
+        if let Some(steps) = &self.steps {
+            check(host.set(Map::Response, EXPLAIN, steps.as_bytes()));
+        }
+        self.active.count(host, Event::Failure, failures);
     }
 
     /// Writes one exposure record per experiment.
@@ -186,10 +268,25 @@ impl Exchange {
     }
 }
 
+/// Keeps a response from shared caches.
+fn make_private(host: &impl Host) -> Result<(), Failure> {
+    let block = host.pairs(Map::Response)?;
+    let mut existing = Vec::new();
+    for (name, value) in block.iter() {
+        if name == b"cache-control" {
+            existing.extend_from_slice(value);
+            existing.push(b',');
+        } else if CACHE_OVERRIDES.iter().any(|overriding| name == overriding.as_bytes()) {
+            host.remove(Map::Response, name)?;
+        }
+    }
+    host.set(Map::Response, "cache-control", &private_cache_control(&existing))
+}
+
 /// Takes the route and the stamp off a request. Best effort: it is called when
 /// hostcalls fail.
 fn unmark(host: &impl Host) {
-    for name in [CLUSTER, STAMP] {
+    for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
     }
 }

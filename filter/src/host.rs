@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use smallvec::SmallVec;
-use splitway_engine::Timestamp;
+use splitway_engine::{Entropy, Timestamp};
 
 /// A hostcall did not do what was asked; the status it gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +80,25 @@ pub trait Log {
 pub trait Properties {
     /// The value at `path`, as the host encodes it.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// Sets the value of the filter state `name`.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Failure>;
+}
+
+/// Answering in the upstream's place.
+pub trait Respond {
+    /// Ends the request with `status` and `headers`, without a body.
+    ///
+    /// # Errors
+    /// When the host refuses; the request then goes on.
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure>;
 }
 
 /// All of them.
-pub trait Host: Headers + Clock + Metrics + Log + Properties {}
-impl<T: Headers + Clock + Metrics + Log + Properties> Host for T {}
+pub trait Host: Headers + Clock + Metrics + Log + Properties + Respond + Entropy {}
+impl<T: Headers + Clock + Metrics + Log + Properties + Respond + Entropy> Host for T {}
 
 /// Where a name and a value are.
 type Entry = (Range<u32>, Range<u32>);
@@ -141,6 +155,24 @@ impl HeaderBlock {
     }
 }
 
+/// The proxy-wasm encoding of a header map, as [`HeaderBlock::parse`] reads it.
+#[must_use]
+pub fn encode_pairs(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = number(pairs.len()).to_vec();
+    for (name, value) in pairs {
+        bytes.extend(number(name.len()));
+        bytes.extend(number(value.len()));
+    }
+    for (name, value) in pairs {
+        for piece in [name.as_bytes(), value] {
+            bytes.extend_from_slice(piece);
+            bytes.push(0);
+        }
+    }
+    bytes
+}
+
 /// `PROXY_RESULT_PARSE_FAILURE`, for what the host gave.
 const MALFORMED: u32 = 4;
 
@@ -180,26 +212,11 @@ fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
 mod tests {
     use super::*;
 
-    fn encode(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
-        let mut bytes = number(pairs.len()).to_vec();
-        for (name, value) in pairs {
-            bytes.extend(number(name.len()));
-            bytes.extend(number(value.len()));
-        }
-        for (name, value) in pairs {
-            for piece in [name, value] {
-                bytes.extend_from_slice(piece);
-                bytes.push(0);
-            }
-        }
-        bytes
-    }
-
     #[test]
     fn maps_are_read_without_loss() {
-        let pairs: [(&[u8], &[u8]); 3] = [(b"cookie", b"a=1"), (b"cookie", b"\xff\xfe"), (b":path", b"")];
-        let block = HeaderBlock::parse(encode(&pairs)).unwrap();
+        let pairs: [(&str, &[u8]); 3] = [("cookie", b"a=1"), ("cookie", b"\xff\xfe"), (":path", b"")];
+        let block = HeaderBlock::parse(encode_pairs(&pairs)).unwrap();
+        let pairs = pairs.map(|(name, value)| (name.as_bytes(), value));
         assert_eq!(block.iter().collect::<Vec<_>>(), pairs);
         let same = HeaderBlock::from_pairs(pairs);
         assert_eq!(same.iter().collect::<Vec<_>>(), pairs);
@@ -208,7 +225,7 @@ mod tests {
 
     #[test]
     fn truncated_and_lying_maps_are_failures() {
-        let whole = encode(&[(b"a", b"b"), (b"cd", b"ef")]);
+        let whole = encode_pairs(&[("a", b"b"), ("cd", b"ef")]);
         for end in 1..whole.len() {
             assert!(HeaderBlock::parse(whole[..end].to_vec()).is_err(), "{end}");
         }

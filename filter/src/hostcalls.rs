@@ -9,9 +9,11 @@
 
 use std::ptr::null_mut;
 
-use splitway_engine::Timestamp;
+use splitway_engine::{Entropy, Timestamp};
 
-use crate::host::{Clock, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties};
+use crate::host::{
+    Clock, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties, Respond, encode_pairs,
+};
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -41,8 +43,24 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_len: usize) -> u32;
     fn proxy_get_property(path: *const u8, path_len: usize, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_len: usize, value: *const u8, len: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_len: usize,
+        body: *const u8,
+        body_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        grpc_status: i32,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn random_get(buffer: *mut u8, size: usize) -> u32;
 }
 
 const OK: u32 = 0;
@@ -169,5 +187,39 @@ impl Properties for Proxy {
         let path = path.join("\0");
         // SAFETY: the path is only read, both out-pointers are valid.
         taken(|data, len| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, len) }).ok()
+    }
+
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Failure> {
+        // SAFETY: the host only reads both slices, during the call.
+        checked(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+    }
+}
+
+impl Respond for Proxy {
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
+        let headers = encode_pairs(headers);
+        let nothing: [u8; 0] = [];
+        // SAFETY: the host only reads the slices, during the call. -1: no gRPC status.
+        checked(unsafe {
+            proxy_send_local_response(
+                u32::from(status),
+                nothing.as_ptr(),
+                0,
+                nothing.as_ptr(),
+                0,
+                headers.as_ptr(),
+                headers.len(),
+                -1,
+            )
+        })
+    }
+}
+
+impl Entropy for Proxy {
+    fn bits(&self) -> Option<[u8; 16]> {
+        let mut bits = [0; 16];
+        // SAFETY: the buffer is writable for its whole length during the call.
+        let status = unsafe { random_get(bits.as_mut_ptr(), bits.len()) };
+        (status == OK).then_some(bits)
     }
 }

@@ -27,4 +27,4 @@ mod hostcalls;
 mod plugin;
 
 pub use config::{Active, Store};
-pub use exchange::Exchange;
+pub use exchange::{Exchange, Flow};

@@ -12,11 +12,13 @@
 use std::cell::RefCell;
 
 use crate::config::Store;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Flow};
 use crate::hostcalls::Proxy;
 
 /// `PROXY_ACTION_CONTINUE`.
 const CONTINUE: u32 = 0;
+/// `PROXY_ACTION_PAUSE`: the request ends here.
+const PAUSE: u32 = 1;
 
 /// Contexts by id, in order. Hosts count ids up, so a new one goes to the end;
 /// and the few bytes that move when one goes are cheaper than a tree's code.
@@ -125,8 +127,13 @@ pub(crate) extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
 /// The request's headers are there.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
-    with_stream(id, |exchange| exchange.on_request(&Proxy));
-    CONTINUE
+    let mut action = CONTINUE;
+    with_stream(id, |exchange| {
+        if exchange.on_request(&Proxy) == Flow::Answered {
+            action = PAUSE;
+        }
+    });
+    action
 }
 
 /// The response's headers are there, whoever made them.

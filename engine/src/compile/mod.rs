@@ -3,6 +3,7 @@
 
 mod bucketing;
 mod experiment;
+mod identity;
 mod layers;
 mod targeting;
 mod values;
@@ -12,6 +13,7 @@ use crate::bucketing::SaltedHash;
 use crate::document::{Document, read};
 use crate::exposure::ExposurePolicy;
 use crate::headers::{self, OurHeaders};
+use crate::identity::Identity;
 use crate::plan::{ChainId, Plan};
 use crate::problem::{Code, Path, Place, Problem, Problems};
 use crate::qa_token::{Key, TokenPolicy};
@@ -73,6 +75,10 @@ struct Compiler<'c> {
     attributes: Vec<(&'c str, Source)>,
     /// Headers that the config reads, and where.
     read_headers: Vec<(Path, Box<str>)>,
+    /// The config reads a cookie.
+    reads_cookies: bool,
+    /// The config reads the client's address.
+    reads_address: bool,
     /// Globs and regular expressions so far.
     patterns: usize,
     /// Every salted hash, in order of its seed, and who uses it: equal ones make
@@ -89,6 +95,8 @@ impl<'c> Compiler<'c> {
             chains: Vec::new(),
             attributes: Vec::new(),
             read_headers: Vec::new(),
+            reads_cookies: false,
+            reads_address: false,
             patterns: 0,
             hashes: Vec::new(),
         }
@@ -107,8 +115,10 @@ impl<'c> Compiler<'c> {
         if self.problems.iter().any(|problem| problem.code == Code::Limit) {
             return None;
         }
-        let default = self.sources(root.key("unit"), &config.unit);
-        self.chains.push(default);
+        let mut default = self.sources(root.key("unit"), &config.unit).into_vec();
+        let mint = config.mint.as_ref().and_then(|mint| self.mint(root.key("mint"), mint));
+        default.extend(mint.as_ref().map(|mint| Source::Minted(mint.cookie.clone())));
+        self.chains.push(default.into());
         for (name, source) in config.attributes.iter() {
             let at = root.key("attributes");
             if let Some(source) = self.source(at.key(name), source) {
@@ -118,6 +128,8 @@ impl<'c> Compiler<'c> {
         let clock_skew_ms = self.period(root.key("clock_skew"), config.clock_skew.as_ref(), 5_000);
         let exposure = self.exposure(root.key("exposure"));
         let tokens = self.tokens(root.key("qa_tokens"));
+        let consent = config.consent.as_ref().and_then(|consent| self.consent(root.key("consent"), consent));
+        let bots = self.bots(root.key("bots"));
         let holdouts = self.holdouts();
         let experiments = self.experiments();
         let (layers, experiments) = self.layers(experiments);
@@ -126,6 +138,7 @@ impl<'c> Compiler<'c> {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
             crate::HeaderChange::Remove(_) => None,
         }));
+        let cache = config.cache_safety.unwrap_or(true).then(|| self.cache());
         self.check_read_headers(&ours);
         Some(Plan {
             namespace: self.namespace.into(),
@@ -139,6 +152,10 @@ impl<'c> Compiler<'c> {
             ours,
             exposure,
             tokens,
+            identity: Identity { mint, consent, bots },
+            cache,
+            baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
+            filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
             warnings: Problems::default(),
         })
     }
@@ -206,6 +223,7 @@ impl<'c> Compiler<'c> {
                 Some(Source::JwtClaim { header: header?, claim: claim? })
             }
             wire::Source::ClientAddress(address) => {
+                self.reads_address = true;
                 Some(Source::ClientAddress { trusted_hops: address.trusted_hops.unwrap_or(0) })
             }
         }

@@ -119,6 +119,7 @@ impl Compiler<'_> {
             self.error(at, Code::InvalidValue, "a cookie name", &describe_text(name));
             return None;
         }
+        self.reads_cookies = true;
         Some(name.into())
     }
 
