@@ -79,5 +79,6 @@ pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity
 #[cfg(feature = "schema")]
 pub use schema::{SCHEMA_ID, schema};
 pub use source::Source;
+pub use steps::Steps;
 pub use time::Timestamp;
 pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};

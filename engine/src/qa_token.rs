@@ -14,6 +14,7 @@ use sha2::Sha256;
 
 use crate::document::{Document, Value};
 use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
+use crate::targeting::bytes;
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -173,6 +174,17 @@ fn mac(secret: &[u8], signed: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 impl TokenPolicy {
+    /// The token of `request`: the header's, the cookie's or the query's.
+    pub(crate) fn find<'r>(&self, request: &RequestView<'r>) -> Option<Cow<'r, [u8]>> {
+        let header = self.header.as_ref().and_then(|name| request.header(name)).map(Cow::Borrowed);
+        let cookie = || {
+            let found = self.cookie.as_ref().and_then(|name| request.cookie(name));
+            found.map(|value| Cow::Borrowed(value.as_bytes()))
+        };
+        let query = || self.query.as_ref().and_then(|name| request.query(name)).map(bytes);
+        header.or_else(cookie).or_else(query)
+    }
+
     /// Looks for a token and checks it. `unit`, the request's unit for an
     /// experiment, is asked only for tokens that name a subject.
     pub(crate) fn read<'r>(
@@ -182,12 +194,7 @@ impl TokenPolicy {
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
     ) -> (TokenOutcome, Option<Granted>) {
-        let header = self.header.as_ref().and_then(|name| request.header(name)).map(<[u8]>::to_vec);
-        let cookie =
-            || self.cookie.as_ref().and_then(|name| request.cookie(name)).map(|v| v.as_bytes().to_vec());
-        let query =
-            || self.query.as_ref().and_then(|name| request.query(name)).map(|v| v.as_bytes().to_vec());
-        let Some(token) = header.or_else(cookie).or_else(query) else {
+        let Some(token) = self.find(request) else {
             return (TokenOutcome::None, None);
         };
         match self.check(&token, now, plan, unit) {

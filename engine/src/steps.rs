@@ -5,33 +5,51 @@
 
 use crate::decide::{Step, Trace};
 use crate::plan::{ExperimentId, Plan};
-use crate::time::Timestamp;
 use crate::view::RequestView;
 
 /// Longest line, in bytes; what is beyond ends in `…`, spelt `...`.
 const MAX_LINE: usize = 4096;
 
-impl Plan {
-    /// Decides for `request` at `now` and tells each step: `;` between steps, blanks between the words
-    /// of a step. ASCII.
-    #[must_use]
-    pub fn steps(&self, request: &RequestView<'_>, now: Timestamp) -> String {
-        let mut line = Line { plan: self, text: String::new() };
-        self.decide(request, now, &mut line);
-        if line.text.len() > MAX_LINE {
-            line.text.truncate(MAX_LINE);
-            line.text.push_str("...");
-        }
-        line.text
-    }
-}
-
-struct Line<'p> {
+/// Records the steps of a decision on one line: `;` between steps, blanks between the words of a step.
+/// ASCII, at most some 4 kB.
+#[derive(Clone, Debug)]
+pub struct Steps<'p> {
     plan: &'p Plan,
     text: String,
 }
 
-impl Trace for Line<'_> {
+impl Plan {
+    /// A recorder for `request`, if it carries a token, which might ask for the steps: whether it does
+    /// is known only when they have been taken ([`crate::Decision::debug`]).
+    #[must_use]
+    pub fn steps(&self, request: &RequestView<'_>) -> Option<Steps<'_>> {
+        self.tokens.as_ref()?.find(request)?;
+        Some(Steps { plan: self, text: String::new() })
+    }
+}
+
+impl From<Steps<'_>> for String {
+    fn from(mut steps: Steps<'_>) -> Self {
+        if steps.text.len() > MAX_LINE {
+            steps.text.truncate(MAX_LINE);
+            steps.text.push_str("...");
+        }
+        steps.text
+    }
+}
+
+/// Records if there is a recorder. One type for both cases, so that the filter holds the evaluator once.
+impl Trace for Option<Steps<'_>> {
+    #[inline]
+    fn step(&mut self, step: Step<'_>) {
+        if let Some(steps) = self {
+            steps.step(step);
+        }
+    }
+}
+
+impl Trace for Steps<'_> {
+    #[inline(never)]
     fn step(&mut self, step: Step<'_>) {
         // Ids are ASCII; sources may be named otherwise, and are not told.
         match step {
@@ -71,7 +89,7 @@ impl Trace for Line<'_> {
     }
 }
 
-impl<'p> Line<'p> {
+impl<'p> Steps<'p> {
     fn name(&self, experiment: ExperimentId) -> &'p str {
         self.plan.experiment(experiment).map_or("", |experiment| experiment.id())
     }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    CACHE_OVERRIDES, CLUSTER, ChainId, CookieAction, Decision, EXPLAIN, HeaderChange, NoTrace, Reason,
-    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    CACHE_OVERRIDES, CLUSTER, ChainId, CookieAction, Decision, EXPLAIN, HeaderChange, Reason, Redirection,
+    RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
 };
 
 use crate::config::{Active, Event};
@@ -80,11 +80,10 @@ impl Exchange {
         }
         active.count(host, Event::Stripped, stripped);
         let request = RequestView::new(&headers).with_entropy(host);
-        plan.decide_into(&request, self.started, &mut NoTrace, &mut self.decision);
+        let mut steps = plan.steps(&request);
+        plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
         self.count_decision(host);
-        if self.decision.debug {
-            self.steps = Some(plan.steps(&request, self.started));
-        }
+        self.steps = steps.filter(|_| self.decision.debug).map(String::from);
         if self.decision.assignments.is_empty() {
             return Flow::Continue;
         }
