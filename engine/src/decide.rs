@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::plan::{
     ChainId, Experiment, ExperimentId, Gate, HoldoutId, Layer, LayerId, Plan, Split, Traffic, VariantId,
 };
-use crate::qa_token::{Grant, TokenOutcome};
+use crate::qa_token::{Grant, TokenOutcome, TokenPolicy};
 use crate::source::Source;
 use crate::time::Timestamp;
 use crate::view::RequestView;
@@ -120,6 +120,25 @@ pub struct Decision {
     pub token: TokenOutcome,
     /// No source of some layer's unit had a value.
     pub unit_missing: bool,
+}
+
+impl Decision {
+    #[inline(always)]
+    fn add(&mut self, assignment: Assignment) {
+        // Layers come in order of their ids, so mostly experiments do.
+        let in_order = self.assignments.last().is_none_or(|last| last.experiment < assignment.experiment);
+        self.assignments.push(assignment);
+        if !in_order {
+            self.move_last_into_place();
+        }
+    }
+
+    #[inline(never)]
+    fn move_last_into_place(&mut self) {
+        let Some(last) = self.assignments.pop() else { return };
+        let position = self.assignments.partition_point(|other| other.experiment < last.experiment);
+        self.assignments.insert(position, last);
+    }
 }
 
 /// A step of the evaluation, for those who want to see it.
@@ -239,36 +258,27 @@ impl Plan {
             return;
         }
         let mut units = Units { plan: self, request, found: SmallVec::new() };
-        let grant = self.read_token(request, now, decision);
-        if self.tokens.is_some() {
+        let grant = self.tokens.as_ref().and_then(|policy| {
+            let grant = self.read_token(policy, request, now, decision);
             trace.step(Step::Token(decision.token));
-        }
+            grant
+        });
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             if layer.experiments.is_empty() {
                 continue;
             }
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
-            if let Some(assignment) = pass.run(&mut units, decision, trace) {
-                // Layers come in order of their ids, so this is mostly the end.
-                let assignments = &mut decision.assignments;
-                if assignments.last().is_none_or(|last| last.experiment < assignment.experiment) {
-                    assignments.push(assignment);
-                } else {
-                    let position =
-                        assignments.partition_point(|other| other.experiment < assignment.experiment);
-                    assignments.insert(position, assignment);
-                }
-            }
+            pass.run(&mut units, decision, trace);
         }
     }
 
     fn read_token(
         &self,
+        policy: &TokenPolicy,
         request: &RequestView<'_>,
         now: Timestamp,
         decision: &mut Decision,
     ) -> Option<Grant> {
-        let policy = self.tokens.as_ref()?;
         let (outcome, grant) = policy.read(request, now, self, |experiment| {
             let chain = self.layer(experiment.layer)?.chain;
             self.unit(chain, request).map(|(_, unit)| unit)
@@ -302,7 +312,8 @@ impl UnitState<'_, '_> {
         self.value.as_ref().map(|(_, value)| value.as_ref())
     }
 
-    /// The first of `holdouts` that the unit is in.
+    /// Whether the unit is in one of `holdouts`.
+    #[inline(never)]
     fn held_out(&mut self, holdouts: &[HoldoutId], plan: &Plan, trace: &mut impl Trace) -> bool {
         let Some((_, unit)) = &self.value else { return false };
         for id in holdouts {
@@ -345,6 +356,7 @@ impl<'p, 'r> Units<'p, 'r> {
 impl Plan {
     /// The unit of `chain` in `request`: the first source that has a value.
     #[must_use]
+    #[inline]
     pub fn unit<'r>(&self, chain: ChainId, request: &RequestView<'r>) -> Option<(&Source, Cow<'r, str>)> {
         let sources = self.chains.get(chain.index())?;
         sources.iter().find_map(|source| source.read(request).map(|value| (source, value)))
@@ -362,14 +374,10 @@ struct LayerPass<'p, 'r> {
 }
 
 impl<'p> LayerPass<'p, '_> {
-    fn run(
-        &self,
-        units: &mut Units<'_, '_>,
-        decision: &mut Decision,
-        trace: &mut impl Trace,
-    ) -> Option<Assignment> {
-        let unit = units.resolve(self.layer.chain, trace)?;
-        let chosen = self.token_override().or_else(|| self.allow_list(unit.value()?));
+    fn run(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut impl Trace) {
+        let Some(unit) = units.resolve(self.layer.chain, trace) else { return };
+        let allowed = || if self.layer.has_overrides { self.allow_list(unit.value()?) } else { None };
+        let chosen = self.token_override().or_else(allowed);
         if let Some(assignment) = chosen {
             for id in &self.layer.experiments {
                 trace.step(if *id == assignment.experiment {
@@ -378,27 +386,35 @@ impl<'p> LayerPass<'p, '_> {
                     not_entered(*id, Reason::OtherExperiment, None)
                 });
             }
-            return Some(assignment);
+            return decision.add(assignment);
         }
         if unit.value.is_none() {
             decision.unit_missing = true;
             for id in &self.layer.experiments {
                 trace.step(not_entered(*id, Reason::NoUnit, None));
             }
-            return None;
+            return;
         }
-        let mut bucket = None;
-        let mut taken = None;
+        let mut layer_bucket = None;
         for (id, experiment) in self.experiments() {
-            match self.enter(id, experiment, unit, &mut bucket, trace) {
-                Ok(assignment) => {
+            match self.enter(id, experiment, unit, &mut layer_bucket, trace) {
+                // Put together only here: passed on in pieces smaller than a word, it costs more than
+                // the hash.
+                Ok((variant, bucket)) => {
+                    let assignment = Assignment {
+                        experiment: id,
+                        variant,
+                        bucket,
+                        reason: Reason::Split,
+                        chain: self.layer.chain,
+                        clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                    };
                     trace.step(entered(&assignment));
-                    taken = Some(assignment);
+                    decision.add(assignment);
                 }
                 Err((reason, bucket)) => trace.step(not_entered(id, reason, bucket)),
             }
         }
-        taken
     }
 
     fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
@@ -416,9 +432,6 @@ impl<'p> LayerPass<'p, '_> {
     }
 
     fn allow_list(&self, unit: &str) -> Option<Assignment> {
-        if !self.layer.has_overrides {
-            return None;
-        }
         self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
             |(id, experiment)| {
                 let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
@@ -432,8 +445,8 @@ impl<'p> LayerPass<'p, '_> {
         Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
     }
 
-    /// Step 5 of [`Plan::decide`]: the assignment, or why not and the last
-    /// bucket that was computed.
+    /// Step 5 of [`Plan::decide`]: the variant and its bucket, or why not and
+    /// the last bucket that was computed.
     fn enter(
         &self,
         id: ExperimentId,
@@ -441,7 +454,7 @@ impl<'p> LayerPass<'p, '_> {
         unit: &mut UnitState<'_, '_>,
         layer_bucket: &mut Option<u32>,
         trace: &mut impl Trace,
-    ) -> Result<Assignment, (Reason, Option<u32>)> {
+    ) -> Result<(VariantId, u32), (Reason, Option<u32>)> {
         let out = |reason| Err((reason, None));
         if experiment.gate != Gate::Open {
             return out(Reason::NotRunning);
@@ -452,7 +465,7 @@ impl<'p> LayerPass<'p, '_> {
         if experiment.end.is_some_and(|end| self.now >= end) {
             return out(Reason::Ended);
         }
-        if unit.held_out(&self.layer.holdouts, self.plan, trace) {
+        if !self.layer.holdouts.is_empty() && unit.held_out(&self.layer.holdouts, self.plan, trace) {
             return out(Reason::Holdout);
         }
         let value = unit.value().unwrap_or_default();
@@ -467,16 +480,7 @@ impl<'p> LayerPass<'p, '_> {
                 return Err((Reason::NotTargeted, *layer_bucket));
             }
         }
-        let (variant, bucket) =
-            experiment.split.pick(value).map_err(|bucket| (Reason::DialectExcluded, Some(bucket)))?;
-        Ok(Assignment {
-            experiment: id,
-            variant,
-            bucket,
-            reason: Reason::Split,
-            chain: self.layer.chain,
-            clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
-        })
+        experiment.split.pick(value).map_err(|bucket| (Reason::DialectExcluded, Some(bucket)))
     }
 
     fn layer_bucket(&self, unit: &str, trace: &mut impl Trace) -> u32 {
@@ -514,6 +518,7 @@ fn entered(assignment: &Assignment) -> Step<'static> {
 
 impl Split {
     /// The variant of `unit` and its bucket, or the bucket that left it out.
+    #[inline]
     pub(crate) fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
         match self {
             Self::Splitway { hash, variants } => {
@@ -530,6 +535,7 @@ impl Split {
 }
 
 impl Experiment {
+    #[inline]
     fn near_boundary(&self, now: Timestamp, skew_ms: u64) -> bool {
         let near = |at: Timestamp| now.is_near(at, skew_ms);
         let in_ramp = match &self.traffic {

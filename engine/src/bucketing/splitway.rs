@@ -29,7 +29,7 @@
 //! equal [`SaltedHash`]es say so before it matters. And it is no secret: who knows the salt can
 //! find ids for any bucket.
 
-use super::{BUCKETS, murmur3_32};
+use super::{BUCKETS, murmur3_32, murmur3_32_of};
 
 /// A salt, hashed and ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,7 @@ impl SaltedHash {
 
     /// The bucket of `unit`, in `0..10_000`.
     pub fn bucket(self, unit: &str) -> u32 {
-        let hash = murmur3_32(&[unit.as_bytes()], self.seed);
+        let hash = murmur3_32_of(unit.as_bytes(), self.seed);
         // Below 2^46, and below 10,000 after the shift.
         (u64::from(hash).wrapping_mul(u64::from(BUCKETS)) >> 32) as u32
     }
