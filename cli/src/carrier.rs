@@ -1,7 +1,6 @@
 //! Unit ids -> requests that carry them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use splitway_engine::{RequestView, Source};
 
 /// Builds a request that carries one id in each of some sources, and nothing
@@ -68,7 +67,7 @@ impl<'s> Carrier<'s> {
                 }
                 Source::JwtClaim { claim, .. } => {
                     let payload = serde_json::json!({ &**claim: id }).to_string();
-                    value.extend_from_slice(URL_SAFE_NO_PAD.encode(payload).as_bytes());
+                    value.extend_from_slice(Base64UrlUnpadded::encode_string(payload.as_bytes()).as_bytes());
                 }
                 Source::ClientAddress { trusted_hops } => {
                     value.extend_from_slice(id.as_bytes());

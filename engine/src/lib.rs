@@ -50,6 +50,7 @@ mod schema;
 mod source;
 mod targeting;
 mod time;
+mod version;
 mod view;
 pub mod wire;
 

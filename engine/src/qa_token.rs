@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
@@ -131,10 +130,10 @@ impl std::fmt::Debug for Key {
 #[cfg(feature = "advice")]
 #[must_use]
 pub fn sign(claims: &Claims, key_id: &str, secret: &[u8]) -> String {
-    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_vec(claims).unwrap_or_default());
+    let payload = Base64UrlUnpadded::encode_string(&serde_json::to_vec(claims).unwrap_or_default());
     let signed = format!("v1.{key_id}.{payload}");
     let tag = mac(secret, signed.as_bytes())
-        .map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+        .map(|mac| Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()))
         .unwrap_or_default();
     format!("{signed}.{tag}")
 }
@@ -205,8 +204,8 @@ impl TokenPolicy {
         let (signed, tag) = token.rsplit_once('.')?;
         let (key_id, payload) = signed.strip_prefix("v1.")?.split_once('.')?;
         let key = self.keys.iter().find(|key| *key.id == *key_id)?;
-        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        let tag = Base64UrlUnpadded::decode_vec(tag).ok()?;
         mac(&key.secret, signed.as_bytes())?.verify_slice(&tag).ok()?;
-        Claims::from_json(&URL_SAFE_NO_PAD.decode(payload).ok()?)
+        Claims::from_json(&Base64UrlUnpadded::decode_vec(payload).ok()?)
     }
 }

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use ipnet::IpNet;
 use regex_lite::Regex;
-use semver::Version;
 
 use crate::bucketing::SaltedHash;
 use crate::document::Document;
 use crate::source::Source;
+use crate::version::Version;
 use crate::view::{MAX_VALUE, RequestView};
 
 /// A compiled rule.
@@ -190,21 +190,7 @@ fn number(value: &[u8]) -> Option<f64> {
 }
 
 fn version(value: &[u8]) -> Option<Version> {
-    parse_version(std::str::from_utf8(value).ok()?.trim())
-}
-
-/// A semantic version; `2` and `2.1` count as `2.0.0` and `2.1.0`, and a leading
-/// `v` is passed over.
-pub(crate) fn parse_version(text: &str) -> Option<Version> {
-    let text = text.strip_prefix('v').unwrap_or(text);
-    let numbers = text.find(['-', '+']).unwrap_or(text.len());
-    let (core, rest) = text.split_at_checked(numbers)?;
-    let missing = match core.split('.').count() {
-        1 => ".0.0",
-        2 => ".0",
-        _ => return Version::parse(text).ok(),
-    };
-    Version::parse(&format!("{core}{missing}{rest}")).ok()
+    Version::parse(std::str::from_utf8(value).ok()?.trim())
 }
 
 #[cfg(test)]
@@ -247,8 +233,8 @@ mod tests {
         let bounds = Bounds {
             eq: None,
             gt: None,
-            gte: parse_version("2.10"),
-            lt: parse_version("3.0.0-beta.2"),
+            gte: Version::parse("2.10"),
+            lt: Version::parse("3.0.0-beta.2"),
             lte: None,
         };
         let test = Test::Version(Box::new(bounds));

@@ -7,8 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::document::{Document, Value};
 
@@ -151,7 +150,8 @@ impl<'a> RequestView<'a> {
     pub fn jwt_claim(&self, header: &str, claim: &str) -> Option<String> {
         let payload = self.header(header).filter(|value| value.len() <= MAX_JWT)?;
         let unpadded = payload.strip_suffix(b"==").or_else(|| payload.strip_suffix(b"="));
-        let json = URL_SAFE_NO_PAD.decode(unpadded.unwrap_or(payload)).ok()?;
+        let json =
+            Base64UrlUnpadded::decode_vec(std::str::from_utf8(unpadded.unwrap_or(payload)).ok()?).ok()?;
         let claims = Document::from_json(&json).ok()?;
         match claims.field(claim)? {
             Value::Text(text) if !text.is_empty() => Some(text.clone()),
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn jwt_claims() {
-        let payload = URL_SAFE_NO_PAD.encode(br#"{"sub":"u-1","n":7,"f":1.5,"e":""}"#);
+        let payload = Base64UrlUnpadded::encode_string(br#"{"sub":"u-1","n":7,"f":1.5,"e":""}"#);
         for padding in ["", "=", "=="] {
             let value = format!("{payload}{padding}");
             let headers = pairs(&[("x-jwt", value.as_bytes())]);

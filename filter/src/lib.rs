@@ -16,6 +16,8 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
+#[cfg(target_arch = "wasm32")]
+mod allocator;
 pub mod config;
 pub mod exchange;
 pub mod host;

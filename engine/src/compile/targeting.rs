@@ -9,7 +9,8 @@ use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::document::describe_text;
 use crate::problem::{Code, Place, Problem};
-use crate::targeting::{Bounds, Rule, Subject, Test, Text, parse_version};
+use crate::targeting::{Bounds, Rule, Subject, Test, Text};
+use crate::version::Version;
 use crate::wire;
 
 /// Longest pattern, in bytes.
@@ -211,7 +212,7 @@ impl<'c> Compiler<'c> {
         }
         let mut parse = |name: &str, text: &Option<String>| match text {
             None => Some(None),
-            Some(text) => match parse_version(text) {
+            Some(text) => match Version::parse(text) {
                 Some(version) => Some(Some(version)),
                 None => {
                     self.error(
