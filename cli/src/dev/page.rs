@@ -202,10 +202,10 @@ fn live(html: &mut String, state: &State) {
     }
     html.push_str("</dl>\n");
     if let Some(refused) = &config.refused {
-        let _ = write!(
+        let _ = writeln!(
             html,
             "<section class=\"banner bad\" id=\"refused\"><strong>The file was refused at {}.</strong> \
-             The config above stays in force.<pre>{}</pre></section>\n",
+             The config above stays in force.<pre>{}</pre></section>",
             Escaped(&refused.at),
             Escaped(refused.problems.trim_end())
         );
@@ -216,9 +216,9 @@ fn live(html: &mut String, state: &State) {
         );
     }
     if !config.warnings.is_empty() {
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<section class=\"banner warn\"><strong>Probably not as meant</strong><pre>{}</pre></section>\n",
+            "<section class=\"banner warn\"><strong>Probably not as meant</strong><pre>{}</pre></section>",
             Escaped(config.warnings.trim_end())
         );
     }
@@ -282,13 +282,13 @@ fn experiment_card(html: &mut String, experiment: &ExperimentState) {
         if let Some(cluster) = &variant.cluster {
             let _ = write!(name, " <span class=\"soft\">&rarr;&nbsp;{}</span>", Escaped(cluster));
         }
-        let _ = write!(
+        let _ = writeln!(
             html,
             "<tr><td class=\"path\">{name}</td><td class=\"number\">{:.1}%</td>\
              <td class=\"number\">{actual}</td><td class=\"bar\"><svg aria-hidden=\"true\">\
              <rect class=\"actual\" width=\"{:.2}%\" height=\"100%\"/>\
              <rect class=\"planned\" x=\"{:.2}%\" width=\"2\" height=\"100%\"/></svg></td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td></tr>\n",
+             <td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
             percent(variant.planned),
             percent(variant.actual.unwrap_or(0.0)),
             percent(variant.planned).min(99.8),
@@ -362,10 +362,10 @@ fn decision(html: &mut String, record: &Record) {
     if let Some(note) = &record.note {
         let _ = write!(what, "<span class=\"entered server\">{}</span>", Escaped(note));
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<tr><td class=\"mono soft\">{}</td><td class=\"mono path\">{} {}</td><td class=\"mono {class}\">{status}</td>\
-         <td class=\"what\">{what}</td><td class=\"path\">{}</td><td class=\"number soft\">{:.1}</td></tr>\n",
+         <td class=\"what\">{what}</td><td class=\"path\">{}</td><td class=\"number soft\">{:.1}</td></tr>",
         Escaped(clock),
         Escaped(&record.method),
         Escaped(&record.path),
@@ -422,9 +422,9 @@ fn steps(html: &mut String, answer: &Answer) {
                 ("", what, rest)
             }
         };
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<li><span class=\"what\">{}</span><span class=\"{class}\">{}</span></li>\n",
+            "<li><span class=\"what\">{}</span><span class=\"{class}\">{}</span></li>",
             Escaped(what),
             Escaped(rest.trim_start())
         );

@@ -162,7 +162,8 @@ async fn echo(listener: TcpListener, cluster: String) {
 async fn show(cluster: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     let mut text = format!("cluster {cluster} (built in) got:\n\n{} {}\n", head.method, head.uri);
-    for (name, value) in &head.headers {
+    let (hosts, others): (Vec<_>, Vec<_>) = head.headers.iter().partition(|(name, _)| *name == "host");
+    for (name, value) in hosts.into_iter().chain(others) {
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     let (mut length, mut shown) = (0, Vec::new());
