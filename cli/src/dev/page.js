@@ -1,12 +1,13 @@
-// Keeps the page fresh: when the state has another revision, the live part is fetched and put in
+// Keeps the page fresh: when the state has another revision, its parts are fetched and put in
 // place. Everything is rendered, and escaped, by the server.
-const main = document.getElementById("live");
 const offline = document.getElementById("offline");
 
-async function part(url, id) {
+async function replace(url, ...ids) {
   const answer = await fetch(url, { cache: "no-store" });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  return document.importNode(page.getElementById(id), true);
+  for (const id of ids) {
+    document.getElementById(id).replaceWith(document.importNode(page.getElementById(id), true));
+  }
 }
 
 async function look() {
@@ -14,12 +15,9 @@ async function look() {
     const answer = await fetch("/__splitway/state.json", { cache: "no-store" });
     const { revision } = await answer.json();
     offline.hidden = true;
-    const live = document.getElementById("live");
-    if (String(revision) !== live.dataset.revision && document.getSelection().isCollapsed) {
-      const open = [...live.querySelectorAll("details[open]")].map((details) => details.id);
-      const fresh = await part("/__splitway", "live");
-      open.forEach((id) => fresh.querySelector("#" + CSS.escape(id))?.setAttribute("open", ""));
-      live.replaceWith(fresh);
+    const shown = document.getElementById("live").dataset.revision;
+    if (String(revision) !== shown && document.getSelection().isCollapsed) {
+      await replace("/__splitway", "live", "recent");
     }
   } catch {
     offline.hidden = false;
@@ -32,11 +30,11 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const url = "/__splitway?" + new URLSearchParams(new FormData(form));
   try {
-    document.getElementById("answer").replaceWith(await part(url, "answer"));
+    await replace(url, "answer");
     history.replaceState(null, "", url + "#explain");
   } catch {
     offline.hidden = false;
   }
 });
 
-if (main) look();
+look();

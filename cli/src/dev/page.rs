@@ -174,11 +174,12 @@ fn page(app: &App, question: &Question, now: Timestamp) -> String {
     );
     live(&mut html, &state);
     ask(&mut html, app, question);
+    recent(&mut html, &state);
     html.push_str("</div>\n</body>\n</html>\n");
     html
 }
 
-/// What changes by itself.
+/// The config and its counts.
 fn live(html: &mut String, state: &State) {
     let config = &state.config;
     let _ = write!(
@@ -229,14 +230,6 @@ fn live(html: &mut String, state: &State) {
     for experiment in &state.experiments {
         experiment_card(html, experiment);
     }
-    decisions(html, state);
-    if !state.counters.is_empty() {
-        html.push_str("<h2>The filter also counted</h2>\n<dl class=\"facts\">");
-        for (name, number) in &state.counters {
-            let _ = write!(html, "<div><dt><code>{}</code></dt><dd>{number}</dd></div>", Escaped(name));
-        }
-        html.push_str("</dl>\n");
-    }
     html.push_str("</main>\n");
 }
 
@@ -263,7 +256,7 @@ fn experiment_card(html: &mut String, experiment: &ExperimentState) {
         "<section class=\"card\"><div class=\"title\"><h3>{}</h3><span class=\"chip {chip}\">{}{now}</span>\
          <span class=\"soft\">layer {}, {} of its {} buckets active{}</span></div>\n\
          <table class=\"variants\"><thead><tr><th>variant</th><th class=\"number\">planned</th>\
-         <th class=\"number\">actual</th><th class=\"bar\"></th><th class=\"number\">units</th>\
+         <th class=\"number\">actual</th><th class=\"bar\">bar: actual, mark: planned</th><th class=\"number\">units</th>\
          <th class=\"number\">requests</th></tr></thead><tbody>\n",
         Escaped(&experiment.id),
         experiment.status,
@@ -276,7 +269,7 @@ fn experiment_card(html: &mut String, experiment: &ExperimentState) {
         let percent = |share: f64| share * 100.0;
         let actual = variant.actual.map_or("-".to_owned(), |share| format!("{:.1}%", percent(share)));
         let mut name = Escaped(&variant.id).to_string();
-        if variant.is_control {
+        if variant.is_control && variant.id != "control" {
             name.push_str(" <span class=\"soft\">control</span>");
         }
         if let Some(cluster) = &variant.cluster {
@@ -310,6 +303,20 @@ fn experiment_card(html: &mut String, experiment: &ExperimentState) {
             let _ = write!(html, "{comma}{count} {}", reason.replace('_', " "));
         }
         html.push_str("</div>\n");
+    }
+    html.push_str("</section>\n");
+}
+
+/// What happened, newest first.
+fn recent(html: &mut String, state: &State) {
+    html.push_str("<section id=\"recent\">\n");
+    decisions(html, state);
+    if !state.counters.is_empty() {
+        html.push_str("<h2>The filter also counted</h2>\n<dl class=\"facts\">");
+        for (name, number) in &state.counters {
+            let _ = write!(html, "<div><dt><code>{}</code></dt><dd>{number}</dd></div>", Escaped(name));
+        }
+        html.push_str("</dl>\n");
     }
     html.push_str("</section>\n");
 }
@@ -365,7 +372,7 @@ fn decision(html: &mut String, record: &Record) {
     let _ = writeln!(
         html,
         "<tr><td class=\"mono soft\">{}</td><td class=\"mono path\">{} {}</td><td class=\"mono {class}\">{status}</td>\
-         <td class=\"what\">{what}</td><td class=\"path\">{}</td><td class=\"number soft\">{:.1}</td></tr>",
+         <td class=\"what\">{what}</td><td class=\"path\">{}</td><td class=\"number soft\">{:.1}<span class=\"unit\"> ms</span></td></tr>",
         Escaped(clock),
         Escaped(&record.method),
         Escaped(&record.path),

@@ -171,7 +171,7 @@ async fn forward(
         }
         Err((failure, why)) => {
             let address = flight.app.upstreams.authority(&sent.cluster).unwrap_or_default();
-            flight.note(format!("{} at {address}: {why}", sent.cluster));
+            flight.note(format!("{address}: {why}"));
             flight.stream.answer(failure);
             flight.answer_from_host()
         }
