@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// Where `cargo xtask build-wasm` puts the filter, below the repository.
-const BUILT: &str = "target/wasm32-wasip1/wasm/splitway_filter.wasm";
+/// Where `cargo xtask build-wasm` puts the filter, below the folder that cargo builds in.
+const BUILT: &str = "wasm32-wasip1/wasm/splitway_filter.wasm";
 
-/// The filter to run: `explicit`, else what `SPLITWAY_WASM` names, else the one that was built in
-/// the repository around the working directory, or in the one that this command comes from.
+/// The filter to run: `explicit`, else what `SPLITWAY_WASM` names, else the one that was built:
+/// below `CARGO_TARGET_DIR`, in the repository around the working directory, or in the one that
+/// this command comes from.
 ///
 /// # Errors
 /// When there is none; the text says how to get one.
@@ -21,8 +22,10 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     }
     let here = std::env::current_dir().unwrap_or_default();
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let built = here.ancestors().chain(source.ancestors()).map(|folder| folder.join(BUILT));
-    match built.into_iter().find(|path| path.is_file()) {
+    let repositories = here.ancestors().chain(source.ancestors()).map(|folder| folder.join("target"));
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let mut built = named.into_iter().chain(repositories).map(|folder| folder.join(BUILT));
+    match built.find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!(
             "the compiled filter is not there: build it with `cargo xtask build-wasm` in Splitway's \

@@ -254,15 +254,17 @@ fn experiment_card(html: &mut String, experiment: &ExperimentState) {
     let _ = write!(
         html,
         "<section class=\"card\"><div class=\"title\"><h3>{}</h3><span class=\"chip {chip}\">{}{now}</span>\
-         <span class=\"soft\">layer {}, {} of its {} buckets active{}</span></div>\n\
+         <span class=\"soft\">layer {}{}{}</span></div>\n\
          <table class=\"variants\"><thead><tr><th>variant</th><th class=\"number\">planned</th>\
          <th class=\"number\">actual</th><th class=\"bar\">bar: actual, mark: planned</th><th class=\"number\">units</th>\
          <th class=\"number\">requests</th></tr></thead><tbody>\n",
         Escaped(&experiment.id),
         experiment.status,
         Escaped(&experiment.layer),
-        experiment.active_buckets,
-        experiment.owned_buckets,
+        match experiment.owned_buckets {
+            0 => String::new(),
+            owned => format!(", {} of its {owned} buckets active", experiment.active_buckets),
+        },
         if experiment.is_targeted { ", targeted" } else { "" },
     );
     for variant in &experiment.variants {
