@@ -373,7 +373,7 @@ fn decision(html: &mut String, record: &Record) {
     }
     let _ = writeln!(
         html,
-        "<tr><td class=\"mono soft\">{}</td><td class=\"mono path\">{} {}</td><td class=\"mono {class}\">{status}</td>\
+        "<tr><td class=\"mono soft time\">{}</td><td class=\"mono path\">{} {}</td><td class=\"mono {class}\">{status}</td>\
          <td class=\"what\">{what}</td><td class=\"path\">{}</td><td class=\"number soft\">{:.1}<span class=\"unit\"> ms</span></td></tr>",
         Escaped(clock),
         Escaped(&record.method),
