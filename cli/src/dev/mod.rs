@@ -265,7 +265,13 @@ impl App {
         if version == before.config.plan.content_hash() && self.board().refused.is_none() {
             return Ok(());
         }
-        let clusters = self.upstreams.clusters(&config.plan).await?;
+        let clusters = match self.upstreams.clusters(&config.plan).await {
+            Ok(clusters) => clusters,
+            Err(error) => {
+                let text = format!("no built-in upstream can be started for it: {error}");
+                return self.refuse(now, &text, text.clone());
+            }
+        };
         let generation = self.board().reloads.saturating_add(1);
         match self.filter.start(config, generation, &clusters, self.upstreams.default()) {
             Ok(running) => {

@@ -22,7 +22,8 @@ pub(crate) struct Browser {
 impl Browser {
     /// Opens `url` in a window of this width; `None` if there is no Chromium on PATH.
     pub(crate) fn open(url: &str, width: u32) -> Option<Self> {
-        let version = Command::new("chromium").arg("--version").stdout(Stdio::null()).status();
+        let version =
+            Command::new("chromium").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         version.ok().filter(std::process::ExitStatus::success)?;
         let folder = TempDir::new().unwrap();
         let pipes = ["to", "from"].map(|name| folder.path().join(name));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use splitway_envoy::{Answer, Call, Client, DEADLINE, Upstream, tools};
 
-use crate::support::{Bench, Ran};
+use crate::support::{Bench, Ran, root};
 
 /// A config with a split over two clusters and one without a route.
 pub(crate) const CONFIG: &str = "\
@@ -392,6 +392,32 @@ async fn it_is_readable_and_stops_when_told() {
     let errors = errors.lock().unwrap();
     assert!(errors.contains("feature_flag.evaluation"), "--verbose shows the filter's log: {errors}");
     assert_eq!(Dev::start(&bench, &[]).stop("-TERM"), 0);
+}
+
+/// Times, ports and durations are not the same twice.
+fn without_numbers(line: &str) -> String {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
+    let pieces: Vec<&str> = line.split(is_number).filter(|piece| !piece.is_empty()).collect();
+    pieces.join("#")
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_it_prints() {
+    let readme = std::fs::read_to_string(root().join("cli/README.md")).unwrap();
+    let (_, yaml) = readme.split_once("```yaml\n").unwrap();
+    let (_, shown) = readme.split_once("$ splitway dev --config splitway.yaml\n").unwrap();
+    let [yaml, shown] = [yaml, shown].map(|text| text.split("```").next().unwrap());
+    let bench = Bench::new(&[("splitway.yaml", yaml)]);
+    let dev = Dev::start_with(&bench, &[]);
+    dev.get("/shop", &[("cookie", "uid=user-1")]).await;
+    dev.get("/shop", &[]).await;
+    let version = |text: &str| text.split("version ").nth(1).map(|rest| rest[..16].to_owned());
+    // The first line was read for its address.
+    for expected in shown.lines().skip(1) {
+        let printed = dev.line();
+        assert_eq!(without_numbers(&printed), without_numbers(expected));
+        assert_eq!(version(&printed), version(expected));
+    }
 }
 
 #[test]
