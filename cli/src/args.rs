@@ -48,6 +48,16 @@ pub(crate) enum Command {
     /// not is marked as an estimate. Shares are of all units whose requests are eligible.
     #[command(after_help = "Example: splitway diff old.yaml new.yaml --max-moved 1%")]
     Diff(Diff),
+    /// Try a config with real traffic: a local proxy that runs the compiled filter
+    ///
+    /// It routes as Envoy would: by the header that the filter sets to the upstream of that name,
+    /// else to the default one. Without --upstream, a built-in upstream stands for each cluster of
+    /// the config and shows what it got. The config is read again when its file changes; one that
+    /// is wrong is refused with its problems, and the last good one stays in force. Plan, counts,
+    /// last decisions and an explanation of any request are at /__splitway.
+    #[cfg(feature = "host")]
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Dev),
     /// Give an experiment free buckets of its layer, and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),
@@ -132,6 +142,42 @@ pub(crate) struct Simulate {
     pub(crate) asked: Asked,
 }
 
+#[cfg(feature = "host")]
+const DEV_EXAMPLES: &str = "\
+Examples:
+  splitway dev --config splitway.yaml
+  splitway dev --config splitway.yaml --upstream shop-v1=http://127.0.0.1:3000 --upstream shop-v2=http://127.0.0.1:3001
+Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
+
+#[cfg(feature = "host")]
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The config; it is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// A server that stands behind the proxy under a cluster's name; may be repeated
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    pub(crate) upstream: Vec<(String, String)>,
+    /// The upstream of requests that no variant routes [default: the first one]
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    pub(crate) default: Option<String>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: String,
+    /// The filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` made]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Seed of request ids [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the filter's log, exposures included, on stderr
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The config before
@@ -205,6 +251,18 @@ fn share(text: &str) -> Result<f64, String> {
 fn pair(text: &str, separator: char) -> Result<(String, String), String> {
     let (key, value) = text.split_once(separator).ok_or(format!("expected a `{separator}`"))?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(feature = "host")]
+fn upstream(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() && !url.is_empty() && !name.contains(['/', ':']) => {
+            Ok((name.to_owned(), url.to_owned()))
+        }
+        _ => Err("expected a cluster's name and where it is, such as \
+                  shop-v1=http://127.0.0.1:3000"
+            .to_owned()),
+    }
 }
 
 fn weight(text: &str) -> Result<(String, f64), String> {

@@ -10,9 +10,13 @@ mod args;
 mod assign;
 mod carrier;
 mod chi_square;
+#[cfg(feature = "host")]
+mod dev;
 mod diff;
 mod edit;
 mod explain;
+#[cfg(feature = "host")]
+mod filter_module;
 mod input;
 mod outcome;
 mod render;
@@ -66,6 +70,8 @@ fn command(command: &Command) -> Outcome {
         Command::Assign(args) => assign::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
+        #[cfg(feature = "host")]
+        Command::Dev(args) => dev::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),

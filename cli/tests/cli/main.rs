@@ -1,6 +1,12 @@
 //! Every command, through the real binary.
 
 mod assign;
+#[cfg(feature = "host")]
+mod browser;
+#[cfg(feature = "host")]
+mod dev;
+#[cfg(feature = "host")]
+mod dev_page;
 mod diff;
 mod edit;
 mod explain;

@@ -99,6 +99,16 @@ impl Vm {
         true
     }
 
+    /// The answer of a stream's upstream, from outside.
+    pub(crate) fn answer(&mut self, id: u32, response: UpstreamResponse) {
+        let now = self.state().shared.now_ns();
+        let world = Arc::clone(&self.state().world);
+        let stream = self.stream(id);
+        if let Some(route) = stream.chosen_route(&world) {
+            stream.pending = Some(arrival(response, now, route));
+        }
+    }
+
     fn respond(&mut self, id: u32, world: &World, mut message: Message) {
         let now = self.state().shared.now_ns();
         let stream = self.stream(id);
