@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -115,6 +116,8 @@ impl App {
     ) -> Result<Arc<Self>, Failure> {
         let output = Output { json: args.json, verbose: args.verbose };
         let clusters = upstreams.clusters(&config.plan).await?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
         let running = filter
             .start(config, 0, &clusters, upstreams.default())
             .map_err(|error| Failure::Usage(format!("the filter does not start: {error}")))?;
@@ -122,7 +125,7 @@ impl App {
             file: args.config.clone(),
             filter,
             upstreams,
-            pool: Client::builder(TokioExecutor::new()).build_http(),
+            pool: Client::builder(TokioExecutor::new()).build(connector),
             output,
             running: Mutex::new(Arc::new(running)),
             board: Mutex::new(Board::new(input::at(None))),
@@ -162,6 +165,8 @@ impl App {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                         continue;
                     };
+                    // Small answers on kept connections must not wait for the client's next ACK.
+                    let _ = stream.set_nodelay(true);
                     let app = Arc::clone(&self);
                     let service = service_fn(move |request| proxy::serve(Arc::clone(&app), peer.ip(), request));
                     let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();

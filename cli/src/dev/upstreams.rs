@@ -147,6 +147,7 @@ async fn echo(listener: TcpListener, cluster: String) {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
         };
+        let _ = stream.set_nodelay(true);
         let cluster = cluster.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
