@@ -58,6 +58,7 @@ impl PendingCall {
         let (due, event) = match response.kind {
             _ if late && timeout.is_zero() => return PendingCall::with(root, VecDeque::new()),
             _ if late => (timeout, CallEvent::Http(local_message(504, "upstream request timeout"))),
+            UpstreamKind::Response(message) if message.torn => (response.delay, CallEvent::HttpReset),
             UpstreamKind::Response(message) => (response.delay, CallEvent::Http(message)),
             UpstreamKind::ConnectionRefused => (response.delay, CallEvent::Http(refused())),
             UpstreamKind::Reset | UpstreamKind::Hang => (response.delay, CallEvent::HttpReset),
@@ -129,7 +130,7 @@ pub(crate) fn local_message(status: u16, body: &str) -> Message {
         headers.add("content-type", "text/plain");
     }
     let chunks = if body.is_empty() { Vec::new() } else { vec![body.as_bytes().to_vec()] };
-    Message { headers, chunks, trailers: None }
+    Message { headers, chunks, trailers: None, torn: false }
 }
 
 pub(crate) const REFUSED_BODY: &str =

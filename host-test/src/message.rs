@@ -143,13 +143,15 @@ pub(crate) struct Message {
     pub(crate) headers: Headers,
     pub(crate) chunks: Vec<Vec<u8>>,
     pub(crate) trailers: Option<Headers>,
+    /// A reset comes in place of the end.
+    pub(crate) torn: bool,
 }
 
 impl Message {
     /// HTTP/1 announces the end of a body by itself, with an empty last chunk;
     /// HTTP/2 marks the last chunk. Measured on Envoy 1.40.
     pub(crate) fn framed(mut self, http2: bool) -> Message {
-        if !http2 && !self.chunks.is_empty() && self.trailers.is_none() {
+        if !http2 && !self.chunks.is_empty() && self.trailers.is_none() && !self.torn {
             self.chunks.push(Vec::new());
         }
         self
@@ -203,6 +205,16 @@ impl UpstreamResponse {
             && !chunk.is_empty()
         {
             message.chunks.push(chunk);
+        }
+        self
+    }
+
+    /// Resets the stream after headers and body, instead of ending it: the
+    /// client's stream is reset, too, and a callout fails.
+    #[must_use]
+    pub fn torn(mut self) -> UpstreamResponse {
+        if let UpstreamKind::Response(message) = &mut self.kind {
+            message.torn = true;
         }
         self
     }

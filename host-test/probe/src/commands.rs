@@ -293,6 +293,19 @@ fn system(words: &[&str], facts: &str) -> Option<String> {
                     .duration_since(std::time::UNIX_EPOCH)
                     .map_or(0, |time| time.as_nanos())
             ),
+            // Whether the ABI's clock and WASI's show the same time.
+            "clocks" => {
+                let system = || {
+                    std::time::SystemTime::now()
+                        .duration_since(std::time::UNIX_EPOCH)
+                        .map_or(0, |time| time.as_nanos())
+                };
+                let before = system();
+                let mut time = 0u64;
+                let status = raw::proxy_get_current_time_nanoseconds(&mut time);
+                let ordered = (before..=system()).contains(&time.into());
+                format!("{status} {}", if ordered { "same" } else { "different" })
+            }
             "loglevel" => number(|level| raw::proxy_get_log_level(level)),
             "logat" => raw::proxy_log(parse(first), second.as_ptr(), second.len()).to_string(),
             "effective" => raw::proxy_set_effective_context(parse(first)).to_string(),

@@ -73,6 +73,10 @@ impl Vm {
         let side = if half == Half::Request { &mut stream.decode } else { &mut stream.encode };
         match side.next() {
             Next::Blocked => return false,
+            Next::Torn => {
+                self.reset_stream(id);
+                return true;
+            }
             Next::Finished if half == Half::Request => {}
             Next::Finished => {
                 self.complete(id);
