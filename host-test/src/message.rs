@@ -93,8 +93,16 @@ impl Request {
         self
     }
 
-    /// A request that the codec rejects with `status` (431, a missing Host):
-    /// the filter gets a context and `on_log`, and no headers.
+    /// Takes a header away. Without `:authority` the proxy answers 400, and the
+    /// filter gets a context and `on_log` only.
+    #[must_use]
+    pub fn without(mut self, name: impl AsRef<[u8]>) -> Request {
+        self.headers.remove(name);
+        self
+    }
+
+    /// A request that the codec rejects with `status`, such as 431 for too
+    /// large headers: the filter gets a context and `on_log`, and no headers.
     #[must_use]
     pub fn rejected_by_codec(mut self, status: u16) -> Request {
         self.rejected = Some(status);
@@ -177,8 +185,8 @@ impl UpstreamResponse {
         UpstreamResponse::of(UpstreamKind::ConnectionRefused)
     }
 
-    /// The stream is reset before a response: the client gets 503, a callout
-    /// is answered with no headers at all.
+    /// The connection breaks before a response: the client or the callout gets
+    /// 503.
     pub fn reset() -> UpstreamResponse {
         UpstreamResponse::of(UpstreamKind::Reset)
     }

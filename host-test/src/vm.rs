@@ -101,7 +101,10 @@ impl Vm {
                 let old = std::mem::replace(&mut self.root, root);
                 self.apply_actions();
                 if old != VM_CONTEXT {
-                    self.shut_down_root(old);
+                    if let Some(context) = self.state_mut().root_mut(old) {
+                        context.retired = true;
+                    }
+                    self.shut_down_if_unused(old);
                 }
                 return Ok(());
             }
@@ -129,6 +132,20 @@ impl Vm {
         {
             Called::Returned(0) => Started::Refused,
             _ => Started::Yes,
+        }
+    }
+
+    /// Ends a root context that was replaced, once its last stream is gone.
+    pub(crate) fn shut_down_if_unused(&mut self, root: u32) {
+        let state = self.state_mut();
+        let of_root = |context: &Context| match context {
+            Context::Http(stream) => stream.root == root,
+            Context::Tcp(stream) => stream.root == root,
+            Context::Root(_) => false,
+        };
+        let used = state.contexts.values().any(of_root);
+        if !used && state.root_mut(root).is_some_and(|root| std::mem::take(&mut root.retired)) {
+            self.shut_down_root(root);
         }
     }
 

@@ -3,7 +3,7 @@
 mod cases;
 mod support;
 
-use cases::{Answer, Case, Observed, Sent, Speaker, Step, differences, shown};
+use cases::{Answer, Case, HELD, Observed, Refusal, Sent, Speaker, Step, differences, shown};
 use proxy_wasm_host::{
     ClientResponse, Exchange, FailurePolicy, GrpcReply, GrpcRequest, Headers, Host, HostBuilder, HostError,
     LogLevel, LogSource, Peer, Request, Route, StreamId, UpstreamRequest, UpstreamResponse, VmId,
@@ -35,9 +35,10 @@ fn builder(case: &Case) -> HostBuilder {
         .plugin_name("probe")
         .log_level(LogLevel::Info)
         .failure_policy(policy)
-        .configuration(case.script)
+        .configuration(trimmed(case.script))
         .route(Route::path("/direct").direct_response(201, "direct").named("direct"))
         .route(Route::header("x-route", "alt").to("alt").named("alt"))
+        .route(Route::header("x-route", "down").to("down").named("down"))
         .route(Route::header("x-route", "torn").to("torn").named("torn"))
         .route(Route::header("x-route", "nowhere").to("nowhere").named("nowhere"))
         .route(Route::path("/o/flaky").to("origin").retries(2).named("flaky"))
@@ -49,8 +50,16 @@ fn builder(case: &Case) -> HostBuilder {
         .upstream("alt", answer)
         .upstream("down", |_| UpstreamResponse::connection_refused())
         .upstream("origin", origin)
-        .upstream("torn", |_| UpstreamResponse::ok("part").torn())
+        .upstream("torn", |request| match request.headers.get(":path") {
+            Some(b"/reset") => UpstreamResponse::reset(),
+            _ => UpstreamResponse::ok("part").header("content-length", "10").torn(),
+        })
         .grpc("origin", grpc_origin)
+}
+
+/// As it stands in Envoy's configuration.
+fn trimmed(script: &str) -> String {
+    script.lines().map(|line| format!("{}\n", line.trim())).collect()
 }
 
 fn origin(request: &UpstreamRequest) -> UpstreamResponse {
@@ -103,7 +112,11 @@ fn request(sent: &Sent) -> Request {
     for (name, value) in sent.trailers {
         request = request.trailer(name, value);
     }
-    if sent.malformed { request.rejected_by_codec(400) } else { request }
+    match sent.refused {
+        None => request,
+        Some(Refusal::NoHost) => request.without(":authority").header("connection", "close"),
+        Some(Refusal::TooLarge) => request.rejected_by_codec(431),
+    }
 }
 
 fn answer(exchange: Exchange) -> Answer {
@@ -141,20 +154,30 @@ fn wait_for(host: &mut Host, case: &Case, wanted: &str, observed: &mut Observed)
 fn talk(host: &mut Host, turns: &[(&str, &str)], observed: &mut Observed) {
     let mut connection = host.connect(0);
     let (mut sent, mut received) = (0, 0);
-    for (says, _) in turns {
-        connection.client_sends(says, false);
+    let (mut half, mut bye) = (false, false);
+    for (says, hears) in turns {
+        half |= says.is_empty();
+        connection.client_sends(says, says.is_empty());
         let arrived = connection.upstream_received().split_off(sent);
         sent += arrived.len();
-        if !arrived.is_empty() {
-            connection.upstream_sends([b"re:", arrived.as_slice()].concat(), arrived == b"bye");
+        bye |= arrived == b"bye";
+        if bye {
+            connection.upstream_sends("", true);
+        } else if !arrived.is_empty() && arrived != b"!" {
+            connection.upstream_sends([b"re:", arrived.as_slice()].concat(), false);
         }
         let back = connection.client_received().split_off(received);
         received += back.len();
-        observed.received.push(String::from_utf8_lossy(&back).into_owned());
+        let heard = if *hears == HELD { HELD.into() } else { String::from_utf8_lossy(&back).into_owned() };
+        observed.received.push(heard);
     }
-    if !connection.is_closed() {
-        connection.close(Peer::Remote);
+    if !half {
+        connection.client_sends("", true);
     }
+    if !bye {
+        connection.upstream_sends("", true);
+    }
+    connection.close(if bye { Peer::Remote } else { Peer::Local });
 }
 
 fn take(result: Result<Exchange, HostError>, observed: &mut Observed) {
@@ -179,12 +202,12 @@ fn observe(case: &Case) -> Observed {
                 take(host.finish(open.take().expect("an open stream")), &mut observed);
             }
             Step::Configure(script) => {
-                if let Err(error) = host.reconfigure(script) {
+                if let Err(error) = host.reconfigure(trimmed(script)) {
                     observed.trouble.push(format!("refused: {error}"));
                 }
             }
             Step::Refuse(script) => {
-                if host.reconfigure(script).is_ok() {
+                if host.reconfigure(trimmed(script)).is_ok() {
                     observed.trouble.push("accepted".into());
                 }
             }

@@ -1,18 +1,18 @@
 //! The probe's scripts on a real Envoy 1.40, to check the table that the host
 //! is held to. The binary is `ENVOY_BIN`, `SPLITWAY_ENVOY`, or the one that
 //! `cargo xtask setup` installs; without one the test does nothing, and says
-//! so.
+//! so. `CASE=...` picks cases by name, `ENVOY_LOG=1` shows what Envoy logs.
 
 mod cases;
 #[path = "support/origin.rs"]
 mod origin;
 mod support;
 
-use cases::{Answer, Case, Observed, Sent, Speaker, Step, differences, shown};
+use cases::{Answer, Case, HELD, Observed, Refusal, Sent, Speaker, Step, differences, shown};
 use origin::Origin;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -79,7 +79,7 @@ fn observe(envoy: &Path, wasm: &Path, case: &Case) -> Observed {
             Step::Refuse(script) => observed.trouble.extend(rig.configure(script, "update_rejected")),
             Step::Await(said) => rig.wait_for(said, &mut observed),
             Step::Elapse => {} // Envoy's start took longer
-            Step::Talk(turns) => talk(rig.tcp, turns, &mut observed),
+            Step::Talk(turns) => talk(&rig, turns, &mut observed),
         }
     }
     observed.log = rig.end();
@@ -101,7 +101,14 @@ struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
+    /// Between the choice of a port and Envoy's start another process can
+    /// take it; then there are other ports.
     fn start(envoy: &Path, wasm: &Path, case: &'a Case) -> Rig<'a> {
+        let mut tries = (0..5).filter_map(|_| Rig::try_start(envoy, wasm, case));
+        tries.next().unwrap_or_else(|| panic!("{}: Envoy does not start", case.name))
+    }
+
+    fn try_start(envoy: &Path, wasm: &Path, case: &'a Case) -> Option<Rig<'a>> {
         let [front, up, alt, admin, tcp] = ports();
         let origin = Origin::start();
         let plugin = PluginFile::new(case, wasm, front);
@@ -121,8 +128,10 @@ impl<'a> Rig<'a> {
                 written.lock().expect("no panic while reading").push(line);
             }
         });
-        wait_until_ready(&mut child, admin, case);
-        Rig { case, child, origin, front, tcp, admin, plugin, lines, reader }
+        if !is_ready(&mut child, admin) {
+            return None;
+        }
+        Some(Rig { case, child, origin, front, tcp, admin, plugin, lines, reader })
     }
 
     /// Prefix and text of the lines of the guest, in the VM that the case is
@@ -134,7 +143,8 @@ impl<'a> Rig<'a> {
         let guest = lines.iter().filter_map(|line| {
             let (thread, rest) = line.strip_prefix("LINE ")?.split_once(' ')?;
             let wanted = (thread == main) == (self.case.vm == Speaker::Main);
-            let (_, rest) = rest.split_once(" wasm log ").filter(|_| wanted)?;
+            // Error level is the guest's standard error, with panic messages.
+            let (_, rest) = rest.split_once(" wasm log ").filter(|(level, _)| wanted && *level != "error")?;
             let (prefix, said) = rest.split_once(": ")?;
             Some((prefix.to_owned(), said.to_owned()))
         });
@@ -179,9 +189,11 @@ impl<'a> Rig<'a> {
         let quit = "POST /quitquitquit HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let _ = http(self.admin, quit);
         self.child.wait().expect("Envoy ends");
-        let said = |rig: &Rig<'_>| rig.said();
         std::mem::replace(&mut self.reader, std::thread::spawn(|| {})).join().expect("the reader ends");
-        let kept = said(&self).into_iter().enumerate().filter(|(index, (prefix, line))| {
+        if std::env::var_os("ENVOY_LOG").is_some() {
+            eprintln!("{}", self.lines.lock().expect("no panic while reading").join("\n"));
+        }
+        let kept = self.said().into_iter().enumerate().filter(|(index, (prefix, line))| {
             *index < before || prefix != "root vm" || !line.starts_with("done") && !line.starts_with("delete")
         });
         shown(kept.map(|(_, (_, line))| line))
@@ -215,23 +227,25 @@ fn ports() -> [u16; 5] {
     })
 }
 
-fn wait_until_ready(child: &mut Child, admin: u16, case: &Case) {
-    for _ in 0..600 {
-        if let Some(status) = child.try_wait().expect("Envoy can be asked") {
-            panic!("{}: Envoy ended with {status}", case.name);
-        }
+/// False when it ends instead.
+fn is_ready(child: &mut Child, admin: u16) -> bool {
+    let mut ended = false;
+    let ready = eventually(|| {
+        ended = child.try_wait().expect("Envoy can be asked").is_some();
         let ready = http(admin, "GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        if ready.is_some_and(|answer| answer.status == 200) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("{}: Envoy is not ready", case.name);
+        ended || ready.is_some_and(|answer| answer.status == 200)
+    });
+    assert!(ready, "Envoy is not ready");
+    !ended
 }
 
 fn exchange(port: u16, sent: &Sent) -> Answer {
     let method = if sent.body.is_empty() { "GET" } else { "POST" };
-    let host = if sent.malformed { "" } else { "host: probe.test\r\n" };
+    let host = match sent.refused {
+        None => "host: probe.test\r\n".to_owned(),
+        Some(Refusal::NoHost) => String::new(),
+        Some(Refusal::TooLarge) => format!("host: probe.test\r\nlarge: {}\r\n", "a".repeat(70_000)),
+    };
     let mut text = format!("{method} {} HTTP/1.1\r\n{host}connection: close\r\n", sent.path);
     for (name, value) in sent.headers {
         text += &format!("{name}: {value}\r\n");
@@ -249,28 +263,50 @@ fn exchange(port: u16, sent: &Sent) -> Answer {
         text += sent.body;
     }
     let nothing = Answer { status: 0, body: String::new(), headers: Vec::new(), trailers: Vec::new() };
-    http(port, &text).unwrap_or(nothing)
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("Envoy listens");
+    request(stream, &text).unwrap_or(nothing)
 }
 
-/// A conversation over TCP, ended by the client.
-fn talk(port: u16, turns: &[(&str, &str)], observed: &mut Observed) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("Envoy listens");
+/// A conversation over TCP.
+fn talk(rig: &Rig<'_>, turns: &[(&str, &str)], observed: &mut Observed) {
+    let mut stream = TcpStream::connect(("127.0.0.1", rig.tcp)).expect("Envoy listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     for (says, hears) in turns {
+        let lines = rig.said().len();
         // Envoy may have closed it.
-        let _ = stream.write_all(says.as_bytes());
-        let mut heard = vec![0; hears.len().max(1)];
-        let size = match hears.len() {
-            0 => stream.read(&mut heard).unwrap_or(0),
-            size => stream.read_exact(&mut heard).map_or(0, |()| size),
+        let _ = if says.is_empty() {
+            stream.shutdown(Shutdown::Write)
+        } else {
+            stream.write_all(says.as_bytes())
         };
-        observed.received.push(String::from_utf8_lossy(&heard[..size]).into_owned());
+        let mut heard = vec![0; hears.len()];
+        let result = match *hears {
+            "" => stream.read_to_end(&mut heard).map(|_| ()),
+            HELD => {
+                heard = HELD.into();
+                if eventually(|| rig.said().len() > lines) { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
+            }
+            _ => stream.read_exact(&mut heard),
+        };
+        // A reset is an end, too.
+        if let Err(error) = result.as_ref()
+            && error.kind() != ErrorKind::ConnectionReset
+        {
+            observed.trouble.push(format!("after {says:?}: {error}"));
+        }
+        observed.received.push(String::from_utf8_lossy(&heard).into_owned());
     }
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read_to_end(&mut Vec::new());
 }
 
-fn http(port: u16, request: &str) -> Option<Answer> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
+fn http(port: u16, text: &str) -> Option<Answer> {
+    request(TcpStream::connect(("127.0.0.1", port)).ok()?, text)
+}
+
+/// `None` when no response came.
+fn request(mut stream: TcpStream, text: &str) -> Option<Answer> {
+    stream.write_all(text.as_bytes()).ok()?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).ok()?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -376,6 +412,7 @@ fn config(case: &Case, plugin: &PluginFile, ports: [u16; 5], origin: &Origin) ->
     let routes = [
         "{name: direct, match: {path: /direct}, direct_response: {status: 201, body: {inline_string: direct}}}".to_owned(),
         by_header("alt"),
+        by_header("down"),
         by_header("torn"),
         by_header("nowhere"),
         "{name: flaky, match: {path: /o/flaky}, route: {cluster: origin, retry_policy: {retry_on: 5xx, num_retries: 2}}}".to_owned(),
@@ -411,6 +448,7 @@ fn listener(name: &str, port: u16, filters: &str, routes: &str) -> String {
     format!(
         r#"
   - name: {name}
+    enable_reuse_port: false
     address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
     filter_chains:
     - filters:
@@ -442,6 +480,7 @@ fn tcp_listener(case: &Case, plugin: &PluginFile, port: u16) -> String {
     format!(
         r#"
   - name: talk
+    enable_reuse_port: false
     address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
     filter_chains:
     - filters:

@@ -321,6 +321,43 @@ fn system(words: &[&str], facts: &str) -> Option<String> {
                     size,
                 )
             })),
+            // Through compress and uncompress.
+            "inflate" => {
+                let call = |name: &str, argument: &[u8]| {
+                    given(|data, size| {
+                        raw::proxy_call_foreign_function(
+                            name.as_ptr(),
+                            name.len(),
+                            argument.as_ptr(),
+                            argument.len(),
+                            data,
+                            size,
+                        )
+                    })
+                };
+                let packed = call("compress", first.as_bytes()).1.unwrap_or_default();
+                let smaller = if packed.len() < first.len() { "smaller" } else { "larger" };
+                format!("{smaller} {}", bytes(call("uncompress", &packed)))
+            }
+            // set_envoy_filter_state with a path and a value.
+            "envoystate" => {
+                let mut argument = Vec::new();
+                for (tag, field) in [(0x0a, first), (0x12, second)] {
+                    argument.extend([tag, field.len() as u8]);
+                    argument.extend_from_slice(field.as_bytes());
+                }
+                let name = "set_envoy_filter_state";
+                bytes(given(|data, size| {
+                    raw::proxy_call_foreign_function(
+                        name.as_ptr(),
+                        name.len(),
+                        argument.as_ptr(),
+                        argument.len(),
+                        data,
+                        size,
+                    )
+                }))
+            }
             "badpointer" => raw::proxy_log(2, u32::MAX as *const u8, 16).to_string(),
             _ => return None,
         }

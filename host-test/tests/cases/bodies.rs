@@ -184,7 +184,6 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "request trailers",
         script: "
-            request_headers: facts
             request_headers: get 1 t
             request_headers: add 1 u 2
             request_body: facts
@@ -207,7 +206,20 @@ pub(crate) const CASES: &[Case] = &[
             ..PLAIN
         })],
         log: "
-            ?",
+            request_headers get 1 t = 2 -
+            request_headers add 1 u 2 = 2
+            request_body facts = 2 4 0
+            request_body get 1 t = 2 -
+            request_trailers facts = 2 2
+            request_trailers get 1 t = 0 1
+            request_trailers get 1 nope = 1 -
+            request_trailers pairs 1 = 0 t=1&v=4
+            request_trailers add 1 u 2 = 0
+            request_trailers set 1 t 3 = 0
+            request_trailers size 1 = 0 6
+            request_trailers get 0 :path = 2 -
+            response_headers get 1 t = 2 -
+            log get 1 t = 1 -",
         ..CASE
     },
     Case {
@@ -227,13 +239,16 @@ pub(crate) const CASES: &[Case] = &[
             ..PLAIN
         })],
         log: "
-            ?",
+            request_body facts = 2 4 0
+            request_trailers buffer 0 0 100 = 0 abcd
+            request_trailers setbuffer 0 max 0 ! = 0
+            request_trailers buffer 0 0 100 = 0 abcd!
+            request_trailers remove 1 t = 0",
         ..CASE
     },
     Case {
         name: "response trailers",
         script: "
-            response_headers: facts
             response_headers: get 3 t
             response_body: facts
             response_trailers: facts
@@ -252,7 +267,17 @@ pub(crate) const CASES: &[Case] = &[
             ..PLAIN
         })],
         log: "
-            ?",
+            response_headers get 3 t = 2 -
+            response_body facts = 2 4 0
+            response_trailers facts = 2 1
+            response_trailers get 3 t = 0 1
+            response_trailers get 3 nope = 1 -
+            response_trailers pairs 3 = 0 t=1
+            response_trailers add 3 u 2 = 0
+            response_trailers set 3 t 3 = 0
+            response_trailers get 2 :status = 2 -
+            log get 3 t = 0 3
+            log pairs 3 = 0 u=2&t=3",
         ..CASE
     },
     Case {
@@ -271,7 +296,11 @@ pub(crate) const CASES: &[Case] = &[
             ..PLAIN
         })],
         log: "
-            ?",
+            response_trailers call alt / 5000 = 0 4
+            http_call_response effective 2 = 0
+            http_call_response get 3 t = 0 1
+            http_call_response add 3 u 2 = 0
+            http_call_response continue 1 = 0",
         ..CASE
     },
 ];

@@ -99,19 +99,25 @@ pub(crate) const CASES: &[Case] = &[
             http_call_response: status",
         steps: &[Send(PLAIN), Await("http_call_response status")],
         log: "
-            ?",
+            request_headers call origin /o/hang 50 = 0 4
+            http_call_response get 6 :status = 0 504
+            http_call_response buffer 4 0 100 = 0 upstream request timeout
+            http_call_response status = 0 (empty) code 0",
         ..CASE
     },
     Case {
         name: "a callout that is reset before a response",
         script: "
-            request_headers: call origin /o/reset 5000
+            request_headers: call torn /reset 5000
             http_call_response: get 6 :status
             http_call_response: buffer 4 0 200
             http_call_response: status",
         steps: &[Send(PLAIN), Await("http_call_response status")],
         log: "
-            ?",
+            request_headers call torn /reset 5000 = 0 4
+            http_call_response get 6 :status = 0 503
+            http_call_response buffer 4 0 200 = 0 upstream connect error or disconnect/reset before headers. reset reason: connection termination
+            http_call_response status = 0 (empty) code 0",
         ..CASE
     },
     Case {
@@ -125,7 +131,12 @@ pub(crate) const CASES: &[Case] = &[
             http_call_response: status",
         steps: &[Send(PLAIN), Await("http_call_response status")],
         log: "
-            ?",
+            request_headers call torn / 5000 = 0 4
+            http_call_response facts = 1 4 0 0 0
+            http_call_response get 6 :status = 2 -
+            http_call_response pairs 6 = 0 (empty)
+            http_call_response buffer 4 0 100 = 1 -
+            http_call_response status = 0 reset code 11",
         ..CASE
     },
     Case {
@@ -138,7 +149,11 @@ pub(crate) const CASES: &[Case] = &[
             http_call_response: buffer 4 0 100",
         steps: &[Send(PLAIN), Await("http_call_response buffer")],
         log: "
-            ?",
+            request_headers call origin /o/trailers 5000 = 0 4
+            http_call_response get 7 t = 0 1
+            http_call_response pairs 7 = 0 t=1
+            http_call_response size 7 = 2 0
+            http_call_response buffer 4 0 100 = 0 body",
         ..CASE
     },
     Case {
@@ -149,7 +164,9 @@ pub(crate) const CASES: &[Case] = &[
             http_call_response: buffer 4 3 2",
         steps: &[Send(PLAIN), Await("http_call_response buffer 4 3 2")],
         log: "
-            ?",
+            request_headers call origin /o/echo 5000 content = 0 4
+            http_call_response buffer 4 0 100 = 0 content t=-
+            http_call_response buffer 4 3 2 = 0 te",
         ..CASE
     },
 ];

@@ -57,10 +57,17 @@ pub(crate) const CASES: &[Case] = &[
             request_headers: logat 1 debug
             request_headers: logat 2 info
             request_headers: logat 3 warn
-            request_headers: logat 4 error
             request_headers: logat 5 critical",
         log: "
-            ?",
+            request_headers loglevel = 0 2
+            request_headers logat 0 trace = 0
+            request_headers logat 1 debug = 0
+            info
+            request_headers logat 2 info = 0
+            warn
+            request_headers logat 3 warn = 0
+            critical
+            request_headers logat 5 critical = 0",
         ..CASE
     },
     Case {
@@ -69,7 +76,8 @@ pub(crate) const CASES: &[Case] = &[
             request_headers: clocks
             log: clocks",
         log: "
-            ?",
+            request_headers clocks = 0 same
+            log clocks = 0 same",
         ..CASE
     },
 ];

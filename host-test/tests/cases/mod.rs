@@ -10,13 +10,14 @@
 //!
 //! `origin` speaks HTTP/2, takes the paths under `/o/`, and does what their
 //! name says: `trailers`, `echo` (body and trailer `t` of the request),
-//! `hang`, `reset` (before a response), `slow` (answers once the test asks for
+//! `hang`, `slow` (answers once the test asks for
 //! the answer), `flaky` (503 twice, then 200; its route tries again), `moved`
 //! (302 to `/p`, followed by its route).
 //! As a gRPC server it has `svc/Hello` (one answer), `svc/Fail` (status 7),
 //! `svc/Hang`, and `svc/Chat` (metadata, then an echo). The TCP upstream
-//! answers `re:` and what it got, and closes after `bye`. `torn` breaks off in
-//! the body of its response.
+//! answers `re:` and what it got, nothing to `!`, and closes at `bye`. `torn` speaks
+//! HTTP/1 and breaks off in the body of its response, or before it when asked
+//! for `/reset`.
 
 mod bodies;
 mod callouts;
@@ -65,10 +66,22 @@ pub(crate) enum Step {
     Await(&'static str),
     /// Goes on when a few milliseconds have passed since the last load.
     Elapse,
-    /// Opens a TCP connection, sends the first and receives the second of
-    /// each pair, and closes it.
+    /// Opens a TCP connection, sends the first (nothing: closes its half) and
+    /// receives the second (nothing: the end) of each pair, closes its half
+    /// and waits for the other.
     Talk(&'static [(&'static str, &'static str)]),
 }
+
+/// Why the proxy refuses a request before the filter sees it.
+#[derive(Clone, Copy)]
+pub(crate) enum Refusal {
+    NoHost,
+    /// Its headers are larger than 60 KiB.
+    TooLarge,
+}
+
+/// In [`Step::Talk`]: the filter keeps what the client said, and says so.
+pub(crate) const HELD: &str = "held";
 
 /// A request, and what the client gets.
 pub(crate) struct Sent {
@@ -76,8 +89,7 @@ pub(crate) struct Sent {
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) body: &'static str,
     pub(crate) trailers: &'static [(&'static str, &'static str)],
-    /// The codec refuses it: there is no host.
-    pub(crate) malformed: bool,
+    pub(crate) refused: Option<Refusal>,
     /// Status (0 for none), body, and `name: value` of headers the case is
     /// about; `-` for a header that must not be there.
     pub(crate) status: u16,
@@ -91,7 +103,7 @@ const PLAIN: Sent = Sent {
     headers: &[],
     body: "",
     trailers: &[],
-    malformed: false,
+    refused: None,
     status: 200,
     answer: "up",
     answer_headers: &[],
@@ -127,6 +139,7 @@ pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
 
 impl Case {
     /// The plugin is a network filter.
+    #[allow(dead_code, reason = "only a real proxy must know before it starts")]
     pub(crate) fn is_tcp(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Talk(_)))
     }

@@ -1,6 +1,6 @@
 //! Responses that no upstream made.
 
-use super::{CASE, Case, PLAIN, Sent, Step::Send};
+use super::{CASE, Case, PLAIN, Refusal, Sent, Step::Send};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -186,11 +186,11 @@ pub(crate) const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "a request that the codec refuses reaches only the log",
+        name: "a request without a host reaches only the log",
         script: "
             create: facts
-            request_headers: facts
-            response_headers: facts
+            request_headers: say never
+            response_headers: say never
             log: get 0 :path
             log: pairs 0
             log: get 2 :status
@@ -198,9 +198,48 @@ pub(crate) const CASES: &[Case] = &[
             log: property response/code_details
             done: facts
             delete: facts",
-        steps: &[Send(Sent { malformed: true, status: 400, answer: "", ..PLAIN }), Send(PLAIN)],
+        steps: &[Send(Sent { refused: Some(Refusal::NoHost), status: 400, answer: "", ..PLAIN })],
         log: "
-            ?",
+            create facts = 2 1
+            log get 0 :path = 0 /p?q=1
+            log pairs 0 = 0 :path=/p?q=1&:method=GET&connection=close
+            log get 2 :status = 0 400
+            log integer response/code = 0 400
+            log property response/code_details = 0 missing_host_header
+            done facts = 2
+            delete facts = 2",
+        ..CASE
+    },
+    Case {
+        name: "a request that the codec refuses reaches only the log",
+        script: "
+            create: facts
+            request_headers: say never
+            response_headers: say never
+            log: get 0 :path
+            log: pairs 0
+            log: get 2 :status
+            log: integer response/code
+            log: property response/code_details
+            log: property xds/cluster_name
+            done: facts
+            delete: facts",
+        steps: &[Send(Sent {
+            refused: Some(Refusal::TooLarge),
+            status: 431,
+            answer: "Request Header Fields Too Large",
+            ..PLAIN
+        })],
+        log: "
+            create facts = 2 1
+            log get 0 :path = 1 -
+            log pairs 0 = 0 (empty)
+            log get 2 :status = 0 431
+            log integer response/code = 0 431
+            log property response/code_details = 0 http1.headers_too_large
+            log property xds/cluster_name = 1 -
+            done facts = 2
+            delete facts = 2",
         ..CASE
     },
 ];

@@ -18,7 +18,10 @@ pub(crate) const CASES: &[Case] = &[
             tick: property plugin_root_id",
         steps: &[Await("tick property")],
         log: "
-            ?",
+            tick facts = 1
+            tick tick 0 = 0
+            tick get 0 :path = 2 -
+            tick property plugin_root_id = 0 root",
         ..CASE
     },
     Case {
@@ -30,7 +33,8 @@ pub(crate) const CASES: &[Case] = &[
         steps: &[Await("tick tick")],
         vm: Speaker::Main,
         log: "
-            ?",
+            tick facts = 1
+            tick tick 0 = 0",
         ..CASE
     },
     Case {
@@ -42,7 +46,9 @@ pub(crate) const CASES: &[Case] = &[
             queue_ready: dequeue 1",
         steps: &[Send(PLAIN), Await("queue_ready dequeue")],
         log: "
-            ?",
+            request_headers enqueue 1 hello = 0
+            queue_ready facts = 1 1
+            queue_ready dequeue 1 = 0 hello",
         ..CASE
     },
     Case {
@@ -65,7 +71,17 @@ pub(crate) const CASES: &[Case] = &[
             Send(PLAIN),
         ],
         log: "
-            ?",
+            create facts = 2 1
+            old
+            never
+            create facts = 3 0
+            configure facts = 3 78
+            done facts = 1
+            delete facts = 1
+            request_headers facts = 4 6 1
+            log facts = 4
+            done facts = 4
+            delete facts = 4",
         ..CASE
     },
     Case {
@@ -80,7 +96,8 @@ pub(crate) const CASES: &[Case] = &[
         )],
         vm: Speaker::Main,
         log: "
-            ?",
+            done facts = 1
+            delete facts = 1",
         ..CASE
     },
     Case {
@@ -93,7 +110,8 @@ pub(crate) const CASES: &[Case] = &[
             Send(Sent { answer: "alt", ..PLAIN }),
         ],
         log: "
-            ?",
+            request_headers set 0 x-route alt = 0
+            request_headers set 0 x-route alt = 0",
         ..CASE
     },
     Case {
@@ -106,7 +124,8 @@ pub(crate) const CASES: &[Case] = &[
             Send(Sent { answer: "alt", ..PLAIN }),
         ],
         log: "
-            ?",
+            request_headers set 0 x-route alt = 0
+            request_headers set 0 x-route alt = 0",
         ..CASE
     },
     Case {
@@ -128,7 +147,13 @@ pub(crate) const CASES: &[Case] = &[
             Await("delete facts = 1"),
         ],
         log: "
-            ?",
+            old
+            configure tick 20 = 0
+            done facts = 1
+            tick effective 1 = 0
+            tick proxydone = 0
+            tick tick 0 = 0
+            delete facts = 1",
         ..CASE
     },
     Case {
@@ -142,7 +167,7 @@ pub(crate) const CASES: &[Case] = &[
                 create: facts
                 configure: facts
                 request_headers: facts
-                response_headers: facts
+                response_headers: get 2 :status
                 log: facts
                 done: facts
                 delete: facts",
@@ -152,7 +177,20 @@ pub(crate) const CASES: &[Case] = &[
             Send(PLAIN),
         ],
         log: "
-            ?",
+            request_headers facts = 2 6 1
+            configure facts = 3 124
+            response_headers get 2 :status = 0 200
+            log facts = 2
+            done facts = 2
+            delete facts = 2
+            done facts = 1
+            delete facts = 1
+            create facts = 4 3
+            request_headers facts = 4 6 1
+            response_headers get 2 :status = 0 200
+            log facts = 4
+            done facts = 4
+            delete facts = 4",
         ..CASE
     },
     Case {
@@ -165,7 +203,7 @@ pub(crate) const CASES: &[Case] = &[
             Configure(
                 "
                 configure: facts
-                http_call_response: facts
+                http_call_response: get 6 :status
                 http_call_response: effective 2
                 http_call_response: continue 0
                 done: facts
@@ -175,7 +213,15 @@ pub(crate) const CASES: &[Case] = &[
             Await("delete facts = 1"),
         ],
         log: "
-            ?",
+            request_headers call origin /o/slow 5000 = 0 4
+            configure facts = 3 141
+            http_call_response get 6 :status = 0 200
+            http_call_response effective 2 = 0
+            http_call_response continue 0 = 0
+            done facts = 2
+            delete facts = 2
+            done facts = 1
+            delete facts = 1",
         ..CASE
     },
 ];

@@ -55,7 +55,7 @@ pub(crate) const CASES: &[Case] = &[
             Send(Sent { status: 503, answer: "", ..PLAIN }),
         ],
         log: "
-            ?",
+            request_headers facts = 2 6 1",
         ..CASE
     },
     Case {
@@ -64,14 +64,17 @@ pub(crate) const CASES: &[Case] = &[
             create: facts
             request_headers: facts
             request_headers: trap",
-        policy: "FAIL_RELOAD 1",
+        policy: "FAIL_RELOAD 2",
         steps: &[
             Elapse,
             Send(Sent { status: 503, answer: "", ..PLAIN }),
             Send(Sent { status: 503, answer: "", ..PLAIN }),
         ],
         log: "
-            ?",
+            create facts = 2 1
+            request_headers facts = 2 6 1
+            create facts = 2 1
+            request_headers facts = 2 6 1",
         ..CASE
     },
 ];

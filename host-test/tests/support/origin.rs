@@ -2,8 +2,9 @@
 //! an HTTP/2 server, gRPC included, an HTTP/1 one that breaks off, and a TCP
 //! server. Their behaviour is described in `tests/cases/mod.rs`.
 
-use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
@@ -32,7 +33,7 @@ struct State {
     slow: Notify,
 }
 
-type Body = Channel<Bytes, Infallible>;
+type Body = UnsyncBoxBody<Bytes, Infallible>;
 type Reply = Result<Response<Body>, io::Error>;
 
 impl Origin {
@@ -104,7 +105,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Reply {
 async fn grpc(method: &str, request: Request<Incoming>) -> Reply {
     let mut requests = request.into_body();
     let (mut sender, body) = Channel::new(4);
-    let mut response = Response::new(body);
+    let mut response = Response::new(body.boxed_unsync());
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     match method {
         "Hello" => {
@@ -120,7 +121,9 @@ async fn grpc(method: &str, request: Request<Incoming>) -> Reply {
         }
         "Fail" => {
             while message(&mut requests).await.is_some() {}
+            // A status alone comes with the headers.
             response.headers_mut().extend(status("7", Some("no")));
+            *response.body_mut() = Empty::new().boxed_unsync();
         }
         _ => std::future::pending::<()>().await,
     }
@@ -172,7 +175,7 @@ fn whole(status: u16, body: String, trailer: Option<(&'static str, &'static str)
             let _ = sender.send_trailers(trailers.into_iter().collect()).await;
         }
     });
-    let mut response = Response::new(channel);
+    let mut response = Response::new(channel.boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
 }
@@ -186,18 +189,20 @@ async fn serve_each<F: Future<Output = io::Result<()>> + Send + 'static>(
     }
 }
 
-/// Answers `re:` and what came, until `bye`.
+/// Answers `re:` and what came, nothing to `!`, and ends at `bye`.
 async fn talk(mut socket: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
         let size = socket.read(&mut buffer).await?;
-        let said = &buffer[..size];
-        if said.is_empty() {
-            return Ok(());
-        }
-        socket.write_all(&[b"re:", said].concat()).await?;
-        if said == b"bye" {
-            return socket.shutdown().await;
+        match &buffer[..size] {
+            b"" => return Ok(()),
+            b"!" => {}
+            b"bye" => {
+                socket.shutdown().await?;
+                // Until the other end closes, too.
+                return socket.read(&mut buffer).await.map(|_| ());
+            }
+            said => socket.write_all(&[b"re:", said].concat()).await?,
         }
     }
 }
@@ -205,7 +210,8 @@ async fn talk(mut socket: TcpStream) -> io::Result<()> {
 /// Breaks off a response in the middle of its body.
 async fn tear(mut socket: TcpStream) -> io::Result<()> {
     let mut buffer = [0; 4096];
-    if socket.read(&mut buffer).await? > 0 {
+    let size = socket.read(&mut buffer).await?;
+    if !buffer[..size].starts_with(b"GET /reset ") {
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\npart").await?;
     }
     socket.shutdown().await
