@@ -53,6 +53,7 @@ impl Vm {
         let state = VmState::new(vm, module.abi_version(), world, shared, limits.build());
         let mut store = Store::new(module.pre().module().engine(), state);
         store.limiter(|state| &mut state.limits);
+        refuel(&mut store);
         let instance = module.pre().instantiate(&mut store).map_err(HostError::Instantiate)?;
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -186,6 +187,8 @@ impl Vm {
         state.current = context;
         state.effective = VM_CONTEXT;
         state.stop_iteration = false;
+        refuel(&mut self.store);
+        let state = self.store.data();
         let started = state.hostcall_time.map(|_| Instant::now());
         let result = enter(&self.exports, &mut self.store);
         if let Some(started) = started {
@@ -233,6 +236,11 @@ impl Vm {
     fn trapped(&mut self, context: u32, export: &'static str, error: &wasmtime::Error) {
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
         let reason = match error.downcast_ref::<wasmtime::Trap>() {
+            Some(wasmtime::Trap::OutOfFuel) => format!(
+                "it executed more than {} instructions in one call, so it probably loops for ever; \
+                 HostBuilder::call_limit allows more",
+                self.state().world.call_limit
+            ),
             Some(trap) => trap.to_string(),
             None => error.root_cause().to_string(),
         };
@@ -250,6 +258,13 @@ impl Vm {
         state.actions.clear();
         self.failed_in = Some(context);
     }
+}
+
+/// Gives a call all that it may use.
+fn refuel(store: &mut Store<VmState>) {
+    let limit = store.data().world.call_limit;
+    // Fails only in an engine that counts nothing.
+    let _ = store.set_fuel(limit);
 }
 
 enum Started {

@@ -590,3 +590,18 @@ fn exit_is_a_trap_that_tells_the_code() {
     assert!(trap.reason.contains("proc_exit(3)"), "{trap}");
     assert_eq!(trap.vm, VmId::Worker(0));
 }
+
+#[test]
+fn a_guest_that_loops_for_ever_traps() {
+    let mut host = builder("request_headers: loop\ntick: say unused")
+        .call_limit(10_000_000)
+        .start()
+        .expect("configuring needs less");
+    let exchange = host.send(Request::get("/")).expect("answered");
+    assert_eq!(exchange.response.status, 503);
+    let trap = exchange.trap.expect("a trap");
+    assert_eq!(trap.export, "proxy_on_request_headers");
+    assert!(trap.reason.contains("10000000 instructions"), "{trap}");
+    let error = builder("").call_limit(10).start().expect_err("too little to start");
+    assert!(error.to_string().contains("call_limit"), "{error}");
+}
