@@ -92,7 +92,7 @@ impl Worker {
     /// Opens a stream and moves it until it waits or ends.
     pub fn open(&mut self, mut request: Request) -> StreamId {
         self.reload_if_needed();
-        if self.world.proxy_headers {
+        if self.world.proxy_headers && request.headers.contains(":authority") {
             if !request.headers.contains("x-forwarded-proto") {
                 request.headers.add("x-forwarded-proto", "http");
             }
