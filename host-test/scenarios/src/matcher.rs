@@ -150,11 +150,6 @@ impl TextExpect {
         self.capture.iter().map(|name| (name.clone(), value.to_owned())).collect()
     }
 
-    /// The names that it captures.
-    pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
-        self.capture.as_deref().into_iter()
-    }
-
     /// What is expected, in words.
     pub(crate) fn describe(&self, values: &Values) -> String {
         let fill = |text: &str| values.fill(text).unwrap_or_else(|_| text.to_owned());
@@ -268,15 +263,6 @@ impl ValuesExpect {
                 let count = count.map(|count| format!("{count} values"));
                 count.into_iter().chain(text).collect::<Vec<_>>().join(", one of them ")
             }
-        }
-    }
-
-    /// The names that it captures.
-    pub(crate) fn captures(&self) -> Vec<&str> {
-        match self {
-            Self::Absent | Self::Present => Vec::new(),
-            Self::Exactly(expected) => expected.iter().flat_map(TextExpect::captures).collect(),
-            Self::Some(text, _) => text.iter().flat_map(|text| text.captures()).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use splitway_engine::{Timestamp, did_you_mean};
 
 /// What texts are filled in with.
 #[derive(Clone, Debug, Default)]
-pub struct Values {
+pub(crate) struct Values {
     captured: BTreeMap<String, String>,
     /// The host's time.
     pub(crate) now: Timestamp,
