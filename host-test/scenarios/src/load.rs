@@ -176,7 +176,8 @@ pub fn parse(file: &FsPath, text: &str) -> Result<Loaded, Invalid> {
     let fail = |mistakes| Invalid { file: file.to_owned(), mistakes };
     let document = Document::from_yaml(text)
         .map_err(|problems| fail(problems.iter().map(|problem| of_problem(text, problem)).collect()))?;
-    let mut reader = serde_json::Deserializer::from_str(Box::leak(document.to_json().into_boxed_str()));
+    let json = document.to_json();
+    let mut reader = serde_json::Deserializer::from_str(&json);
     let scenario: Scenario = match serde_path_to_error::deserialize(&mut reader) {
         Ok(scenario) => scenario,
         Err(error) => return Err(fail(vec![of_serde(text, &document, &error)])),

@@ -2,9 +2,12 @@
 //! generated from these types, so their docs are what an editor shows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::matcher::{JsonExpect, NumberExpect, TextExpect, ValuesExpect};
@@ -410,8 +413,7 @@ pub struct Expect {
 }
 
 /// The request as it reached an upstream.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum UpstreamExpect {
     /// It reached none: the word `none`.
@@ -421,28 +423,37 @@ pub enum UpstreamExpect {
 }
 
 /// The word `none`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum NoneWord {
     /// `none`
     None,
 }
 
-impl TryFrom<Value> for UpstreamExpect {
-    type Error = String;
+impl<'de> Deserialize<'de> for UpstreamExpect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = UpstreamExpect;
 
-    fn try_from(value: Value) -> Result<Self, String> {
-        match value {
-            Value::String(word) if word == "none" => Ok(Self::None(NoneWord::None)),
-            Value::Object(_) => match serde_path_to_error::deserialize(value) {
-                Ok(request) => Ok(Self::Reached(Box::new(request))),
-                Err(error) => Err(crate::load::advised(&error.to_string())),
-            },
-            other => {
-                let found = crate::matcher::shown(&other);
-                Err(format!("expected `none`, or a mapping such as `{{cluster: …}}`; found {found}"))
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`none`, or a mapping such as `{cluster: …}`")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<UpstreamExpect, E> {
+                match word {
+                    "none" => Ok(UpstreamExpect::None(NoneWord::None)),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+
+            // Not through a `Value`, so that a mistake inside is found at its own place.
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UpstreamExpect, A::Error> {
+                let request = UpstreamRequest::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(UpstreamExpect::Reached(Box::new(request)))
             }
         }
+        deserializer.deserialize_any(Either)
     }
 }
 
