@@ -9,4 +9,5 @@ mod readme;
 mod schema;
 mod simulate;
 mod support;
+mod test;
 mod validate;

@@ -82,7 +82,7 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, mistake) in self.mistakes.iter().enumerate() {
             if number > 0 {
-                writeln!(f)?;
+                write!(f, "\n\n")?;
             }
             writeln!(f, "error: {}", mistake.message)?;
             write!(f, "  --> {}", self.file.display())?;
@@ -203,6 +203,8 @@ fn of_problem(text: &str, problem: &Problem) -> Mistake {
         let line = problem.span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
         if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
             message.push_str("; indent with spaces, not tabs");
+        } else if line.is_some_and(|line| line.contains("{{")) {
+            message.push_str("; a text that begins with `{{` must be in quotes");
         } else {
             message.push_str("; look at the indentation and the `:` around here");
         }
@@ -343,6 +345,8 @@ impl Judge<'_> {
             is_ours,
         );
         let first = match first {
+            // One that is there and wrong was reported.
+            None if scenario.config.is_some() => return None,
             None if is_ours => {
                 self.say(
                     &root,
@@ -515,7 +519,8 @@ impl Judge<'_> {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) => {
-                self.say(place, format!("{}: {error}", file.display()));
+                let said = format!("no config can be read from {}: {error}", file.display());
+                self.say(place, format!("{said}; paths start from the scenario's file"));
                 return None;
             }
         };
