@@ -22,7 +22,14 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
-    Schema,
+    Schema(Schema),
+    #[cfg(feature = "host")]
+    /// Run scenarios: requests under a config, and what must come of them
+    ///
+    /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a file is no
+    /// scenario or the host is missing.
+    #[command(after_help = "Example: splitway test scenarios/ --host envoy --junit report.xml")]
+    Test(Test),
     /// Assign unit ids from stdin, one a line, as NDJSON
     ///
     /// One row per id and experiment (ordered by id), in input order. The request that is decided
@@ -77,6 +84,36 @@ pub(crate) struct Validate {
     /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
     #[arg(long)]
     pub(crate) launch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// That of scenarios instead
+    #[arg(long)]
+    pub(crate) scenario: bool,
+}
+
+#[cfg(feature = "host")]
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Scenario files, or folders with such files
+    #[arg(required = true, value_name = "DIR|FILE")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The compiled filter [default: SPLITWAY_WASM, or what `cargo xtask build-wasm` left]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Where they run: Splitway as a library, the compiled filter in wasmtime, or in a real Envoy
+    #[arg(long, value_name = "HOST", default_value = "wasmtime", value_parser = ["in-process", "wasmtime", "envoy"])]
+    pub(crate) host: String,
+    /// Only scenarios with this text in their name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -24,6 +24,8 @@ mod reweight;
 mod simulate;
 mod simulation;
 mod style;
+#[cfg(feature = "host")]
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -63,10 +65,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn command(command: &Command) -> Outcome {
     match command {
         Command::Validate(args) => validate::run(args),
-        Command::Schema => {
-            let text = serde_json::to_string_pretty(&splitway_engine::schema());
-            outcome::print(&text.map_err(Failure::from)?)
+        Command::Schema(args) => {
+            let schema = if args.scenario { splitway_scenarios::schema() } else { splitway_engine::schema() };
+            outcome::print_json(&schema)
         }
+        #[cfg(feature = "host")]
+        Command::Test(args) => test::run(args),
         Command::Assign(args) => assign::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),

@@ -15,4 +15,5 @@ mod readme;
 mod schema;
 mod simulate;
 mod support;
+mod test;
 mod validate;

@@ -58,19 +58,12 @@ impl Shop {
 /// What both upstreams answer.
 fn reply(request: &Seen) -> Reply {
     match request.path.as_str() {
-        "/cookies" => Reply {
-            headers: vec![("set-cookie", "session=1; Path=/"), ("set-cookie", "theme=dark")],
-            ..Reply::default()
-        },
-        "/response-headers" => Reply {
-            headers: vec![
-                ("x-kept", "upstream"),
-                ("x-replaced", "upstream"),
-                ("x-joined", "upstream"),
-                ("x-gone", "upstream"),
-            ],
-            ..Reply::default()
-        },
+        "/cookies" => {
+            Reply::default().header("set-cookie", "session=1; Path=/").header("set-cookie", "theme=dark")
+        }
+        "/response-headers" => ["x-kept", "x-replaced", "x-joined", "x-gone"]
+            .into_iter()
+            .fold(Reply::default(), |reply, name| reply.header(name, "upstream")),
         "/teapot" => Reply { status: 418, ..Reply::default() },
         _ => Reply::default(),
     }
