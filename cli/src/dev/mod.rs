@@ -150,13 +150,14 @@ impl App {
         mut closed: mpsc::UnboundedReceiver<Failure>,
     ) -> Outcome {
         let address = listener.local_addr()?;
+        // Before the first line: who reads it may stop the command at once.
+        let mut stop = std::pin::pin!(stop_signal()?);
         self.greet(address)?;
         tokio::spawn(Arc::clone(&self).follow(watch));
         let mut server = Builder::new(TokioExecutor::new());
         server.http1().timer(TokioTimer::new());
         server.http2().timer(TokioTimer::new());
         let graceful = GracefulShutdown::new();
-        let mut stop = std::pin::pin!(stop_signal());
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
@@ -179,10 +180,11 @@ impl App {
             }
         }
         drop(listener);
+        let again = stop_signal()?;
         tokio::select! {
             () = graceful.shutdown() => {}
             () = tokio::time::sleep(PATIENCE) => {}
-            () = stop_signal() => {}
+            () = again => {}
         }
         let requests = usize::try_from(self.board().requests).unwrap_or(usize::MAX);
         self.output.remark(&format!("stopped, {} since the last reload", counted(requests, "request")))?;
@@ -332,18 +334,21 @@ fn example(plan: &Plan, address: SocketAddr) -> Option<String> {
     })
 }
 
-/// Ctrl-C, or a service manager's TERM.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
+/// Ends with Ctrl-C, or a service manager's TERM; both are caught from the call on.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+/// Ends with Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
