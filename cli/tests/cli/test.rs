@@ -77,8 +77,7 @@ fn a_missing_envoy_and_a_filter_that_is_none_are_named() {
     let bench = bench();
     let wasm = root().join("spec/scenarios/modules/greeter.wasm");
     let envoy = "/nowhere/envoy";
-    let tools =
-        [("SPLITWAY_WASM", wasm.to_str().unwrap()), ("ENVOY_BIN", envoy), ("SPLITWAY_ENVOY", envoy)];
+    let tools = [("SPLITWAY_WASM", wasm.to_str().unwrap()), ("ENVOY_BIN", envoy), ("SPLITWAY_ENVOY", envoy)];
     usage(&bench.run_in("test s --host envoy", b"", &tools), &[envoy, "no file"]);
     let ran = bench.run_in("test s --filter good", b"", &[("SPLITWAY_WASM", "s/a-good.yaml")]);
     assert_eq!(ran.code, 1, "{}", ran.all());

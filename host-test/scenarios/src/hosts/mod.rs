@@ -20,8 +20,8 @@ pub trait Host {
     /// Which one.
     fn name(&self) -> HostName;
 
-    /// Starts one scenario with its first config; `None` for a reason in words means that this
-    /// host cannot run it at all.
+    /// Starts one scenario with its first config. Its time, clusters and routes hold until the
+    /// session is dropped.
     ///
     /// # Errors
     /// When the host itself does not work; a config that is refused is no error.
