@@ -92,6 +92,7 @@ pub(crate) struct Validate {
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
     /// That of scenarios instead
+    #[cfg(feature = "host")]
     #[arg(long)]
     pub(crate) scenario: bool,
 }

@@ -65,10 +65,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn command(command: &Command) -> Outcome {
     match command {
         Command::Validate(args) => validate::run(args),
-        Command::Schema(args) => {
-            let schema = if args.scenario { splitway_scenarios::schema() } else { splitway_engine::schema() };
-            outcome::print_json(&schema)
-        }
+        #[cfg(feature = "host")]
+        Command::Schema(args) if args.scenario => outcome::print_json(&splitway_scenarios::schema()),
+        Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),
         Command::Assign(args) => assign::run(args),

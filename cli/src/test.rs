@@ -11,6 +11,7 @@ use splitway_scenarios::hosts::wasmtime::Wasmtime;
 use splitway_scenarios::{Difference, Host, HostName, Loaded, find, load};
 
 use crate::args::Test;
+use crate::filter_module;
 use crate::outcome::{Exit, Failure, Outcome, print, print_json};
 use crate::style::Style;
 
@@ -68,16 +69,9 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
 
 fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
     let usage = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
-    let wasm = || match &args.wasm {
-        Some(wasm) if !wasm.is_file() => {
-            Err(Failure::Usage(format!("--wasm: {} is no file", wasm.display())))
-        }
-        Some(wasm) => Ok(wasm.clone()),
-        None => tools::filter_wasm().map_err(|error| {
-            Failure::Usage(format!(
-                "{error:#}; or give --wasm FILE, or try --host in-process, which needs none"
-            ))
-        }),
+    let wasm = || {
+        filter_module::find(args.wasm.as_deref())
+            .map_err(|error| Failure::Usage(format!("{error:#}; or try --host in-process, which needs none")))
     };
     Ok(match args.host.as_str() {
         "in-process" if args.wasm.is_some() => {
