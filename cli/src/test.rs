@@ -70,8 +70,11 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
 fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
     let usage = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let wasm = || {
-        filter_module::find(args.wasm.as_deref())
-            .map_err(|error| Failure::Usage(format!("{error:#}; or try --host in-process, which needs none")))
+        filter_module::find(args.wasm.as_deref()).map_err(|error| {
+            Failure::Usage(format!(
+                "{error:#}; name one with --wasm FILE, or try --host in-process, which needs none"
+            ))
+        })
     };
     Ok(match args.host.as_str() {
         "in-process" if args.wasm.is_some() => {

@@ -64,7 +64,7 @@ fn the_first_mistakes_are_usage() {
     usage(&bench.run("test nowhere"), &["no such file or folder"]);
     usage(&bench.run("test s --host wasmtine"), &["in-process, wasmtime, envoy", "similar value exists"]);
     usage(&bench.run("test s --filter cook"), &["no scenario has `cook`", "a-good, b-bad, c-only"]);
-    usage(&bench.run("test s --wasm nothing.wasm"), &["--wasm", "nothing.wasm", "no file"]);
+    usage(&bench.run("test s --wasm nothing.wasm"), &["--wasm", "nothing.wasm", "is not a file"]);
     usage(&bench.run("test s --wasm s/a-good.yaml --host in-process"), &["leave out --wasm"]);
     let nowhere = [("SPLITWAY_WASM", "nothing.wasm")];
     usage(&bench.run_in("test s", b"", &nowhere), &["SPLITWAY_WASM", "--wasm FILE", "--host in-process"]);
