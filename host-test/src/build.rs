@@ -50,7 +50,7 @@ pub fn build_filter(package: &str, profile: &str) -> Result<PathBuf, LoadError> 
     // The package itself is built last.
     let messages = String::from_utf8_lossy(&output.stdout);
     let files = messages.lines().filter(|line| line.contains(r#""reason":"compiler-artifact""#));
-    let wasm = files.flat_map(|line| line.split('"')).filter(|text| text.ends_with(".wasm")).next_back();
+    let wasm = files.flat_map(|line| line.split('"')).rfind(|text| text.ends_with(".wasm"));
     wasm.map(|path| PathBuf::from(path.replace("\\\\", "\\")))
         .ok_or_else(|| failed("cargo built no .wasm file".into()))
 }
