@@ -313,7 +313,6 @@ impl UnitState<'_, '_> {
     }
 
     /// Whether the unit is in one of `holdouts`.
-    #[inline(never)]
     fn held_out(&mut self, holdouts: &[HoldoutId], plan: &Plan, trace: &mut impl Trace) -> bool {
         let Some((_, unit)) = &self.value else { return false };
         for id in holdouts {
