@@ -22,7 +22,14 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
-    Schema,
+    Schema(Schema),
+    #[cfg(feature = "host")]
+    /// Run scenarios: requests under a config, and what must come of them
+    ///
+    /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a file is no
+    /// scenario or the host is missing.
+    #[command(after_help = "Example: splitway test scenarios/ --host envoy --junit report.xml")]
+    Test(Test),
     /// Assign unit ids from stdin, one a line, as NDJSON
     ///
     /// One row per id and experiment (ordered by id), in input order. The request that is decided
@@ -48,6 +55,16 @@ pub(crate) enum Command {
     /// not is marked as an estimate. Shares are of all units whose requests are eligible.
     #[command(after_help = "Example: splitway diff old.yaml new.yaml --max-moved 1%")]
     Diff(Diff),
+    /// Try a config with real traffic: a local proxy that runs the compiled filter
+    ///
+    /// It routes as Envoy would: by the header that the filter sets to the upstream of that name,
+    /// else to the default one. Without --upstream, a built-in upstream stands for each cluster of
+    /// the config and shows what it got. The config is read again when its file changes; one that
+    /// is wrong is refused with its problems, and the last good one stays in force. Plan, counts,
+    /// last decisions and an explanation of any request are at /__splitway.
+    #[cfg(feature = "host")]
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Dev),
     /// Give an experiment free buckets of its layer, and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),
@@ -67,6 +84,37 @@ pub(crate) struct Validate {
     /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
     #[arg(long)]
     pub(crate) launch: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// That of scenarios instead
+    #[cfg(feature = "host")]
+    #[arg(long)]
+    pub(crate) scenario: bool,
+}
+
+#[cfg(feature = "host")]
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Scenario files, or folders with such files
+    #[arg(required = true, value_name = "DIR|FILE")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The compiled filter [default: SPLITWAY_WASM, or what `cargo xtask build-wasm` left]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Where they run: Splitway as a library, the compiled filter in wasmtime, or in a real Envoy
+    #[arg(long, value_name = "HOST", default_value = "wasmtime", value_parser = ["in-process", "wasmtime", "envoy"])]
+    pub(crate) host: String,
+    /// Only scenarios with this text in their name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -130,6 +178,42 @@ pub(crate) struct Simulate {
     pub(crate) units: u32,
     #[command(flatten)]
     pub(crate) asked: Asked,
+}
+
+#[cfg(feature = "host")]
+const DEV_EXAMPLES: &str = "\
+Examples:
+  splitway dev --config splitway.yaml
+  splitway dev --config splitway.yaml --upstream shop-v1=http://127.0.0.1:3000 --upstream shop-v2=http://127.0.0.1:3001
+Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
+
+#[cfg(feature = "host")]
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The config; it is read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// A server that stands behind the proxy under a cluster's name; may be repeated
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    pub(crate) upstream: Vec<(String, String)>,
+    /// The upstream of requests that no variant routes [default: the first one]
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    pub(crate) default: Option<String>,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub(crate) listen: String,
+    /// The filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` made]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Seed of request ids [default: another one each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the filter's log, exposures included, on stderr
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +289,18 @@ fn share(text: &str) -> Result<f64, String> {
 fn pair(text: &str, separator: char) -> Result<(String, String), String> {
     let (key, value) = text.split_once(separator).ok_or(format!("expected a `{separator}`"))?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(feature = "host")]
+fn upstream(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() && !url.is_empty() && !name.contains(['/', ':']) => {
+            Ok((name.to_owned(), url.to_owned()))
+        }
+        _ => Err("expected a cluster's name and where it is, such as \
+                  shop-v1=http://127.0.0.1:3000"
+            .to_owned()),
+    }
 }
 
 fn weight(text: &str) -> Result<(String, f64), String> {

@@ -1,6 +1,6 @@
 //! `splitway explain`.
 
-use splitway_engine::{Explanation, RequestView};
+use splitway_engine::{Explanation, Plan, RequestView, Timestamp};
 
 use crate::args::Explain;
 use crate::input;
@@ -9,27 +9,64 @@ use crate::style::Style;
 
 pub(crate) fn run(args: &Explain) -> Outcome {
     let plan = input::plan(&args.config)?;
-    let mut headers: Vec<(String, String)> = vec![
-        (":method".to_owned(), args.method.clone()),
-        (":path".to_owned(), args.path.clone()),
-        (":authority".to_owned(), args.host.clone()),
-    ];
-    for (name, value) in &args.header {
-        let name = name.to_ascii_lowercase();
-        if plan.is_ours(name.as_bytes()) {
-            eprintln!("{name} is left out: only the proxy sets it, clients' copies are removed");
-        } else {
-            headers.push((name, value.clone()));
+    let asked = Asked {
+        method: &args.method,
+        path: &args.path,
+        host: &args.host,
+        headers: &args.header,
+        cookies: &args.cookie,
+    };
+    let (headers, left_out) = asked.headers(&plan);
+    for name in left_out {
+        eprintln!("{name} is left out: {WHY_LEFT_OUT}");
+    }
+    let explanation = explain(&plan, &headers, input::at(args.asked.at));
+    if args.asked.json { print_json(&explanation) } else { print(&coloured(&explanation)) }
+}
+
+/// Why a header of a request that is asked about is not looked at.
+pub(crate) const WHY_LEFT_OUT: &str = "only the proxy sets it, clients' copies are removed";
+
+/// A request that somebody asks about.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) cookies: &'a [(String, String)],
+}
+
+impl Asked<'_> {
+    /// Its headers as the engine sees them, and the names of those that the filter would remove.
+    pub(crate) fn headers(&self, plan: &Plan) -> (Vec<(String, String)>, Vec<String>) {
+        let mut headers: Vec<(String, String)> = vec![
+            (":method".to_owned(), self.method.to_owned()),
+            (":path".to_owned(), self.path.to_owned()),
+            (":authority".to_owned(), self.host.to_owned()),
+        ];
+        let mut left_out = Vec::new();
+        for (name, value) in self.headers {
+            let name = name.to_ascii_lowercase();
+            if plan.is_ours(name.as_bytes()) {
+                left_out.push(name);
+            } else {
+                headers.push((name, value.clone()));
+            }
         }
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            headers.push(("cookie".to_owned(), pairs.join("; ")));
+        }
+        (headers, left_out)
     }
-    if !args.cookie.is_empty() {
-        let pairs: Vec<String> = args.cookie.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        headers.push(("cookie".to_owned(), pairs.join("; ")));
-    }
+}
+
+/// Every step for a request with these headers.
+pub(crate) fn explain(plan: &Plan, headers: &[(String, String)], at: Timestamp) -> Explanation {
     let pairs: Vec<(&[u8], &[u8])> =
         headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    let (_, explanation) = plan.explain(&RequestView::new(&pairs), input::at(args.asked.at));
-    if args.asked.json { print_json(&explanation) } else { print(&coloured(&explanation)) }
+    plan.explain(&RequestView::new(&pairs), at).1
 }
 
 /// Outcomes stand out.

@@ -10,9 +10,13 @@ mod args;
 mod assign;
 mod carrier;
 mod chi_square;
+#[cfg(feature = "host")]
+mod dev;
 mod diff;
 mod edit;
 mod explain;
+#[cfg(feature = "host")]
+mod filter_module;
 mod input;
 mod outcome;
 mod render;
@@ -20,6 +24,8 @@ mod reweight;
 mod simulate;
 mod simulation;
 mod style;
+#[cfg(feature = "host")]
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -59,13 +65,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn command(command: &Command) -> Outcome {
     match command {
         Command::Validate(args) => validate::run(args),
-        Command::Schema => {
-            let text = serde_json::to_string_pretty(&splitway_engine::schema());
-            outcome::print(&text.map_err(Failure::from)?)
-        }
+        #[cfg(feature = "host")]
+        Command::Schema(args) if args.scenario => outcome::print_json(&splitway_scenarios::schema()),
+        Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
+        #[cfg(feature = "host")]
+        Command::Test(args) => test::run(args),
         Command::Assign(args) => assign::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
+        #[cfg(feature = "host")]
+        Command::Dev(args) => dev::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),

@@ -19,6 +19,12 @@ impl Style {
         Self::of(std::io::stderr().is_terminal())
     }
 
+    /// For text that is not shown on a terminal.
+    #[cfg(feature = "host")]
+    pub(crate) fn plain() -> Self {
+        Self { is_coloured: false }
+    }
+
     /// <https://no-color.org>: any value but the empty one.
     fn of(is_terminal: bool) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -35,6 +41,11 @@ impl Style {
 
     pub(crate) fn green(self, text: &str) -> String {
         self.sgr("32", text)
+    }
+
+    #[cfg(feature = "host")]
+    pub(crate) fn cyan(self, text: &str) -> String {
+        self.sgr("36", text)
     }
 
     pub(crate) fn bold(self, text: &str) -> String {

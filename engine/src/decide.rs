@@ -8,7 +8,7 @@ use crate::identity::{CookieAction, Mint};
 use crate::plan::{
     ChainId, Experiment, ExperimentId, Gate, HoldoutId, Layer, LayerId, Plan, Split, Traffic, VariantId,
 };
-use crate::qa_token::{Grant, TokenOutcome};
+use crate::qa_token::{Grant, TokenOutcome, TokenPolicy};
 use crate::source::Source;
 use crate::time::Timestamp;
 use crate::view::RequestView;
@@ -158,13 +158,19 @@ impl Decision {
 impl Decision {
     #[inline(always)]
     fn add(&mut self, assignment: Assignment) {
-        // Layers come in order of their ids, so this is mostly the end.
-        if self.assignments.last().is_none_or(|last| last.experiment < assignment.experiment) {
-            self.assignments.push(assignment);
-        } else {
-            let position = self.assignments.partition_point(|other| other.experiment < assignment.experiment);
-            self.assignments.insert(position, assignment);
+        // Layers come in order of their ids, so mostly experiments do.
+        let in_order = self.assignments.last().is_none_or(|last| last.experiment < assignment.experiment);
+        self.assignments.push(assignment);
+        if !in_order {
+            self.move_last_into_place();
         }
+    }
+
+    #[inline(never)]
+    fn move_last_into_place(&mut self) {
+        let Some(last) = self.assignments.pop() else { return };
+        let position = self.assignments.partition_point(|other| other.experiment < last.experiment);
+        self.assignments.insert(position, last);
     }
 }
 
@@ -290,10 +296,11 @@ impl Plan {
         }
         let mut units =
             Units { plan: self, request, now, found: SmallVec::new(), minted: None, in_play: None };
-        let grant = self.read_token(request, now, decision);
-        if self.tokens.is_some() {
+        let grant = self.tokens.as_ref().and_then(|policy| {
+            let grant = self.read_token(policy, request, now, decision);
             trace.step(Step::Token(decision.token));
-        }
+            grant
+        });
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             if layer.experiments.is_empty() {
                 continue;
@@ -348,11 +355,11 @@ impl Plan {
 
     fn read_token(
         &self,
+        policy: &TokenPolicy,
         request: &RequestView<'_>,
         now: Timestamp,
         decision: &mut Decision,
     ) -> Option<Grant> {
-        let policy = self.tokens.as_ref()?;
         let (outcome, granted) = policy.read(request, now, self, |experiment| {
             let chain = self.layer(experiment.layer)?.chain;
             self.unit(chain, request).map(|(_, unit)| unit)
@@ -394,7 +401,6 @@ impl UnitState<'_, '_> {
     }
 
     /// Whether the unit is in one of `holdouts`.
-    #[inline(never)]
     fn held_out(&mut self, holdouts: &[HoldoutId], plan: &Plan, trace: &mut impl Trace) -> bool {
         let Some((_, unit)) = &self.value else { return false };
         for id in holdouts {
@@ -470,6 +476,7 @@ impl<'p, 'r> Units<'p, 'r> {
 impl Plan {
     /// The unit of `chain` in `request`: the first source that has a value.
     #[must_use]
+    #[inline]
     pub fn unit<'r>(&self, chain: ChainId, request: &RequestView<'r>) -> Option<(&Source, Cow<'r, str>)> {
         let sources = self.chains.get(chain.index())?;
         sources.iter().find_map(|source| source.read(request).map(|value| (source, value)))

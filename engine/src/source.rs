@@ -35,10 +35,20 @@ impl Source {
     /// The value in `request`: UTF-8, not empty, at most
     /// [`crate::view::MAX_VALUE`] bytes. Anything else is absent.
     #[must_use]
+    #[inline]
     pub fn read<'a>(&self, request: &RequestView<'a>) -> Option<Cow<'a, str>> {
         match self {
-            Self::Header(name) => usable(request.header(name)?).map(Cow::Borrowed),
+            Self::Header(name) => request.header_text(name).map(Cow::Borrowed),
             Self::Cookie(name) => request.cookie(name).map(Cow::Borrowed),
+            _ => self.derived(request),
+        }
+    }
+
+    /// [`Self::read`] of what is not simply there: apart, so that the common two can be inlined.
+    #[inline(never)]
+    fn derived<'a>(&self, request: &RequestView<'a>) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Header(_) | Self::Cookie(_) => None,
             Self::Query(name) => request.query(name).filter(|value| usable(value.as_bytes()).is_some()),
             Self::JwtClaim { header, claim } => request
                 .jwt_claim(header, claim)

@@ -57,8 +57,13 @@ impl<'a> RequestView<'a> {
     /// The first value of the header `name`, without surrounding blanks.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        let found = self.headers.iter().find(|(n, _)| *n == name.as_bytes());
+        let found = self.headers.iter().find(|(n, _)| same(n, name.as_bytes()));
         found.map(|(_, value)| value.trim_ascii())
+    }
+
+    /// As [`Self::header`], if it can identify a unit.
+    pub(crate) fn header_text(&self, name: &str) -> Option<&'a str> {
+        usable(self.header(name)?)
     }
 
     /// All values of the header `name` joined with `, ` (RFC 9110, 5.3).
@@ -117,7 +122,7 @@ impl<'a> RequestView<'a> {
             while let Some(line) = rest {
                 pairs_left = pairs_left.checked_sub(1)?;
                 let (pair, after) = split_at_semicolon(line);
-                if let Some(value) = cookie_value(pair.trim_ascii(), name.as_bytes()) {
+                if let Some(value) = cookie_value(pair.trim_ascii_start(), name.as_bytes()) {
                     return Some(value);
                 }
                 rest = after;
@@ -174,36 +179,31 @@ impl<'a> RequestView<'a> {
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const SEMICOLONS: u64 = ONES.wrapping_mul(b';' as u64);
-    let mut seen = 0_usize;
-    let mut rest = line;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+    let cut = |at: usize| (line.get(..at).unwrap_or_default(), line.get(at.wrapping_add(1)..));
+    let (words, rest) = line.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
         let zero_if_found = u64::from_le_bytes(*word) ^ SEMICOLONS;
         // The lowest bit set is that of the first zero byte; higher ones may be wrong.
         let found = zero_if_found.wrapping_sub(ONES) & !zero_if_found & ONES.wrapping_shl(7);
         if found != 0 {
-            seen = seen.wrapping_add((found.trailing_zeros() / 8) as usize);
-            return (line.get(..seen).unwrap_or_default(), line.get(seen.wrapping_add(1)..));
+            return cut(index.wrapping_mul(8).wrapping_add((found.trailing_zeros() / 8) as usize));
         }
-        seen = seen.wrapping_add(8);
-        rest = after;
     }
-    while let Some((byte, after)) = rest.split_first() {
-        if *byte == b';' {
-            return (line.get(..seen).unwrap_or_default(), Some(after));
-        }
-        seen = seen.wrapping_add(1);
-        rest = after;
+    match rest.iter().position(|byte| *byte == b';') {
+        Some(index) => cut(words.len().wrapping_mul(8).wrapping_add(index)),
+        None => (line, None),
     }
-    (line, None)
+}
+
+/// Most names of one length differ in their first byte, and comparing slices is a call.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.first() == b.first() && a == b
 }
 
 /// The usable value of `pair` if it is the cookie `name`.
 fn cookie_value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a str> {
-    // Most names differ in their first byte, and comparing slices is a call.
-    if pair.first() != name.first() {
-        return None;
-    }
-    let rest = pair.strip_prefix(name)?.trim_ascii_start();
+    let (found, rest) = pair.split_at_checked(name.len())?;
+    let rest = if same(found, name) { rest.trim_ascii_start() } else { return None };
     usable(rest.strip_prefix(b"=")?)
 }
 

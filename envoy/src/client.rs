@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Bytes;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Version};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder, Client as Pool};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::upstream::{NAME_HEADER, Seen};
 
@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Client {
     address: SocketAddr,
     version: Version,
-    pool: Pool<HttpConnector, Empty<Bytes>>,
+    pool: Pool<HttpConnector, Full<Bytes>>,
 }
 
 impl Client {
@@ -53,20 +53,34 @@ impl Client {
     /// When the connection fails, the answer takes longer than 20 s, or `call` holds bytes that
     /// HTTP does not allow in a header.
     pub async fn send(&self, call: &Call) -> Result<Answer> {
-        let mut request = Request::builder()
-            .method(&call.method)
-            .version(self.version)
-            .uri(format!("http://{}{}", self.address, call.path))
-            .body(Empty::new())?;
-        for (name, value) in &call.headers {
-            let name = HeaderName::from_bytes(name.as_bytes())?;
-            request.headers_mut().append(name, HeaderValue::from_bytes(value)?);
+        let request = call.request(&format!("http://{}{}", self.address, call.path), self.version)?;
+        let exchange = async { read(self.pool.request(request).await?).await };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .with_context(|| format!("{} took longer than {TIMEOUT:?}", call.path))?
+            .with_context(|| format!("{} {}", call.method, call.path))
+    }
+
+    /// Sends one request over an HTTP/1.1 connection of its own and waits until the server has closed
+    /// it. A proxy does that when it is through with the request, so its log has everything then.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_alone(&self, call: &Call) -> Result<Answer> {
+        let mut request = call.request(&call.path, Version::HTTP_11)?;
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if !request.headers().contains_key(HOST) {
+            request.headers_mut().insert(HOST, HeaderValue::from_str(&self.address.to_string())?);
         }
         let exchange = async {
-            let response = self.pool.request(request).await?;
-            let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+            let stream = tokio::net::TcpStream::connect(self.address).await?;
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            let answer = async { read(sender.send_request(request).await?).await };
+            let (answer, closed) = tokio::join!(answer, connection);
+            let answer = answer?;
+            closed?;
+            anyhow::Ok(answer)
         };
         tokio::time::timeout(TIMEOUT, exchange)
             .await
@@ -75,12 +89,19 @@ impl Client {
     }
 }
 
+async fn read(response: Response<Incoming>) -> Result<Answer> {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+}
+
 /// A request to send. Header lines may repeat and hold any byte that HTTP lets through.
 #[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
     path: String,
     headers: Vec<(String, Vec<u8>)>,
+    body: Bytes,
 }
 
 impl Call {
@@ -96,8 +117,33 @@ impl Call {
         Self::with_method(Method::POST, path)
     }
 
+    /// A request with any method.
+    ///
+    /// # Errors
+    /// When `method` is none.
+    pub fn new(method: &str, path: &str) -> Result<Self> {
+        Ok(Self::with_method(Method::from_bytes(method.as_bytes())?, path))
+    }
+
     fn with_method(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new() }
+        Self { method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// Gives it a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    fn request(&self, uri: &str, version: Version) -> Result<Request<Full<Bytes>>> {
+        let body = Full::new(self.body.clone());
+        let mut request = Request::builder().method(&self.method).version(version).uri(uri).body(body)?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes())?;
+            request.headers_mut().append(name, HeaderValue::from_bytes(value)?);
+        }
+        Ok(request)
     }
 
     /// Adds a header line after those already there.

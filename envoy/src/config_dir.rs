@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-const FILE: &str = "ecds.yaml";
+/// The file that Envoy reads in the folder.
+pub const FILE: &str = "ecds.yaml";
 
 /// The folder and the number of its current version.
 #[derive(Debug)]

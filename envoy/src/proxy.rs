@@ -1,20 +1,18 @@
-//! One Envoy process: start it, change its config under load, ask it, read its log.
+//! Envoy with `bootstrap.yaml`: start it, change its config under load, ask it, read its log.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Call, Client};
+use crate::client::Client;
 use crate::config_dir::ConfigDir;
 use crate::exposure::Exposure;
 use crate::poll::eventually;
+use crate::process::Process;
 use crate::render::{self, Bootstrap, FailurePolicy};
 use crate::tools;
 use crate::upstream::Upstream;
@@ -54,16 +52,12 @@ impl EnvoyConfig {
 /// A running Envoy that is ready for traffic. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
 pub struct Envoy {
-    process: Child,
+    process: Process,
     listener: SocketAddr,
-    admin: SocketAddr,
     config: ConfigDir,
     wasm: PathBuf,
     failure_policy: FailurePolicy,
-    folder: TempDir,
 }
-
-const LOG: &str = "envoy.log";
 
 impl Envoy {
     /// Starts Envoy in a folder of its own, on free ports, and waits until it is ready.
@@ -71,7 +65,6 @@ impl Envoy {
     /// # Errors
     /// When a tool is missing, or Envoy refuses its config; the error then ends with its log.
     pub async fn start(config: EnvoyConfig) -> Result<Self> {
-        let binary = tools::envoy()?;
         let wasm = match config.wasm {
             Some(wasm) => wasm,
             None => tools::filter_wasm()?,
@@ -86,52 +79,10 @@ impl Envoy {
             v2: config.v2,
             failure_policy: config.failure_policy,
         })?;
-        fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-
-        let process = spawn(&binary, folder.path(), config.workers)?;
-        // From here on a failure drops `envoy`, and with it the process.
-        let mut envoy = Self {
-            process,
-            listener: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
-            config: config_dir,
-            wasm,
-            failure_policy: config.failure_policy,
-            folder,
-        };
-        if let Err(error) = envoy.become_ready().await {
-            return Err(error.context(format!("Envoy did not start:\n{}", envoy.log_tail())));
-        }
-        Ok(envoy)
-    }
-
-    async fn become_ready(&mut self) -> Result<()> {
-        let address_file = self.folder.path().join("admin");
-        self.admin = eventually("Envoy's admin address", async || {
-            self.check_alive()?;
-            // The file exists for a moment before its content does.
-            Ok(fs::read_to_string(&address_file).ok().and_then(|text| text.trim().parse().ok()))
-        })
-        .await?;
-        let admin = Client::http1(self.admin);
-        eventually("Envoy to be ready", async || {
-            self.check_alive()?;
-            let answer = admin.send(&Call::get("/ready")).await?;
-            Ok((answer.status == 200).then_some(()))
-        })
-        .await?;
-        let listeners = self.admin_json("/listeners?format=json").await?;
-        let socket = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-        let port = socket["port_value"].as_u64().context("no listener port")?;
-        self.listener.set_port(u16::try_from(port)?);
-        Ok(())
-    }
-
-    fn check_alive(&mut self) -> Result<()> {
-        match self.process.try_wait()? {
-            None => Ok(()),
-            Some(status) => bail!("Envoy ended with {status}"),
-        }
+        let process = Process::start(folder, &bootstrap, config.workers).await?;
+        let listeners = process.listeners().await?;
+        let listener = listeners.first().context("no listener")?.1;
+        Ok(Self { process, listener, config: config_dir, wasm, failure_policy: config.failure_policy })
     }
 
     /// Where clients connect.
@@ -143,7 +94,7 @@ impl Envoy {
     /// Where the admin interface is.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.process.admin()
     }
 
     /// A new HTTP/1.1 client of this proxy.
@@ -225,13 +176,7 @@ impl Envoy {
     /// # Errors
     /// When the admin interface does not answer.
     pub async fn stats(&self) -> Result<BTreeMap<String, u64>> {
-        let body = self.admin_json("/stats?format=json").await?;
-        let stats = body["stats"].as_array().context("no stats")?;
-        // Histograms and text readouts have no whole number under "value".
-        Ok(stats
-            .iter()
-            .filter_map(|stat| Some((stat["name"].as_str()?.to_owned(), stat["value"].as_u64()?)))
-            .collect())
+        self.process.stats("").await
     }
 
     /// `/stats/prometheus`.
@@ -239,20 +184,7 @@ impl Envoy {
     /// # Errors
     /// When the admin interface does not answer.
     pub async fn prometheus(&self) -> Result<String> {
-        Ok(self.admin_get("/stats/prometheus").await?.text())
-    }
-
-    async fn admin_json(&self, path: &str) -> Result<Value> {
-        let answer = self.admin_get(path).await?;
-        serde_json::from_slice(&answer.body).with_context(|| format!("{path} gave no JSON"))
-    }
-
-    async fn admin_get(&self, path: &str) -> Result<crate::Answer> {
-        let answer = Client::http1(self.admin).send(&Call::get(path)).await?;
-        if answer.status != 200 {
-            bail!("{path} of the admin interface gave {}", answer.status);
-        }
-        Ok(answer)
+        Ok(self.process.get("/stats/prometheus").await?.text())
     }
 
     /// What Envoy and the filter have logged so far.
@@ -260,9 +192,7 @@ impl Envoy {
     /// # Errors
     /// When the log cannot be read.
     pub fn log(&self) -> Result<String> {
-        // A client's bytes may be in there.
-        let bytes = fs::read(self.folder.path().join(LOG))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        self.process.log()
     }
 
     /// Every exposure logged so far, oldest first.
@@ -290,22 +220,7 @@ impl Envoy {
     /// The end of the log, for error messages.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        const LINES: usize = 30;
-        let log = self.log().unwrap_or_else(|error| error.to_string());
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then there is nothing to kill.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if std::env::var_os("SPLITWAY_KEEP_FILES").is_some() {
-            self.folder.disable_cleanup(true);
-            eprintln!("kept {}", self.folder.path().display());
-        }
+        self.process.log_tail()
     }
 }
 
@@ -316,24 +231,4 @@ pub struct Updates {
     pub accepted: u64,
     /// Configs that the filter or Envoy refused.
     pub refused: u64,
-}
-
-fn spawn(binary: &Path, folder: &Path, workers: u32) -> Result<Child> {
-    let log = File::create(folder.join(LOG))?;
-    Command::new(binary)
-        .arg("--config-path")
-        .arg(folder.join("bootstrap.yaml"))
-        .arg("--admin-address-path")
-        .arg(folder.join("admin"))
-        .args(["--concurrency", &workers.to_string()])
-        // Hot restart claims a shared memory region by number, which two Envoys would fight over.
-        .arg("--disable-hot-restart")
-        // Exposures are logged at info.
-        .args(["--log-level", "warning"])
-        .args(["--component-log-level", "wasm:info,config:info"])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .with_context(|| format!("{} cannot be run", binary.display()))
 }

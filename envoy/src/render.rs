@@ -85,6 +85,95 @@ pub fn ecds(document: &str, wasm: &Path, policy: FailurePolicy) -> Result<String
     )
 }
 
+/// What a scene's listener is made with; see [`crate::scene`].
+#[derive(Debug, Clone)]
+pub struct SceneListener<'a> {
+    /// The name of the listener and of the filter in it.
+    pub name: &'a str,
+    /// The compiled filter, for the inert default config.
+    pub wasm: &'a Path,
+    /// The folder whose `ecds.yaml` Envoy reads and watches.
+    pub watched_dir: &'a Path,
+    /// The whole route table, as Envoy's `routes`.
+    pub routes: &'a serde_json::Value,
+    /// Lets request headers pass that have `_` in their name.
+    pub allow_underscores: bool,
+}
+
+/// The listener of `bootstrap.yaml` with other names and routes, as a list entry of an LDS file.
+///
+/// # Errors
+/// When a path is not UTF-8, or `bootstrap.yaml` no longer has what is replaced.
+pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
+    let (_, tail) = BOOTSTRAP.split_once("  listeners:\n").context("no listeners in bootstrap.yaml")?;
+    let (listener, _) = tail.split_once("\n  clusters:").context("no clusters in bootstrap.yaml")?;
+    let (listener, _) =
+        listener.split_once("\n                      routes:\n").context("no routes in bootstrap.yaml")?;
+    let typed = format!(
+        "    - \"@type\": type.googleapis.com/envoy.config.listener.v3.Listener\n      name: {}\n",
+        scene.name
+    );
+    let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
+    listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
+    if scene.allow_underscores {
+        listener = replaced(&listener, "_action: REJECT_REQUEST\n", "_action: ALLOW\n")?;
+    }
+    let listener = fill(
+        &listener,
+        &[
+            ("LISTENER_PORT", "0".to_owned()),
+            ("WATCHED_DIR", quoted_path(scene.watched_dir)?),
+            ("ECDS_PATH", quoted_path(&scene.watched_dir.join("ecds.yaml"))?),
+            ("WASM_PATH", quoted_path(scene.wasm)?),
+            ("FAILURE_POLICY", FailurePolicy::default().to_string()),
+        ],
+    )?;
+    Ok(format!("{listener}\n                      routes: {}\n", scene.routes))
+}
+
+/// `ecds.yaml` for the scene `name`. A module of its own gets a VM of its own.
+///
+/// # Errors
+/// As [`scene_listener`].
+pub fn scene_ecds(name: &str, configuration: &str, wasm: &Path, own_vm: bool) -> Result<String> {
+    let mut template = replaced(ECDS, "\n    name: splitway #", &format!("\n    name: {name} #"))?;
+    if own_vm {
+        template = replaced(&template, "vm_id: splitway ", &format!("vm_id: {name} "))?;
+    }
+    fill(
+        &template,
+        &[
+            ("WASM_PATH", quoted_path(wasm)?),
+            ("FAILURE_POLICY", FailurePolicy::default().to_string()),
+            ("DOCUMENT", quoted(configuration)),
+        ],
+    )
+}
+
+/// The head of `bootstrap.yaml`, with listeners and clusters from the files in two folders.
+///
+/// # Errors
+/// As [`scene_listener`].
+pub fn scene_bootstrap(listeners: &Path, clusters: &Path) -> Result<String> {
+    let (head, _) =
+        BOOTSTRAP.split_once("\nstatic_resources:").context("no static_resources in bootstrap.yaml")?;
+    let head = fill(head, &[("ADMIN_PORT", "0".to_owned())])?;
+    let source = |folder: &Path| -> Result<String> {
+        let (file, folder) = (quoted_path(&folder.join("ecds.yaml"))?, quoted_path(folder)?);
+        Ok(format!(
+            "{{resource_api_version: V3, path_config_source: {{path: {file}, watched_directory: {{path: {folder}}}}}}}"
+        ))
+    };
+    let (listeners, clusters) = (source(listeners)?, source(clusters)?);
+    Ok(format!("{head}\ndynamic_resources:\n  lds_config: {listeners}\n  cds_config: {clusters}\n"))
+}
+
+/// `text` with its only `old` replaced.
+fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
+    anyhow::ensure!(text.matches(old).count() == 1, "expected one {old:?} in\n{text}");
+    Ok(text.replace(old, new))
+}
+
 /// One pass over the template, so that a `${...}` inside a value is never taken for a placeholder.
 fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
     let mut filled = String::with_capacity(template.len());
@@ -138,6 +227,25 @@ mod tests {
         assert!(!text.contains("${"), "{text}");
         assert!(text.contains("port_value: 7001") && text.contains("port_value: 7002"));
         assert!(text.contains(r#"path: "/cm/ecds.yaml""#), "{text}");
+    }
+
+    #[test]
+    fn a_scene_is_the_bootstrap_but_for_its_routes() {
+        let routes = serde_json::json!([{ "match": { "prefix": "/" } }]);
+        let listener = SceneListener {
+            name: "scene-1",
+            wasm: Path::new("/f.wasm"),
+            watched_dir: Path::new("/cm"),
+            routes: &routes,
+            allow_underscores: true,
+        };
+        let text = scene_listener(&listener).expect("rendered");
+        assert!(text.contains("use_remote_address: true") && text.contains("ALLOW"), "{text}");
+        assert!(!text.contains("checkout-v2") && !text.contains("${"), "{text}");
+        let ecds = scene_ecds("scene-1", "{}", Path::new("/f.wasm"), true).expect("rendered");
+        assert!(ecds.contains("name: scene-1 #") && ecds.contains("vm_id: scene-1 "), "{ecds}");
+        let bootstrap = scene_bootstrap(Path::new("/l"), Path::new("/c")).expect("rendered");
+        assert!(bootstrap.contains("stats_tags") && !bootstrap.contains("${"), "{bootstrap}");
     }
 
     #[test]

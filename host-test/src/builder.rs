@@ -236,6 +236,16 @@ impl HostBuilder {
         self
     }
 
+    /// How many wasm instructions one call into the guest may execute, hostcalls
+    /// not counted, before it traps; 5 thousand million at first. The count is
+    /// exact, so that a run stays the same on any machine. It also holds for
+    /// the start of the module.
+    #[must_use]
+    pub fn call_limit(mut self, instructions: u64) -> HostBuilder {
+        self.world.call_limit = instructions;
+        self
+    }
+
     /// Shares data, queues, metrics, log and clock with other hosts. The
     /// clock is set to this host's start.
     #[must_use]

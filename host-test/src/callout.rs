@@ -1,5 +1,6 @@
 //! Callouts: requests that the guest itself sends.
 
+use crate::calls::{REFUSED_BODY, REFUSED_DETAILS, UNAVAILABLE};
 use crate::headers::Headers;
 use crate::message::UpstreamRequest;
 use std::time::Duration;
@@ -35,7 +36,7 @@ pub struct GrpcRequest {
 }
 
 /// What a gRPC upstream answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GrpcReply {
     pub(crate) initial_metadata: Headers,
     pub(crate) messages: Vec<Vec<u8>>,
@@ -43,6 +44,22 @@ pub struct GrpcReply {
     pub(crate) status: Option<(u32, String)>,
     pub(crate) delay: Duration,
     pub(crate) hang: bool,
+    /// Why it ended, in Envoy's words, which stand behind the status message.
+    pub(crate) details: &'static str,
+}
+
+impl Default for GrpcReply {
+    fn default() -> GrpcReply {
+        GrpcReply {
+            initial_metadata: Headers::new(),
+            messages: Vec::new(),
+            trailing_metadata: Headers::new(),
+            status: None,
+            delay: Duration::ZERO,
+            hang: false,
+            details: "via_upstream",
+        }
+    }
 }
 
 impl GrpcReply {
@@ -71,7 +88,13 @@ impl GrpcReply {
         GrpcReply { hang: true, ..GrpcReply::default() }
     }
 
-    /// Ends the call with this status.
+    /// The cluster does not accept the connection: status 14.
+    pub fn connection_refused() -> GrpcReply {
+        GrpcReply { details: REFUSED_DETAILS, ..GrpcReply::error(UNAVAILABLE, REFUSED_BODY) }
+    }
+
+    /// Ends the call with this status. Envoy tells the guest its message with
+    /// `{via_upstream}` behind it, and so does this host.
     #[must_use]
     pub fn close(mut self, status: u32, message: impl Into<String>) -> GrpcReply {
         self.status = Some((status, message.into()));

@@ -3,12 +3,12 @@
 use crate::callout::{GrpcReply, GrpcRequest};
 use crate::config::World;
 use crate::headers::Headers;
-use crate::message::{Message, UpstreamKind, UpstreamResponse};
+use crate::message::{Message, UpstreamKind, UpstreamRequest, UpstreamResponse};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// gRPC status 14, which Envoy makes of a 503 or 504.
-const UNAVAILABLE: u32 = 14;
+pub(crate) const UNAVAILABLE: u32 = 14;
 
 /// The kind of a callout, in the two low bits of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct PendingCall {
     /// `Some` for gRPC streams, which can send more.
     pub(crate) stream: Option<GrpcRequest>,
     pub(crate) local_closed: bool,
+    /// Initial metadata of a gRPC stream came back.
+    pub(crate) begun: bool,
 }
 
 /// Something that comes back.
@@ -58,9 +60,11 @@ impl PendingCall {
         let (due, event) = match response.kind {
             _ if late && timeout.is_zero() => return PendingCall::with(root, VecDeque::new()),
             _ if late => (timeout, CallEvent::Http(local_message(504, "upstream request timeout"))),
+            UpstreamKind::Response(message) if message.torn => (response.delay, CallEvent::HttpReset),
             UpstreamKind::Response(message) => (response.delay, CallEvent::Http(message)),
             UpstreamKind::ConnectionRefused => (response.delay, CallEvent::Http(refused())),
-            UpstreamKind::Reset | UpstreamKind::Hang => (response.delay, CallEvent::HttpReset),
+            UpstreamKind::Reset => (response.delay, CallEvent::Http(local_message(503, RESET_BODY))),
+            UpstreamKind::Hang => return PendingCall::with(root, VecDeque::new()),
         };
         PendingCall::with(root, VecDeque::from([(later(now, due), event)]))
     }
@@ -72,8 +76,12 @@ impl PendingCall {
             return PendingCall::with(root, VecDeque::new());
         }
         let event = match (late, reply.status, reply.messages.into_iter().next()) {
-            (true, ..) => CallEvent::GrpcClose(UNAVAILABLE, "upstream request timeout".into()),
-            (_, Some((status, message)), _) if status != 0 => CallEvent::GrpcClose(status, message),
+            (true, ..) => {
+                CallEvent::GrpcClose(UNAVAILABLE, "upstream request timeout{response_timeout}".into())
+            }
+            (_, Some((status, message)), _) if status != 0 => {
+                CallEvent::GrpcClose(status, detailed(&message, reply.details))
+            }
             (_, _, Some(message)) => CallEvent::GrpcMessage(message),
             (_, _, None) => CallEvent::GrpcMessage(Vec::new()),
         };
@@ -92,14 +100,31 @@ impl PendingCall {
             return;
         }
         let due = later(now, reply.delay);
+        // A status alone comes in the one block of headers there is.
+        let trailers_only = !self.begun
+            && reply.messages.is_empty()
+            && reply.initial_metadata.is_empty()
+            && reply.status.is_some();
+        let begins =
+            !reply.messages.is_empty() || !reply.initial_metadata.is_empty() || reply.status.is_some();
+        let begins = begins && !self.begun;
+        self.begun |= begins;
         let mut push = |event| self.events.push_back((due, event));
-        if !reply.initial_metadata.is_empty() {
-            push(CallEvent::GrpcInitial(reply.initial_metadata));
+        if begins {
+            let mut headers = if trailers_only { Headers::new() } else { grpc_headers() };
+            reply.initial_metadata.iter().for_each(|(name, value)| headers.add(name, value));
+            push(CallEvent::GrpcInitial(headers));
         }
         reply.messages.into_iter().for_each(|message| push(CallEvent::GrpcMessage(message)));
         if let Some((status, message)) = reply.status {
-            push(CallEvent::GrpcTrailing(reply.trailing_metadata));
-            push(CallEvent::GrpcClose(status, message));
+            let mut trailers = if trailers_only { grpc_headers() } else { Headers::new() };
+            trailers.add("grpc-status", status.to_string());
+            if !message.is_empty() {
+                trailers.add("grpc-message", &message);
+            }
+            reply.trailing_metadata.iter().for_each(|(name, value)| trailers.add(name, value));
+            push(CallEvent::GrpcTrailing(trailers));
+            push(CallEvent::GrpcClose(status, detailed(&message, reply.details)));
         }
     }
 
@@ -108,15 +133,43 @@ impl PendingCall {
     }
 
     fn with(root: u32, events: VecDeque<(u64, CallEvent)>) -> PendingCall {
-        PendingCall { root, events, stream: None, local_closed: false }
+        PendingCall { root, events, stream: None, local_closed: false, begun: false }
     }
 }
 
-/// Asks a gRPC upstream; one without a handler is unavailable.
+fn grpc_headers() -> Headers {
+    [(":status", "200"), ("content-type", "application/grpc")].into_iter().collect()
+}
+
+/// Envoy tells the guest the message of the status with its own details
+/// behind it.
+fn detailed(message: &str, details: &str) -> String {
+    if message.is_empty() { details.to_owned() } else { format!("{message}{{{details}}}") }
+}
+
+/// Asks a gRPC upstream. An HTTP upstream in its place is only asked whether
+/// it accepts the connection.
 pub(crate) fn ask_grpc(world: &World, request: &GrpcRequest) -> GrpcReply {
-    match world.grpc.get(&request.cluster) {
-        Some(upstream) => upstream(request),
-        None => GrpcReply::error(UNAVAILABLE, "no healthy upstream"),
+    if let Some(upstream) = world.grpc.get(&request.cluster) {
+        return upstream(request);
+    }
+    let headers =
+        [(":method", "POST".to_owned()), (":path", format!("/{}/{}", request.service, request.method))];
+    let asked = world.clusters.get(&request.cluster).map(|upstream| {
+        upstream(&UpstreamRequest {
+            cluster: request.cluster.clone(),
+            headers: headers.into_iter().collect(),
+            body: request.message.clone().unwrap_or_default(),
+            trailers: None,
+            attempt: 1,
+        })
+    });
+    match asked.map(|response| response.kind) {
+        Some(UpstreamKind::ConnectionRefused) => GrpcReply::connection_refused(),
+        _ => GrpcReply {
+            details: "no_healthy_upstream",
+            ..GrpcReply::error(UNAVAILABLE, "no healthy upstream")
+        },
     }
 }
 
@@ -129,11 +182,16 @@ pub(crate) fn local_message(status: u16, body: &str) -> Message {
         headers.add("content-type", "text/plain");
     }
     let chunks = if body.is_empty() { Vec::new() } else { vec![body.as_bytes().to_vec()] };
-    Message { headers, chunks, trailers: None }
+    Message { headers, chunks, trailers: None, torn: false }
 }
 
 pub(crate) const REFUSED_BODY: &str =
     "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+
+pub(crate) const REFUSED_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+
+pub(crate) const RESET_BODY: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 
 fn refused() -> Message {
     local_message(503, REFUSED_BODY)

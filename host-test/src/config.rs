@@ -36,6 +36,10 @@ pub enum FailurePolicy {
     },
 }
 
+/// Some seconds of a guest in an optimised build of the host, and a thousand
+/// times what a heavy callback needs.
+const DEFAULT_CALL_LIMIT: u64 = 5_000_000_000;
+
 /// The configuration of a host, shared by its VMs.
 pub(crate) struct World {
     pub(crate) root_id: String,
@@ -56,6 +60,7 @@ pub(crate) struct World {
     pub(crate) proxy_headers: bool,
     pub(crate) http2: bool,
     pub(crate) memory_limit: Option<usize>,
+    pub(crate) call_limit: u64,
     pub(crate) measure: bool,
 }
 
@@ -80,6 +85,7 @@ impl Default for World {
             proxy_headers: true,
             http2: false,
             memory_limit: None,
+            call_limit: DEFAULT_CALL_LIMIT,
             measure: false,
         }
     }

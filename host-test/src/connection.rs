@@ -15,6 +15,8 @@ pub struct Connection<'a> {
     context: u32,
     allowed: bool,
     ended: bool,
+    /// What had arrived at upstream and client when it ended.
+    received: (Vec<u8>, Vec<u8>),
 }
 
 impl Host {
@@ -37,7 +39,10 @@ impl Host {
             stream.closed = matches!(answer, Called::Failed);
         }
         vm.settle();
-        Connection { host: self, worker, context, allowed, ended: false }
+        let mut connection =
+            Connection { host: self, worker, context, allowed, ended: false, received: Default::default() };
+        connection.end_if_closed();
+        connection
     }
 }
 
@@ -71,6 +76,7 @@ impl Connection<'_> {
         }
         vm.settle();
         self.host.settle();
+        self.end_if_closed();
     }
 
     /// Bytes arrive from the upstream. The end of the stream also closes the
@@ -100,6 +106,7 @@ impl Connection<'_> {
         }
         vm.settle();
         self.host.settle();
+        self.end_if_closed();
     }
 
     /// What reached the upstream so far.
@@ -107,7 +114,7 @@ impl Connection<'_> {
         let context = self.context;
         tcp(self.host.worker_vm(self.worker), context)
             .map(|stream| stream.to_upstream.clone())
-            .unwrap_or_default()
+            .unwrap_or_else(|| self.received.0.clone())
     }
 
     /// What reached the client so far.
@@ -115,7 +122,7 @@ impl Connection<'_> {
         let context = self.context;
         tcp(self.host.worker_vm(self.worker), context)
             .map(|stream| stream.to_client.clone())
-            .unwrap_or_default()
+            .unwrap_or_else(|| self.received.1.clone())
     }
 
     /// Whether the filter, or its failure, closed the connection.
@@ -125,9 +132,18 @@ impl Connection<'_> {
     }
 
     /// Closes it: `proxy_on_downstream_connection_close`, then done, log and
-    /// delete, in Envoy's order for TCP.
+    /// delete, in Envoy's order for TCP. To the filter a connection that the
+    /// client and the upstream have both half-closed is closed by the proxy
+    /// ([`Peer::Local`]).
     pub fn close(mut self, peer: Peer) {
         self.end(peer);
+    }
+
+    /// When the filter closed it, its last callbacks come at once.
+    fn end_if_closed(&mut self) {
+        if self.is_closed() {
+            self.end(Peer::Local);
+        }
     }
 
     fn end(&mut self, peer: Peer) {
@@ -142,7 +158,14 @@ impl Connection<'_> {
         vm.call(id, "proxy_on_done", |exports, store| exports.on_done.call1(store, id));
         vm.call(id, "proxy_on_log", |exports, store| exports.on_log.call1(store, id));
         vm.call(id, "proxy_on_delete", |exports, store| exports.on_delete.call1(store, id));
-        vm.state_mut().contexts.remove(&id);
+        let root = match vm.state_mut().contexts.remove(&id) {
+            Some(Context::Tcp(stream)) => {
+                self.received = (stream.to_upstream, stream.to_client);
+                stream.root
+            }
+            _ => id,
+        };
+        vm.shut_down_if_unused(root);
         vm.settle();
     }
 }

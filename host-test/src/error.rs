@@ -16,6 +16,13 @@ pub enum LoadError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A filter that was to be built from source could not be.
+    Build {
+        /// Its package.
+        package: String,
+        /// What cargo said.
+        output: String,
+    },
     /// The bytes are not a valid module.
     Invalid(wasmtime::Error),
     /// The module imports something that no Proxy-Wasm host has.
@@ -57,6 +64,11 @@ impl fmt::Display for LoadError {
             LoadError::Read { path, source } => {
                 write!(f, "cannot read {}: {source}", path.display())
             }
+            LoadError::Build { package, output } => write!(
+                f,
+                "cannot build {package} for wasm32-wasip1; if the target is missing, run \
+                 `rustup target add wasm32-wasip1`\n\n{output}"
+            ),
             LoadError::Invalid(error) => write!(f, "not a valid WebAssembly module: {error:#}"),
             LoadError::UnknownImport { module, name, found } => write!(
                 f,

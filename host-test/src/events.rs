@@ -141,10 +141,8 @@ impl Vm {
         let Some((_, event)) = pending.events.pop_front() else {
             return;
         };
-        let open = pending.stream.is_some() && !matches!(event, CallEvent::GrpcClose(..));
-        if !open {
-            state.calls.remove(&token);
-        }
+        // Until the callback returns, the guest can still name the call.
+        let ended = pending.stream.is_none() || matches!(event, CallEvent::GrpcClose(..));
         match event {
             CallEvent::Http(message) => self.http_answer(root, token, message),
             CallEvent::HttpReset => {
@@ -182,6 +180,9 @@ impl Vm {
             }
         }
         self.state_mut().received = Received::default();
+        if ended {
+            self.state_mut().calls.remove(&token);
+        }
     }
 
     fn http_answer(&mut self, root: u32, token: u32, message: crate::message::Message) {

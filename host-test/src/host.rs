@@ -5,8 +5,10 @@ use crate::callout::CalloutRecord;
 use crate::config::World;
 use crate::error::{HostError, Trap};
 use crate::faults::{FaultPlan, Hostcall};
+use crate::headers::Headers;
+use crate::http::HttpStream;
 use crate::log::{LogEntry, VmId};
-use crate::message::{Exchange, Request};
+use crate::message::{Exchange, Request, UpstreamRequest, UpstreamResponse};
 use crate::metrics::MetricValue;
 use crate::module::FilterModule;
 use crate::shared::SharedState;
@@ -104,6 +106,46 @@ impl Host {
     /// (log, done, delete) are left for [`Host::finish`].
     pub fn is_done(&mut self, stream: StreamId) -> bool {
         self.workers.get_mut(stream.worker).is_none_or(|worker| worker.is_done(stream))
+    }
+
+    /// The request that an open stream sent to an upstream which has not
+    /// answered; `None` before and after. With [`UpstreamResponse::hang`] and
+    /// a route without timeout this is where a real network takes over:
+    /// forward it, then give the answer to [`Host::answer`].
+    pub fn upstream_request(&mut self, stream: StreamId) -> Option<&UpstreamRequest> {
+        let stream = self.stream(stream).filter(|stream| !stream.done && stream.pending.is_some())?;
+        stream.attempts.last()
+    }
+
+    /// Answers in place of an upstream that has not; the stream moves until
+    /// it waits again or ends.
+    ///
+    /// # Errors
+    /// [`HostError::UnknownStream`], also when no upstream is waited for.
+    pub fn answer(&mut self, stream: StreamId, response: UpstreamResponse) -> Result<(), HostError> {
+        let worker = self.workers.get_mut(stream.worker).ok_or(HostError::UnknownStream)?;
+        if !worker.answer(stream, response) {
+            return Err(HostError::UnknownStream);
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// The response headers of an open stream once they went past the filter,
+    /// and why it is what it is, as in [`Exchange::details`].
+    pub fn response_headers(&mut self, stream: StreamId) -> Option<(&Headers, &str)> {
+        let stream = self.stream(stream).filter(|stream| stream.encode.forwarded)?;
+        Some((&stream.encode.headers, &stream.details))
+    }
+
+    /// The client went away: ends an open stream without the rest of its
+    /// response. [`Host::finish`] then runs its last callbacks.
+    pub fn reset(&mut self, stream: StreamId) {
+        if self.stream(stream).is_some()
+            && let Some(worker) = self.workers.get_mut(stream.worker)
+        {
+            worker.vm.reset_stream(stream.context);
+        }
     }
 
     /// Takes a new plugin configuration as Envoy does: a canary VM tries it;
@@ -300,6 +342,10 @@ impl Host {
     /// The configuration that serves.
     pub fn configuration(&self) -> &[u8] {
         &self.configuration
+    }
+
+    fn stream(&mut self, stream: StreamId) -> Option<&mut HttpStream> {
+        self.workers.get_mut(stream.worker)?.stream(stream)
     }
 
     pub(crate) fn worker_vm(&mut self, index: usize) -> &mut Vm {

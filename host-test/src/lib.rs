@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod abi;
+mod build;
 mod builder;
 mod callout;
 mod calls;
@@ -28,6 +29,7 @@ mod types;
 mod vm;
 mod worker;
 
+pub use build::build_filter;
 pub use builder::HostBuilder;
 pub use callout::{CalloutRecord, GrpcReply, GrpcRequest};
 pub use config::FailurePolicy;

@@ -93,8 +93,16 @@ impl Request {
         self
     }
 
-    /// A request that the codec rejects with `status` (431, a missing Host):
-    /// the filter gets a context and `on_log`, and no headers.
+    /// Takes a header away. Without `:authority` the proxy answers 400, and the
+    /// filter gets a context and `on_log` only.
+    #[must_use]
+    pub fn without(mut self, name: impl AsRef<[u8]>) -> Request {
+        self.headers.remove(name);
+        self
+    }
+
+    /// A request that the codec rejects with `status`, such as 431 for too
+    /// large headers: the filter gets a context and `on_log`, and no headers.
     #[must_use]
     pub fn rejected_by_codec(mut self, status: u16) -> Request {
         self.rejected = Some(status);
@@ -143,13 +151,15 @@ pub(crate) struct Message {
     pub(crate) headers: Headers,
     pub(crate) chunks: Vec<Vec<u8>>,
     pub(crate) trailers: Option<Headers>,
+    /// A reset comes in place of the end.
+    pub(crate) torn: bool,
 }
 
 impl Message {
     /// HTTP/1 announces the end of a body by itself, with an empty last chunk;
     /// HTTP/2 marks the last chunk. Measured on Envoy 1.40.
     pub(crate) fn framed(mut self, http2: bool) -> Message {
-        if !http2 && !self.chunks.is_empty() && self.trailers.is_none() {
+        if !http2 && !self.chunks.is_empty() && self.trailers.is_none() && !self.torn {
             self.chunks.push(Vec::new());
         }
         self
@@ -175,8 +185,8 @@ impl UpstreamResponse {
         UpstreamResponse::of(UpstreamKind::ConnectionRefused)
     }
 
-    /// The stream is reset before a response: the client gets 503, a callout
-    /// is answered with no headers at all.
+    /// The connection breaks before a response: the client or the callout gets
+    /// 503.
     pub fn reset() -> UpstreamResponse {
         UpstreamResponse::of(UpstreamKind::Reset)
     }
@@ -203,6 +213,16 @@ impl UpstreamResponse {
             && !chunk.is_empty()
         {
             message.chunks.push(chunk);
+        }
+        self
+    }
+
+    /// Resets the stream after headers and body, instead of ending it: the
+    /// client's stream is reset, too, and a callout fails.
+    #[must_use]
+    pub fn torn(mut self) -> UpstreamResponse {
+        if let UpstreamKind::Response(message) = &mut self.kind {
+            message.torn = true;
         }
         self
     }

@@ -33,6 +33,9 @@ pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Result<Vec<u8>, Status> {
         return Ok(value);
     }
     pick_route(state, &parts);
+    if let (Some(connection), [name]) = (state.tcp_mut(), &parts[..]) {
+        return connection.filter_state.get(*name).cloned().ok_or(Status::NotFound);
+    }
     let stream = state.http().ok_or(Status::NotFound)?;
     // A whole group is a map that Envoy cannot serialize.
     if let ["request" | "response" | "connection" | "upstream" | "source" | "destination" | "xds"] = parts[..]
@@ -184,6 +187,7 @@ fn flag_bits(flag: &str) -> i64 {
         "UT" => 0x4,
         "UF" => 0x20,
         "UC" => 0x40,
+        "UPE" => 0x80_0000,
         "NR" => 0x100,
         "NC" => 0x100_0000,
         _ => 0,

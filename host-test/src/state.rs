@@ -84,6 +84,8 @@ pub(crate) struct Root {
     pub(crate) timer: Option<Timer>,
     /// `proxy_on_done` answered false; `proxy_done` will end it.
     pub(crate) pending_done: bool,
+    /// Replaced by a newer one; it ends with its last stream.
+    pub(crate) retired: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! TCP streams: the data of one connection. The driver is in
 //! [`crate::connection`].
 
+use std::collections::BTreeMap;
+
 /// A connection as the guest sees it.
 #[derive(Debug, Default)]
 pub(crate) struct TcpStream {
@@ -14,4 +16,5 @@ pub(crate) struct TcpStream {
     pub(crate) to_upstream: Vec<u8>,
     pub(crate) to_client: Vec<u8>,
     pub(crate) closed: bool,
+    pub(crate) filter_state: BTreeMap<String, Vec<u8>>,
 }

@@ -53,6 +53,7 @@ impl Vm {
         let state = VmState::new(vm, module.abi_version(), world, shared, limits.build());
         let mut store = Store::new(module.pre().module().engine(), state);
         store.limiter(|state| &mut state.limits);
+        refuel(&mut store);
         let instance = module.pre().instantiate(&mut store).map_err(HostError::Instantiate)?;
         let memory = instance.get_memory(&mut store, "memory");
         store.data_mut().memory = memory;
@@ -101,7 +102,10 @@ impl Vm {
                 let old = std::mem::replace(&mut self.root, root);
                 self.apply_actions();
                 if old != VM_CONTEXT {
-                    self.shut_down_root(old);
+                    if let Some(context) = self.state_mut().root_mut(old) {
+                        context.retired = true;
+                    }
+                    self.shut_down_if_unused(old);
                 }
                 return Ok(());
             }
@@ -129,6 +133,20 @@ impl Vm {
         {
             Called::Returned(0) => Started::Refused,
             _ => Started::Yes,
+        }
+    }
+
+    /// Ends a root context that was replaced, once its last stream is gone.
+    pub(crate) fn shut_down_if_unused(&mut self, root: u32) {
+        let state = self.state_mut();
+        let of_root = |context: &Context| match context {
+            Context::Http(stream) => stream.root == root,
+            Context::Tcp(stream) => stream.root == root,
+            Context::Root(_) => false,
+        };
+        let used = state.contexts.values().any(of_root);
+        if !used && state.root_mut(root).is_some_and(|root| std::mem::take(&mut root.retired)) {
+            self.shut_down_root(root);
         }
     }
 
@@ -169,6 +187,8 @@ impl Vm {
         state.current = context;
         state.effective = VM_CONTEXT;
         state.stop_iteration = false;
+        refuel(&mut self.store);
+        let state = self.store.data();
         let started = state.hostcall_time.map(|_| Instant::now());
         let result = enter(&self.exports, &mut self.store);
         if let Some(started) = started {
@@ -216,6 +236,11 @@ impl Vm {
     fn trapped(&mut self, context: u32, export: &'static str, error: &wasmtime::Error) {
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
         let reason = match error.downcast_ref::<wasmtime::Trap>() {
+            Some(wasmtime::Trap::OutOfFuel) => format!(
+                "it executed more than {} instructions in one call, so it probably loops for ever; \
+                 HostBuilder::call_limit allows more",
+                self.state().world.call_limit
+            ),
             Some(trap) => trap.to_string(),
             None => error.root_cause().to_string(),
         };
@@ -233,6 +258,13 @@ impl Vm {
         state.actions.clear();
         self.failed_in = Some(context);
     }
+}
+
+/// Gives a call all that it may use.
+fn refuel(store: &mut Store<VmState>) {
+    let limit = store.data().world.call_limit;
+    // Fails only in an engine that counts nothing.
+    let _ = store.set_fuel(limit);
 }
 
 enum Started {

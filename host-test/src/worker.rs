@@ -2,8 +2,9 @@
 
 use crate::config::{FailurePolicy, World};
 use crate::error::HostError;
+use crate::http::HttpStream;
 use crate::log::VmId;
-use crate::message::{Exchange, Request};
+use crate::message::{Exchange, Request, UpstreamResponse};
 use crate::module::FilterModule;
 use crate::rng::Rng;
 use crate::shared::Shared;
@@ -91,7 +92,7 @@ impl Worker {
     /// Opens a stream and moves it until it waits or ends.
     pub fn open(&mut self, mut request: Request) -> StreamId {
         self.reload_if_needed();
-        if self.world.proxy_headers {
+        if self.world.proxy_headers && request.headers.contains(":authority") {
             if !request.headers.contains("x-forwarded-proto") {
                 request.headers.add("x-forwarded-proto", "http");
             }
@@ -145,6 +146,24 @@ impl Worker {
     /// [`Worker::finish`] to run its last callbacks.
     pub fn is_done(&mut self, stream: StreamId) -> bool {
         self.vm.state_mut().http_by_id(stream.context).is_none_or(|stream| stream.done)
+    }
+
+    /// An open stream of the VM that serves now.
+    pub(crate) fn stream(&mut self, stream: StreamId) -> Option<&mut HttpStream> {
+        let state = self.vm.state_mut();
+        if stream.vm == state.key { state.http_by_id(stream.context) } else { None }
+    }
+
+    /// Gives a stream the answer that its upstream owes it. False when none
+    /// is owed.
+    pub(crate) fn answer(&mut self, stream: StreamId, response: UpstreamResponse) -> bool {
+        if self.stream(stream).is_none_or(|stream| stream.done || stream.pending.is_none()) {
+            return false;
+        }
+        self.vm.answer(stream.context, response);
+        self.vm.pump(stream.context);
+        self.vm.settle();
+        true
     }
 
     fn run_to_end(&mut self, context: u32) -> Result<(), HostError> {

@@ -19,6 +19,7 @@ fn task(name: &str, tools: &[(&str, &str)]) -> Output {
         .env("CARGO_TARGET_DIR", folder.path().join("target"))
         .env_remove("RUSTC")
         .env_remove("SPLITWAY_ENVOY")
+        .env_remove("ENVOY_BIN")
         .output()
         .expect("xtask runs")
 }

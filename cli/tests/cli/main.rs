@@ -1,6 +1,12 @@
 //! Every command, through the real binary.
 
 mod assign;
+#[cfg(feature = "host")]
+mod browser;
+#[cfg(feature = "host")]
+mod dev;
+#[cfg(feature = "host")]
+mod dev_page;
 mod diff;
 mod edit;
 mod explain;
@@ -9,4 +15,5 @@ mod readme;
 mod schema;
 mod simulate;
 mod support;
+mod test;
 mod validate;

@@ -3,15 +3,20 @@
 use crate::support::{Bench, root};
 
 /// A block ```console holds commands after `$ ` and what they print; a block
-/// ```yaml is `splitway.yaml`; `changed.yaml` has three times the weight on control.
+/// ```yaml is `splitway.yaml`, the next one `scenarios/checkout.yaml`; `changed.yaml` has three times the weight on control.
 #[test]
 fn every_example_prints_what_the_readme_shows() {
     let readme = std::fs::read_to_string(root().join("cli/README.md")).unwrap();
     let mut blocks = readme.split("```").skip(1).step_by(2);
     let yaml = blocks.find_map(|block| block.strip_prefix("yaml\n")).unwrap();
+    let scenario = readme.split("```yaml\n").nth(2).unwrap().split("```").next().unwrap();
     let changed = yaml.replace("weight: 50 }\n      - { id: big", "weight: 75 }\n      - { id: big");
-    let bench =
-        Bench::new(&[("splitway.yaml", yaml), ("changed.yaml", &changed), ("ids.txt", "user-1\nuser-2\n")]);
+    let bench = Bench::new(&[
+        ("splitway.yaml", yaml),
+        ("changed.yaml", &changed),
+        ("ids.txt", "user-1\nuser-2\n"),
+        ("scenarios/checkout.yaml", scenario),
+    ]);
     let mut commands = 0;
     for block in blocks.filter_map(|block| block.strip_prefix("console\n")) {
         for example in block.split("$ splitway ").skip(1) {

@@ -32,7 +32,9 @@ impl Bench {
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let bench = Self(TempDir::new().unwrap());
         for (name, text) in files {
-            std::fs::write(bench.path(name), text).unwrap();
+            let path = bench.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         bench
     }
@@ -50,8 +52,14 @@ impl Bench {
     }
 
     pub(crate) fn run_with(&self, args: &str, stdin: &[u8]) -> Ran {
+        self.run_in(args, stdin, &[])
+    }
+
+    /// With these environment variables.
+    pub(crate) fn run_in(&self, args: &str, stdin: &[u8], variables: &[(&str, &str)]) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_splitway"))
             .args(args.split_whitespace())
+            .envs(variables.iter().copied())
             .current_dir(self.0.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

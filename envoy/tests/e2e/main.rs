@@ -1,9 +1,8 @@
 //! The compiled filter in a real Envoy. One program, so that it is linked once and its tests can
-//! share proxies; see `shop` for the one that most of them use.
+//! share proxies; see `shop` for the one that most of them use. What one request shows is a scenario
+//! (`spec/scenarios`); here is what needs a process, load, or HTTP/2.
 
-mod actions;
 mod config;
-mod exposures;
 mod failure_policy;
 mod metrics;
 mod shop;

@@ -78,31 +78,3 @@ async fn a_unit_is_the_same_from_a_header_a_cookie_or_either_protocol() {
     }
     assert_eq!(met.len(), 2, "both variants should have been met: {met:?}");
 }
-
-#[tokio::test]
-async fn a_request_without_a_unit_takes_the_default_route_unstamped() {
-    let shop = Shop::shared().await;
-    for call in [
-        Call::get("/split/cart"),
-        Call::get("/split/cart").header("cookie", "theme=dark"),
-        Call::get("/split/cart").header("cookie", b"uid=\xff\xfe"),
-        Call::get("/split/cart").header("cookie", "uid="),
-    ] {
-        let answer = shop.envoy.http1().send(&call).await.expect("an answer");
-        assert_eq!(answer.status, 200, "{call:?}");
-        assert_eq!(answer.upstream(), Some("checkout-v1"), "{call:?}");
-        assert_eq!(answer.header("x-splitway"), None, "{call:?}");
-        let seen = answer.seen().expect("an echo");
-        assert_eq!(seen.header("x-splitway"), None, "{call:?}");
-        assert_eq!(seen.header("x-checkout"), None, "{call:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_request_that_is_not_targeted_takes_the_default_route_unstamped() {
-    let shop = Shop::shared().await;
-    let call = Call::get("/elsewhere").header("x-user-id", "u1");
-    let answer = shop.envoy.http1().send(&call).await.expect("an answer");
-    assert_eq!(answer.upstream(), Some("checkout-v1"));
-    assert_eq!(answer.header("x-splitway"), None);
-}

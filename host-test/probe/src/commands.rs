@@ -20,6 +20,9 @@ pub(crate) fn run(command: &str, facts: &str) -> Outcome {
         // Pauses until the last argument of the callback, end of stream, is 1.
         "hold" => return Outcome::Return(u32::from(facts.ends_with(" 0"))),
         "trap" => panic!("the script says so"),
+        "loop" => loop {
+            std::hint::spin_loop();
+        },
         "exit" => std::process::exit(3),
         "say" => {
             println!("{}", &command[4..]);
@@ -293,6 +296,19 @@ fn system(words: &[&str], facts: &str) -> Option<String> {
                     .duration_since(std::time::UNIX_EPOCH)
                     .map_or(0, |time| time.as_nanos())
             ),
+            // Whether the ABI's clock and WASI's show the same time.
+            "clocks" => {
+                let system = || {
+                    std::time::SystemTime::now()
+                        .duration_since(std::time::UNIX_EPOCH)
+                        .map_or(0, |time| time.as_nanos())
+                };
+                let before = system();
+                let mut time = 0u64;
+                let status = raw::proxy_get_current_time_nanoseconds(&mut time);
+                let ordered = (before..=system()).contains(&time.into());
+                format!("{status} {}", if ordered { "same" } else { "different" })
+            }
             "loglevel" => number(|level| raw::proxy_get_log_level(level)),
             "logat" => raw::proxy_log(parse(first), second.as_ptr(), second.len()).to_string(),
             "effective" => raw::proxy_set_effective_context(parse(first)).to_string(),
@@ -308,6 +324,43 @@ fn system(words: &[&str], facts: &str) -> Option<String> {
                     size,
                 )
             })),
+            // Through compress and uncompress.
+            "inflate" => {
+                let call = |name: &str, argument: &[u8]| {
+                    given(|data, size| {
+                        raw::proxy_call_foreign_function(
+                            name.as_ptr(),
+                            name.len(),
+                            argument.as_ptr(),
+                            argument.len(),
+                            data,
+                            size,
+                        )
+                    })
+                };
+                let packed = call("compress", first.as_bytes()).1.unwrap_or_default();
+                let smaller = if packed.len() < first.len() { "smaller" } else { "larger" };
+                format!("{smaller} {}", bytes(call("uncompress", &packed)))
+            }
+            // set_envoy_filter_state with a path and a value.
+            "envoystate" => {
+                let mut argument = Vec::new();
+                for (tag, field) in [(0x0a, first), (0x12, second)] {
+                    argument.extend([tag, field.len() as u8]);
+                    argument.extend_from_slice(field.as_bytes());
+                }
+                let name = "set_envoy_filter_state";
+                bytes(given(|data, size| {
+                    raw::proxy_call_foreign_function(
+                        name.as_ptr(),
+                        name.len(),
+                        argument.as_ptr(),
+                        argument.len(),
+                        data,
+                        size,
+                    )
+                }))
+            }
             "badpointer" => raw::proxy_log(2, u32::MAX as *const u8, 16).to_string(),
             _ => return None,
         }

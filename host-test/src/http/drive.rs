@@ -30,12 +30,25 @@ impl Vm {
         self.call(id, "proxy_on_context_create", |exports, store| {
             exports.on_context_create.call2(store, id, root)
         });
-        if let Some(status) = rejected {
+        let missing_host = !self.stream(id).decode.headers.contains(":authority");
+        let rejected = rejected.map(|status| match status {
+            431 => (status, "http1.headers_too_large"),
+            _ => (status, "http1.codec_error"),
+        });
+        let refused = missing_host.then_some((400, "missing_host_header"));
+        if let Some((status, details)) = rejected.or(refused) {
             let headers = [(":status", status.to_string())].into_iter().collect();
             let stream = self.stream(id);
             stream.encode.headers = headers;
             stream.encode.begun = true;
-            stream.details = "codec_error".into();
+            // The codec answers with the reason phrase.
+            stream.encode.passed = match (status, details) {
+                (431, _) => b"Request Header Fields Too Large".to_vec(),
+                (400, "http1.codec_error") => b"Bad Request".to_vec(),
+                _ => Vec::new(),
+            };
+            stream.details = details.into();
+            stream.decode.headers.remove(":scheme");
             stream.done = true;
         }
         id
@@ -73,6 +86,12 @@ impl Vm {
         let side = if half == Half::Request { &mut stream.decode } else { &mut stream.encode };
         match side.next() {
             Next::Blocked => return false,
+            Next::Torn => {
+                stream.details = "upstream_reset_after_response_started{protocol_error}".into();
+                stream.flags = "UPE";
+                self.reset_stream(id);
+                return true;
+            }
             Next::Finished if half == Half::Request => {}
             Next::Finished => {
                 self.complete(id);

@@ -50,6 +50,7 @@ impl Vm {
         let callouts = state.callouts.get(position..).unwrap_or_default().to_vec();
         self.apply_actions();
         let mut stream = *stream;
+        self.shut_down_if_unused(stream.root);
         let redirect = stream.redirect_to.take();
         let duration =
             Duration::from_nanos(stream.end_ns.unwrap_or(stream.start_ns).saturating_sub(stream.start_ns));

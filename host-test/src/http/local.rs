@@ -47,7 +47,7 @@ fn plain_message(response: LocalResponse, head: bool) -> Message {
         }
     }
     let chunks = if response.body.is_empty() || head { Vec::new() } else { vec![response.body] };
-    Message { headers, chunks, trailers: None }
+    Message { headers, chunks, trailers: None, torn: false }
 }
 
 /// A gRPC client gets 200 with the status in headers and no body.
@@ -68,7 +68,7 @@ fn grpc_message(response: LocalResponse) -> Message {
         headers.add("grpc-message", percent_encode(&response.body));
     }
     response.headers.iter().for_each(|(name, value)| headers.add(name, value));
-    Message { headers, chunks: Vec::new(), trailers: None }
+    Message { headers, chunks: Vec::new(), trailers: None, torn: false }
 }
 
 fn is_grpc(content_type: &[u8]) -> bool {

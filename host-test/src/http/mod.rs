@@ -73,8 +73,12 @@ impl HttpStream {
         log_position: u64,
         callout_position: usize,
     ) -> HttpStream {
-        let message =
-            Message { headers: request.headers, chunks: request.chunks, trailers: request.trailers };
+        let message = Message {
+            headers: request.headers,
+            chunks: request.chunks,
+            trailers: request.trailers,
+            torn: false,
+        };
         HttpStream {
             root,
             decode: Side::new(message.framed(http2)),

@@ -2,7 +2,7 @@
 
 use super::side::Side;
 use super::{Arrival, HttpStream};
-use crate::calls::{REFUSED_BODY, later};
+use crate::calls::{REFUSED_BODY, REFUSED_DETAILS, RESET_BODY, later};
 use crate::config::World;
 use crate::message::{Message, Request, UpstreamKind, UpstreamRequest, UpstreamResponse};
 use crate::route::{Route, RouteTarget};
@@ -99,6 +99,16 @@ impl Vm {
         true
     }
 
+    /// The answer of a stream's upstream, from outside.
+    pub(crate) fn answer(&mut self, id: u32, response: UpstreamResponse) {
+        let now = self.state().shared.now_ns();
+        let world = Arc::clone(&self.state().world);
+        let stream = self.stream(id);
+        if let Some(route) = stream.chosen_route(&world) {
+            stream.pending = Some(arrival(response, now, route));
+        }
+    }
+
     fn respond(&mut self, id: u32, world: &World, mut message: Message) {
         let now = self.state().shared.now_ns();
         let stream = self.stream(id);
@@ -142,13 +152,12 @@ fn arrival(response: UpstreamResponse, now: u64, route: &Route) -> (u64, Arrival
     match response.kind {
         UpstreamKind::Response(message) => (due, Arrival::Response(message)),
         UpstreamKind::ConnectionRefused => {
-            let details = "upstream_reset_before_response_started{remote_connection_failure}";
+            let details = REFUSED_DETAILS;
             (due, Arrival::Failure { status: 503, body: REFUSED_BODY, details, flags: "UF" })
         }
         UpstreamKind::Reset => {
-            let body = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
             let details = "upstream_reset_before_response_started{connection_termination}";
-            (due, Arrival::Failure { status: 503, body, details, flags: "UC" })
+            (due, Arrival::Failure { status: 503, body: RESET_BODY, details, flags: "UC" })
         }
         UpstreamKind::Hang => (u64::MAX, Arrival::Never),
     }
@@ -176,6 +185,8 @@ fn redirect(stream: &mut HttpStream, world: &World, message: &Message) -> Option
     }
     headers.set(":path", path);
     headers.set("x-envoy-original-url", original);
+    // In place: the log phase of the first run sees the new path.
+    stream.decode.headers = headers.clone();
     let mut request = Request::get("/");
     request.headers = headers;
     request.properties = std::mem::take(&mut stream.properties);

@@ -32,6 +32,8 @@ pub(crate) struct Side {
     step: Step,
     stopped: bool,
     stopped_all: bool,
+    /// A reset comes in place of the end.
+    torn: bool,
     /// Headers went past the filter.
     pub(crate) forwarded: bool,
     /// The body that went past.
@@ -63,6 +65,8 @@ pub(crate) enum Next {
     Trailers {
         count: usize,
     },
+    /// The sender broke off.
+    Torn,
     /// Waits for the guest to continue.
     Blocked,
     Finished,
@@ -86,6 +90,7 @@ impl Side {
             headers: message.headers,
             trailers: message.trailers,
             chunks: message.chunks.into(),
+            torn: message.torn,
             begun: true,
             ..Side::default()
         }
@@ -232,10 +237,13 @@ impl Side {
     }
 
     fn at_end(&self) -> bool {
-        self.chunks.is_empty() && self.trailers.is_none()
+        self.chunks.is_empty() && self.trailers.is_none() && !self.torn
     }
 
     fn end(&mut self) -> Next {
+        if self.torn {
+            return Next::Torn;
+        }
         if self.stopped {
             return Next::Blocked;
         }
@@ -266,6 +274,7 @@ mod tests {
             headers,
             chunks: chunks.iter().map(|chunk| chunk.as_bytes().to_vec()).collect(),
             trailers: None,
+            torn: false,
         })
     }
 

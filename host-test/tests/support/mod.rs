@@ -3,7 +3,6 @@
 
 use proxy_wasm_host::FilterModule;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 /// Splitway's own filter: the file that `SPLITWAY_WASM` names, the one that
@@ -65,26 +64,7 @@ pub(crate) fn target_dir() -> &'static Path {
 
 /// Builds a package of this workspace for wasm32-wasip1 and names the file.
 pub(crate) fn build(package: &str, profile: &str) -> PathBuf {
-    // Apart from the workspace's own builds, which must not be overwritten.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // As a cdylib only: a crate that is also an rlib gets no LTO.
-    let output = Command::new(cargo)
-        .args(["rustc", "--quiet", "--profile", profile, "--target", "wasm32-wasip1"])
-        .args(["--package", package, "--lib", "--crate-type", "cdylib"])
-        .arg("--manifest-path")
-        .arg(workspace().join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("RUSTFLAGS")
-        .output()
-        .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "cannot build {package} for wasm32-wasip1; if the target is missing, run\n\n    \
-         rustup target add wasm32-wasip1\n\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    target.join("wasm32-wasip1").join(profile).join(format!("{}.wasm", package.replace('-', "_")))
+    proxy_wasm_host::build_filter(package, profile).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn load(path: &Path) -> FilterModule {

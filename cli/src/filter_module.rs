@@ -1,0 +1,42 @@
+//! Finds the compiled filter.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// Where `cargo xtask build-wasm` puts the filter, below the folder that cargo builds in.
+const BUILT: &str = "wasm32-wasip1/wasm/splitway_filter.wasm";
+
+/// The filter to run: `explicit`, else what `SPLITWAY_WASM` names, else the one that was built:
+/// below `CARGO_TARGET_DIR`, in the repository around the working directory, or in the one that
+/// this command comes from.
+///
+/// # Errors
+/// When there is none; the text says how to get one.
+pub(crate) fn find(explicit: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = explicit {
+        return must_exist(path, "--wasm");
+    }
+    if let Some(path) = std::env::var_os("SPLITWAY_WASM").filter(|path| !path.is_empty()) {
+        return must_exist(Path::new(&path), "SPLITWAY_WASM");
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let repositories = here.ancestors().chain(source.ancestors()).map(|folder| folder.join("target"));
+    let named = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let mut built = named.into_iter().chain(repositories).map(|folder| folder.join(BUILT));
+    match built.find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => bail!(
+            "the compiled filter is not there: build it with `cargo xtask build-wasm` in Splitway's \
+             repository, or name one with --wasm FILE or SPLITWAY_WASM"
+        ),
+    }
+}
+
+fn must_exist(path: &Path, named_by: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path.to_owned());
+    }
+    bail!("{}, which {named_by} names, is not a file", path.display())
+}

@@ -1,0 +1,243 @@
+//! `splitway test`.
+
+use std::path::Path;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde::Serialize;
+use splitway_envoy::tools;
+use splitway_scenarios::hosts::envoy::Envoy;
+use splitway_scenarios::hosts::in_process::InProcess;
+use splitway_scenarios::hosts::wasmtime::Wasmtime;
+use splitway_scenarios::{Difference, Host, HostName, Loaded, find, load};
+
+use crate::args::Test;
+use crate::filter_module;
+use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::style::Style;
+
+pub(crate) fn run(args: &Test) -> Outcome {
+    let scenarios = read(args)?;
+    let mut host = open(args)?;
+    let style = Style::stdout();
+    let mut results = Vec::new();
+    for scenario in &scenarios {
+        let result = Tried::new(scenario, host.as_mut());
+        if !args.json {
+            print(&result.shown(scenario, style))?;
+        }
+        results.push(result);
+    }
+    // Envoy ends before the answer does.
+    drop(host);
+    let summary = Summary::of(&args.host, results);
+    if let Some(file) = &args.junit {
+        let report = summary.junit().to_string().map_err(|error| Failure::Usage(error.to_string()))?;
+        std::fs::write(file, report)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    }
+    if args.json {
+        print_json(&summary)?;
+    } else {
+        print(&summary.line(style))?;
+    }
+    Ok(if summary.failed > 0 { Exit::Problems } else { Exit::Fine })
+}
+
+/// The scenarios that are asked for; all that is wrong with any of them otherwise.
+fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
+    let files = find(&args.paths).map_err(Failure::Usage)?;
+    let (mut scenarios, mut mistakes) = (Vec::new(), Vec::new());
+    for file in files {
+        match load(&file) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(invalid) => mistakes.push(invalid.to_string()),
+        }
+    }
+    if !mistakes.is_empty() {
+        let text = mistakes.join("\n");
+        return Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).to_owned()));
+    }
+    let Some(filter) = &args.filter else { return Ok(scenarios) };
+    let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+    scenarios.retain(|scenario| scenario.name.contains(filter.as_str()));
+    if scenarios.is_empty() {
+        let names = names.join(", ");
+        return Err(Failure::Usage(format!("no scenario has `{filter}` in its name; there are {names}")));
+    }
+    Ok(scenarios)
+}
+
+fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
+    let usage = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
+    let wasm = || {
+        filter_module::find(args.wasm.as_deref()).map_err(|error| {
+            Failure::Usage(format!(
+                "{error:#}; name one with --wasm FILE, or try --host in-process, which needs none"
+            ))
+        })
+    };
+    Ok(match args.host.as_str() {
+        "in-process" if args.wasm.is_some() => {
+            let text = "in-process runs Splitway as a library: leave out --wasm, or say --host wasmtime";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        "in-process" => Box::new(InProcess),
+        "wasmtime" => Box::new(Wasmtime::new(wasm()?)),
+        _ => {
+            let wasm = wasm()?;
+            tools::envoy().map_err(usage)?;
+            Box::new(Envoy::start(&wasm).map_err(usage)?)
+        }
+    })
+}
+
+/// A scenario and what came of it.
+#[derive(Serialize)]
+struct Tried {
+    name: String,
+    file: String,
+    status: Status,
+    /// Why it was skipped, or what went wrong around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    differences: Vec<Shown>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// A difference, for programs.
+#[derive(Serialize)]
+struct Shown {
+    place: String,
+    line: Option<usize>,
+    request: String,
+    expected: String,
+    found: String,
+    #[serde(skip)]
+    text: String,
+}
+
+impl From<Difference> for Shown {
+    fn from(difference: Difference) -> Self {
+        let text = difference.to_string();
+        let Difference { place, line, about, expected, found } = difference;
+        Self { place, line, request: about, expected, found, text }
+    }
+}
+
+impl Tried {
+    fn new(scenario: &Loaded, host: &mut dyn Host) -> Self {
+        let of = |status, reason, differences| Self {
+            name: scenario.name.clone(),
+            file: scenario.file.display().to_string(),
+            status,
+            reason,
+            differences,
+        };
+        if !scenario.runs_on(host.name()) {
+            return of(Status::Skipped, Some(why_not(scenario)), Vec::new());
+        }
+        match splitway_scenarios::run(scenario, host) {
+            Ok(differences) if differences.is_empty() => of(Status::Passed, None, Vec::new()),
+            Ok(differences) => of(Status::Failed, None, differences.into_iter().map(Shown::from).collect()),
+            Err(error) => of(Status::Failed, Some(format!("{error:#}")), Vec::new()),
+        }
+    }
+
+    fn shown(&self, scenario: &Loaded, style: Style) -> String {
+        match self.status {
+            Status::Passed => format!("{} {}", style.green("ok     "), self.name),
+            Status::Skipped => {
+                let reason = self.reason.as_deref().unwrap_or_default();
+                format!("{} {}: {reason}", style.yellow("skipped"), self.name)
+            }
+            Status::Failed => {
+                let mut text = format!("{} {}", style.red("FAILED "), self.name);
+                text.push_str(&style.dim(&format!(" ({})", scenario.file.display())));
+                for line in self.report().lines() {
+                    text.push_str("\n  ");
+                    text.push_str(line);
+                }
+                text
+            }
+        }
+    }
+
+    fn report(&self) -> String {
+        let differences = self.differences.iter().map(|shown| shown.text.as_str());
+        self.reason.as_deref().into_iter().chain(differences).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn why_not(scenario: &Loaded) -> String {
+    match &scenario.scenario.hosts {
+        Some(hosts) => {
+            let only: Vec<&str> = hosts.only.iter().map(|host| HostName::as_str(*host)).collect();
+            format!("only on {}: {}", only.join(", "), hosts.reason)
+        }
+        None => "it has a module of its own, which is no part of Splitway's logic".to_owned(),
+    }
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    host: &'a str,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    scenarios: Vec<Tried>,
+}
+
+impl<'a> Summary<'a> {
+    fn of(host: &'a str, scenarios: Vec<Tried>) -> Self {
+        let count = |status| scenarios.iter().filter(|tried| tried.status == status).count();
+        Self {
+            host,
+            passed: count(Status::Passed),
+            failed: count(Status::Failed),
+            skipped: count(Status::Skipped),
+            scenarios,
+        }
+    }
+
+    fn line(&self, style: Style) -> String {
+        let counts = format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        let counts = if self.failed > 0 { style.red(&counts) } else { style.green(&counts) };
+        format!("{counts} on {}", self.host)
+    }
+
+    fn junit(&self) -> Report {
+        let mut suite = TestSuite::new(format!("splitway on {}", self.host));
+        for tried in &self.scenarios {
+            let status = match tried.status {
+                Status::Passed => TestCaseStatus::success(),
+                Status::Skipped => {
+                    let mut status = TestCaseStatus::skipped();
+                    status.set_message(tried.reason.clone().unwrap_or_default());
+                    status
+                }
+                Status::Failed => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    let first = tried.report();
+                    status.set_message(first.lines().next().unwrap_or_default());
+                    status.set_description(first);
+                    status
+                }
+            };
+            let mut case = TestCase::new(tried.name.clone(), status);
+            case.set_classname(
+                Path::new(&tried.file).with_extension("").display().to_string().replace('/', "."),
+            );
+            suite.add_test_case(case);
+        }
+        let mut report = Report::new("splitway test");
+        report.add_test_suite(suite);
+        report
+    }
+}
