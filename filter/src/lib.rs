@@ -16,14 +16,14 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_os = "wasi")]
 mod allocator;
 pub mod config;
 pub mod exchange;
 pub mod host;
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_os = "wasi")]
 mod hostcalls;
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_os = "wasi")]
 mod plugin;
 
 pub use config::{Active, Store};
