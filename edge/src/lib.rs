@@ -29,6 +29,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::host::{Host, Shared};
 use crate::text::Encoding;
 
+/// As in the filter: constant time, and 7 kB less of module than the standard library's.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// A config in force, and what is counted under it.
 #[wasm_bindgen]
 #[derive(Debug)]
