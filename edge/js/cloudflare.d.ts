@@ -54,6 +54,8 @@ export interface Status {
 /** A worker: `export default splitwayWorker()`. */
 export function splitwayWorker<Env = any>(options?: WorkerOptions<Env>): {
   fetch(request: Request, env: Env, ctx: Context): Promise<Response>;
+  /** Looks for a newer config now: for a cron trigger, or for who is told of changes. */
+  renew(env: Env): Promise<void>;
   /** Of this isolate. */
   status(): Status;
 };

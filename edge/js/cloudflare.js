@@ -11,6 +11,8 @@ export function splitwayWorker(options = {}) {
   const state = new State(options);
   return {
     fetch: (request, env, ctx) => handle(state, request, env, ctx),
+    /** Looks for a newer config now: for a cron trigger, or for who is told of changes. */
+    renew: (env) => state.renew(env),
     /** For a status page or a test of one's own. */
     status: () => state.status(),
   };
@@ -63,7 +65,7 @@ class State {
     const now = Date.now();
     if (isFirst || now - this.#checked >= this.#refresh) {
       this.#checked = now;
-      const renewal = this.#renew(env);
+      const renewal = this.renew(env);
       // A request waits only where there is nothing to go on, or the user wants no delay in updates.
       if (isFirst || this.#refresh === 0 || this.#loaded === undefined) await renewal;
       else ctx.waitUntil(renewal);
@@ -71,7 +73,7 @@ class State {
     return !this.#isKilled && this.splitway.version !== '';
   }
 
-  async #renew(env) {
+  async renew(env) {
     const kv = this.#kv(env);
     let text;
     try {
