@@ -147,7 +147,10 @@ async function handle(state, request, env, ctx) {
     if (shadow) ctx.waitUntil(shadow);
     // By URL alone, the runtime's own cache would serve one variant's answer to another's units.
     const init = exchange.isAssigned ? { cache: 'no-store' } : undefined;
-    const send = () => (service ? service.fetch(onward, init) : state.origin(onward, env, init));
+    const send = () => {
+      if (service) return service.fetch(onward, init);
+      return binding === undefined ? state.origin(onward, env, init) : fetch(onward, init);
+    };
     try {
       response = await cached(state, exchange, request, onward, ctx, send);
     } catch (error) {

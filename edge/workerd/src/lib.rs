@@ -4,12 +4,13 @@
 //! servers too, as far as workerd is concerned ([`kv`], [`cache`]).
 
 pub mod cache;
+pub mod collector;
 pub mod kv;
 pub mod tools;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -67,17 +68,20 @@ impl Workerd {
         let modules = copy(&package, &folder.path().join("pkg"))?;
         fs::write(folder.path().join("worker.js"), worker.main)?;
         fs::write(folder.path().join("config.capnp"), config(worker, &modules))?;
-        let log = File::create(folder.path().join(LOG))?;
+        let mut log = File::create(folder.path().join(LOG))?;
         let mut child = Command::new(&binary)
             .args(["serve", "config.capnp", "--control-fd=1"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(log.try_clone()?)
             .spawn()
             .with_context(|| format!("{} cannot be run", binary.display()))?;
-        let port = child.stdout.take().map(|stdout| BufReader::new(stdout).lines().find_map(port_in));
-        let Some(Some(port)) = port else {
+        let mut output = BufReader::new(child.stdout.take().context("workerd has no output")?);
+        let port = port(&mut output);
+        // What workers log comes the same way.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut log));
+        let Some(port) = port else {
             let _ = child.kill();
             let _ = child.wait();
             bail!("workerd did not start:\n{}", read_log(folder.path()));
@@ -91,7 +95,7 @@ impl Workerd {
         self.address
     }
 
-    /// What workerd and the worker have written to standard error.
+    /// What workerd and the worker have written so far.
     #[must_use]
     pub fn log(&self) -> String {
         read_log(self.folder.path())
@@ -114,10 +118,12 @@ fn read_log(folder: &Path) -> String {
     fs::read(folder.join(LOG)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// The port in a line such as `{"event":"listen","socket":"http","port":8080}`.
-fn port_in(line: std::io::Result<String>) -> Option<u16> {
-    let event: Value = serde_json::from_str(&line.ok()?).ok()?;
-    (event["event"] == "listen").then(|| event["port"].as_u64()).flatten()?.try_into().ok()
+/// The port in the first line such as `{"event":"listen","socket":"http","port":8080}`.
+fn port(output: &mut impl BufRead) -> Option<u16> {
+    output.lines().map_while(Result::ok).find_map(|line| {
+        let event: Value = serde_json::from_str(&line).ok()?;
+        (event["event"] == "listen").then(|| event["port"].as_u64()).flatten()?.try_into().ok()
+    })
 }
 
 /// Copies the package's modules; gives their names.
