@@ -28,6 +28,8 @@ export interface WorkerOptions<Env = any> {
   origins?: (env: Env) => Record<string, string | Fetcher>;
   /** Asks the origin. Default: `fetch(request, init)`. */
   origin?: (request: Request, env: Env, init?: RequestInit) => Promise<Response>;
+  /** The origin's name in exposures (`splitway.cluster`). Default: none. */
+  originName?: (env: Env) => string;
   /** Where exposures go. Default: to `SPLITWAY_OTLP_ENDPOINT`, if bound; else nowhere. */
   exposures?: (env: Env) => OtlpOptions | undefined;
   /** Keeps the answers to requests in experiments, a key per variant. Default: `caches.default`. */

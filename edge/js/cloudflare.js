@@ -37,6 +37,7 @@ class State {
     refresh = 10_000,
     origins = (env) => env.SPLITWAY_ORIGINS ?? {},
     origin = (request, env, init) => fetch(request, init),
+    originName = () => '',
     exposures = (env) =>
       env.SPLITWAY_OTLP_ENDPOINT ? { endpoint: env.SPLITWAY_OTLP_ENDPOINT } : undefined,
     cache = () => caches.default,
@@ -52,6 +53,7 @@ class State {
     this.#refresh = refresh;
     this.origins = origins;
     this.origin = origin;
+    this.originName = originName;
     this.exposures = exposures;
     this.cache = cache;
     this.requestId = requestId;
@@ -161,7 +163,7 @@ async function handle(state, request, env, ctx) {
   try {
     const finished = exchange.finish(response, {
       now: state.now(),
-      ...(binding === undefined ? {} : { cluster: exchange.cluster }),
+      cluster: onward instanceof Response ? '' : binding === undefined ? state.originName(env) : exchange.cluster,
     });
     const sending = exchange.exposures.length > 0 ? state.sink(env)?.add(exchange.exposures) : undefined;
     if (sending) ctx.waitUntil(sending);
