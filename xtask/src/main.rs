@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod licences;
+mod panics;
 mod setup;
 mod shell;
 mod suite;

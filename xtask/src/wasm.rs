@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use splitway_envoy::tools;
 
 use crate::setup::TARGET;
-use crate::shell;
+use crate::{panics, shell};
 
 /// Every proxy of a fleet fetches and compiles the module, so its size is a promise.
 const MAX_BYTES: u64 = 300_000;
@@ -89,8 +89,11 @@ fn registry_folders() -> Vec<PathBuf> {
 fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
     let optimised = wasm.with_extension("opt.wasm");
     let mut command = Command::new(wasm_opt);
-    command.args(WASM_OPT).arg(wasm).arg("-o").arg(&optimised);
+    let cut = wasm.with_extension("cut.wasm");
+    fs::write(&cut, panics::cut(&fs::read(wasm)?)?)?;
+    command.args(WASM_OPT).arg(&cut).arg("-o").arg(&optimised);
     shell::run(command)?;
+    fs::remove_file(&cut)?;
     fs::rename(&optimised, wasm)?;
     Ok(())
 }
