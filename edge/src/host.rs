@@ -15,6 +15,11 @@ extern "C" {
     /// Web Crypto's.
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
     fn random_values(bytes: &mut [u8]) -> Result<(), wasm_bindgen::JsValue>;
+
+    /// For the last words of a module that traps.
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(crate) fn report(file: &str, line: u32);
 }
 
 /// What all exchanges share.

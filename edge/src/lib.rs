@@ -34,6 +34,16 @@ use crate::text::Encoding;
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
+/// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where it was. The
+/// call then traps, and whoever made it serves the origin.
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code, reason = "xtask finds it by its name")]
+#[unsafe(no_mangle)]
+pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
+    let (file, line) = location.map_or(("out of memory", 0), |place| (place.file(), place.line()));
+    host::report(file, line);
+}
+
 /// A config in force, and what is counted under it.
 #[wasm_bindgen]
 #[derive(Debug)]

@@ -24,10 +24,7 @@ const CORE: [&str; 3] = ["splitway_edge_bg.wasm", "splitway_edge.js", "splitway.
 /// Builds `target/edge/pkg` and prints what it weighs.
 pub(crate) fn build() -> Result<()> {
     let wasm_opt = wasm::wasm_opt()?;
-    let mut compiler = wasm::compiler("splitway-edge", EDGE_TARGET)?;
-    // The tools below read which features the module may use from a section that full stripping drops.
-    compiler.args(["--config", "profile.wasm.strip=\"debuginfo\""]);
-    shell::run(compiler)?;
+    shell::run(wasm::compiler("splitway-edge", EDGE_TARGET)?)?;
     let target = tools::target_dir()?;
     let package = target.join("edge/pkg");
     if package.exists() {

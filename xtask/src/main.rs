@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod edge;
 mod licences;
+mod panics;
 mod setup;
 mod shell;
 mod suite;
@@ -43,10 +44,8 @@ enum Task {
     /// Run every test, those on a real Envoy included.
     Test,
     /// Measure, and keep the numbers under benches/runs/.
-    Bench {
-        /// Which bench: engine.
-        name: String,
-    },
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -60,7 +59,7 @@ fn main() -> ExitCode {
         Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
-        Task::Bench { name } => bench::run(&name),
+        Task::Bench(bench) => bench::run(bench),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

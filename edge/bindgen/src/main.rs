@@ -16,6 +16,8 @@ fn main() -> Result<()> {
         .input_path(&wasm)
         .out_name("splitway_edge")
         .typescript(true)
+        // xtask knows some functions by their symbols.
+        .demangle(false)
         // The one target that runs in every runtime: the embedder hands over the module.
         .web(true)?
         .generate(&folder)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use proxy_wasm_host::Headers;
-use splitway_engine::{RequestView, Step, Timestamp, Trace};
+use splitway_engine::{Entropy, RequestView, Step, Timestamp, Trace};
 use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
-use splitway_filter::{Exchange as FilterExchange, Store};
+use splitway_filter::{Exchange as FilterExchange, Flow, Store};
 
 use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposure};
 use crate::config::Config;
@@ -72,15 +72,20 @@ impl Session for Run {
         let logged = {
             let mut state = proxy.state.borrow_mut();
             state.request = arrived;
+            state.entropy = entropy(self.setup.seed, request.number);
             state.log.len()
         };
         let reasons = self.reasons();
+        let mut flow = Flow::Continue;
         let mut exchange = self.store.active().map(FilterExchange::new);
         if let Some(exchange) = &mut exchange {
-            exchange.on_request(proxy);
+            flow = exchange.on_request(proxy);
         }
         let sent = proxy.state.borrow().request.clone();
-        let answer = edge::answer(&self.setup, edge::route(&self.setup, &sent));
+        let answer = match flow {
+            Flow::Continue => edge::answer(&self.setup, edge::route(&self.setup, &sent)),
+            Flow::Answered => proxy.own_answer(),
+        };
         {
             let mut state = proxy.state.borrow_mut();
             state.status = answer.status;
@@ -131,11 +136,20 @@ impl Run {
         let state = self.proxy.state.borrow();
         let pairs: Vec<_> = state.request.iter().filter(|(name, _)| !active.plan.is_ours(name)).collect();
         let mut outcomes = Outcomes::default();
-        active.plan.decide(&RequestView::new(&pairs), state.now, &mut outcomes);
+        active.plan.decide(&RequestView::new(&pairs).with_entropy(&self.proxy), state.now, &mut outcomes);
         let named =
             |(id, reason): (_, &str)| Some((active.plan.experiment(id)?.id().to_owned(), reason.to_owned()));
         outcomes.0.into_iter().filter_map(named).collect()
     }
+}
+
+/// Random bits for one request: every host may have its own, but a scenario's runs must agree.
+fn entropy(seed: u64, request: usize) -> [u8; 16] {
+    let mut bits = [0; 16];
+    for (place, word) in bits.chunks_exact_mut(8).zip([seed, request as u64]) {
+        place.copy_from_slice(&word.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    }
+    bits
 }
 
 /// The proxy that the filter's logic talks to.
@@ -151,6 +165,9 @@ struct State {
     response: Headers,
     status: u16,
     cluster: String,
+    entropy: [u8; 16],
+    /// What the filter answered in the upstream's place.
+    local: Option<(u16, Headers)>,
     counters: Vec<(String, u64)>,
     log: Vec<String>,
 }
@@ -225,5 +242,30 @@ impl filter::Properties for Proxy {
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
             _ => None,
         }
+    }
+
+    fn set_state(&self, _name: &str, _value: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl filter::Respond for Proxy {
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
+        let headers = headers.iter().map(|(name, value)| (*name, value.to_vec())).collect();
+        self.state.borrow_mut().local = Some((status, headers));
+        Ok(())
+    }
+}
+
+impl Entropy for Proxy {
+    fn bits(&self) -> Option<[u8; 16]> {
+        Some(self.state.borrow().entropy)
+    }
+}
+
+impl Proxy {
+    fn own_answer(&self) -> edge::Answer<'static> {
+        let (status, headers) = self.state.borrow_mut().local.take().unwrap_or_default();
+        edge::Answer { status, headers, body: Vec::new(), cluster: None, is_reached: false }
     }
 }
