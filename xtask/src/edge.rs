@@ -38,13 +38,24 @@ pub(crate) fn build() -> Result<()> {
     wasm::optimise(&wasm_opt, &module)?;
     // The types of raw exports, which nobody imports.
     fs::remove_file(package.join("splitway_edge_bg.wasm.d.ts"))?;
-    for entry in fs::read_dir(shell::root().join("edge/js"))? {
-        let path = entry?.path();
-        fs::copy(&path, package.join(path.file_name().context("a file without a name")?))?;
-    }
+    let sources = shell::root().join("edge/js");
+    copy(&sources, &package)?;
+    copy(&sources.join("example"), &package.join("example"))?;
     fs::copy(shell::root().join("LICENSE"), package.join("LICENSE"))?;
     fs::write(package.join("provenance.json"), provenance(&module)?)?;
     weigh(&package)
+}
+
+/// Copies the files of a folder, without those of folders in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().context("a file without a name")?))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the module was made from and by.

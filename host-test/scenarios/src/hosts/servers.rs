@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use splitway_envoy::{Reply, Upstream as Server};
+use splitway_engine::SHADOW;
+use splitway_envoy::{Reply, Seen, Upstream as Server};
 
 use super::{AtUpstream, edge};
 use crate::wire::{Failing, Upstream};
@@ -61,12 +62,13 @@ impl Servers {
         Mark(self.0.iter().map(|(name, named)| (name.clone(), named.server.requests().len())).collect())
     }
 
-    /// The last request that reached a server since then.
+    /// The last request that reached a server since then, but no copy that a variant asked for.
     pub(super) fn since(&self, mark: &Mark) -> Option<AtUpstream> {
         let mut upstream = None;
         for (name, named) in &self.0 {
             let before = mark.0.get(name).copied().unwrap_or_default();
-            if let Some(seen) = named.server.requests().into_iter().skip(before).last() {
+            let is_copy = |seen: &Seen| seen.header(SHADOW) == Some(name);
+            if let Some(seen) = named.server.requests().into_iter().skip(before).rfind(|seen| !is_copy(seen)) {
                 upstream = Some(AtUpstream {
                     cluster: name.clone(),
                     method: seen.method,

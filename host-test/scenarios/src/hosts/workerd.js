@@ -5,13 +5,14 @@ import { splitwayWorker } from './pkg/cloudflare.js';
 let now = 0;
 let log = [];
 let exposures = [];
+let served = '';
 
 const worker = splitwayWorker({
   refresh: 0,
   now: () => now,
   log: (line) => log.push(line),
   cache: () => undefined,
-  originName: (env) => env.SCENARIO.origin,
+  originName: () => served,
   origins: (env) => Object.fromEntries(env.SCENARIO.clusters.map((name) => [name, env[`cluster ${name}`]])),
   origin: (request, env) => {
     const path = new URL(request.url).pathname;
@@ -21,6 +22,7 @@ const worker = splitwayWorker({
         path.startsWith(route.prefix ?? '/') &&
         route.headers.every(([name, value]) => request.headers.get(name) === value),
     );
+    served = route.cluster ?? '';
     if (route.cluster) return env[`cluster ${route.cluster}`].fetch(request);
     return new Response(route.body, { status: route.status, headers: { 'content-type': 'text/plain' } });
   },

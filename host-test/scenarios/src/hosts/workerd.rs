@@ -48,10 +48,6 @@ impl Host for Workerd {
         let ports = self.servers.serve(&setup.clusters)?;
         let clusters: Vec<&String> = setup.routes.iter().filter_map(cluster_of_header).collect();
         let scenario = json!({
-            "origin": setup.routes.last().and_then(|route| match &route.target {
-                Target::Cluster(name) => Some(name),
-                Target::Direct(..) => None,
-            }),
             "clusters": clusters,
             "routes": setup.routes.iter().map(table_entry).collect::<Vec<_>>(),
         });
@@ -179,8 +175,17 @@ impl Session for Run<'_> {
             }
         };
         let mut call = Call::new(&request.method, &request.path)?.header("host", &request.host);
+        let mut cookies: Vec<&[u8]> = Vec::new();
         for (name, value) in arrived.iter().filter(|(name, _)| name.first() != Some(&b':')) {
-            call = call.header(&String::from_utf8_lossy(name), value);
+            if name == b"cookie" {
+                cookies.push(value);
+            } else {
+                call = call.header(&String::from_utf8_lossy(name), value);
+            }
+        }
+        // Several lines are HTTP/2's; before a worker's HTTP/1.1 they are one (RFC 9113, 8.2.3).
+        if !cookies.is_empty() {
+            call = call.header("cookie", cookies.join(&b"; "[..]));
         }
         if let Some(body) = &request.body {
             call = call.body(body.clone());
