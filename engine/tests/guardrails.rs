@@ -44,7 +44,7 @@ fn trips(plan: &Plan, windows: u32, per_tick: u32, rates: [f64; 2], random: &mut
     for tick in 0..windows * 24 {
         let now = Timestamp(i64::from(tick) * 2_500);
         let counts = rates.map(|rate| random.count(per_tick, rate));
-        window.add(&counts, now, 10_000);
+        rail(plan).add_to(&mut window, &counts, now);
         if !rail(plan).judge(experiment, &mut window, now).is_empty() {
             trips += 1;
             window = Window::new(2);
@@ -77,12 +77,20 @@ fn a_bad_variant_trips_with_its_minimum_requests() {
         let mut requests = 0;
         // Ten minutes of good traffic first must not hide what happens now.
         for tick in 0..240 {
-            window.add(&[random.count(40, 0.01), random.count(40, 0.01)], Timestamp(tick * 2_500), 10_000);
+            rail(&plan).add_to(
+                &mut window,
+                &[random.count(40, 0.01), random.count(40, 0.01)],
+                Timestamp(tick * 2_500),
+            );
             assert!(rail(&plan).judge(experiment, &mut window, Timestamp(tick * 2_500)).is_empty());
         }
         for tick in 240.. {
             requests += 40;
-            window.add(&[random.count(40, 0.01), random.count(40, 0.3)], Timestamp(tick * 2_500), 10_000);
+            rail(&plan).add_to(
+                &mut window,
+                &[random.count(40, 0.01), random.count(40, 0.3)],
+                Timestamp(tick * 2_500),
+            );
             let findings = rail(&plan).judge(experiment, &mut window, Timestamp(tick * 2_500));
             if let Some(finding) = findings.first() {
                 assert_eq!((finding.variant, finding.limit), (VariantId(1), false));
@@ -99,9 +107,13 @@ fn nothing_trips_below_the_minimum_or_twice() {
     let (_, experiment) = plan.find("e").unwrap();
     let mut window = Window::new(2);
     let judge = |window: &mut Window| rail(&plan).judge(experiment, window, Timestamp(0)).len();
-    window.add(&[Count { requests: 99, bad: 0 }, Count { requests: 99, bad: 99 }], Timestamp(0), 10_000);
+    rail(&plan).add_to(
+        &mut window,
+        &[Count { requests: 99, bad: 0 }, Count { requests: 99, bad: 99 }],
+        Timestamp(0),
+    );
     assert_eq!(judge(&mut window), 0);
-    window.add(&[Count::default(), Count { requests: 1, bad: 1 }], Timestamp(0), 10_000);
+    rail(&plan).add_to(&mut window, &[Count::default(), Count { requests: 1, bad: 1 }], Timestamp(0));
     assert_eq!((judge(&mut window), judge(&mut window)), (1, 0));
     assert!(window.has_tripped(1) && !window.has_tripped(0));
 }
@@ -112,13 +124,13 @@ fn a_limit_holds_for_one_armed_rollouts_and_spares_the_control() {
     let bad = Count { requests: 200, bad: 80 };
     let alone = plan(limit, r#"[{"id":"on"}]"#);
     let mut window = Window::new(1);
-    window.add(&[bad], Timestamp(0), 10_000);
+    rail(&alone).add_to(&mut window, &[bad], Timestamp(0));
     let findings = rail(&alone).judge(alone.find("e").unwrap().1, &mut window, Timestamp(0));
     assert_eq!(findings.iter().map(|f| (f.variant, f.limit)).collect::<Vec<_>>(), [(VariantId(0), true)]);
     // Both are slow: the variant is above its limit, and the control is what is left.
     let two = plan(limit, TWO);
     let mut window = Window::new(2);
-    window.add(&[bad, bad], Timestamp(0), 10_000);
+    rail(&two).add_to(&mut window, &[bad, bad], Timestamp(0));
     let findings = rail(&two).judge(two.find("e").unwrap().1, &mut window, Timestamp(0));
     assert_eq!(findings.iter().map(|f| f.variant).collect::<Vec<_>>(), [VariantId(1)]);
 }

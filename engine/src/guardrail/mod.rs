@@ -55,8 +55,12 @@ impl Guardrail {
         self.enforces
     }
 
-    /// The experiment's control as `Some`, if variants are compared with it; whether `variant` is
-    /// judged at all. The control is what is left when a variant is off, so it is judged only
+    /// Adds what the variants had since the last time.
+    pub fn add_to(&self, window: &mut Window, counts: &[Count], now: crate::Timestamp) {
+        window.add(counts, now, self.slot_ms);
+    }
+
+    /// Whether `variant` is judged at all. The control is what is left when a variant is off, so it is judged only
     /// where it is alone.
     fn judges(experiment: &Experiment, variant: usize) -> bool {
         variant != experiment.control.index() || experiment.variants.len() == 1

@@ -64,7 +64,7 @@ impl Window {
     }
 
     /// Adds what the variants have had since the last time.
-    pub fn add(&mut self, counts: &[Count], now: Timestamp, slot_ms: i64) {
+    pub(super) fn add(&mut self, counts: &[Count], now: Timestamp, slot_ms: i64) {
         let number = slot_number(now, slot_ms);
         let Some((known, slot)) = self.slots.get_mut(position(number)) else { return };
         if *known != number {
@@ -98,10 +98,10 @@ impl Window {
         self.tripped |= bit(variant);
     }
 
-    /// Whether any has.
+    /// Bit n: variant n has tripped.
     #[must_use]
-    pub fn any_tripped(&self) -> bool {
-        self.tripped != 0
+    pub fn tripped(&self) -> u64 {
+        self.tripped
     }
 }
 
