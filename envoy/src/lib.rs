@@ -21,6 +21,7 @@ pub mod upstream;
 pub use client::{Answer, Call, Client};
 pub use exposure::Exposure;
 pub use poll::{DEADLINE, eventually};
+pub use process::Process;
 pub use proxy::{Envoy, EnvoyConfig};
 pub use render::FailurePolicy;
 pub use scene::{Scene, SceneConfig, Stage};

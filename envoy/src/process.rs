@@ -17,9 +17,12 @@ use crate::tools;
 
 const LOG: &str = "envoy.log";
 
-/// A running Envoy. Dropping it kills the process and waits for its end.
+/// Exposures are logged at info.
+const LOG_LEVELS: &str = "wasm:info,config:info";
+
+/// A running Envoy with a bootstrap of any kind. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     admin: SocketAddr,
     folder: TempDir,
@@ -28,9 +31,18 @@ pub(crate) struct Process {
 impl Process {
     /// Starts Envoy in `folder` and waits until it is ready.
     pub(crate) async fn start(folder: TempDir, bootstrap: &str, workers: u32) -> Result<Self> {
+        Self::start_logging(folder, bootstrap, workers, LOG_LEVELS).await
+    }
+
+    /// Starts Envoy in `folder`, with the log levels of its components as `--component-log-level`
+    /// takes them, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When Envoy is missing or refuses its bootstrap; the error then ends with its log.
+    pub async fn start_logging(folder: TempDir, bootstrap: &str, workers: u32, levels: &str) -> Result<Self> {
         let binary = tools::envoy()?;
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-        let child = spawn(&binary, folder.path(), workers)?;
+        let child = spawn(&binary, folder.path(), workers, levels)?;
         // From here on a failure drops `process`, and with it the child.
         let mut process = Self { child, admin: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         if let Err(error) = process.become_ready().await {
@@ -63,6 +75,12 @@ impl Process {
         }
     }
 
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -72,7 +90,10 @@ impl Process {
     }
 
     /// The active listeners: name and address.
-    pub(crate) async fn listeners(&self) -> Result<Vec<(String, SocketAddr)>> {
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn listeners(&self) -> Result<Vec<(String, SocketAddr)>> {
         let listeners = self.json("/listeners?format=json").await?;
         let mut active = Vec::new();
         for status in listeners["listener_statuses"].as_array().context("no listeners")? {
@@ -143,7 +164,7 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, workers: u32) -> Result<Child> {
+fn spawn(binary: &Path, folder: &Path, workers: u32, levels: &str) -> Result<Child> {
     let log = File::create(folder.join(LOG))?;
     Command::new(binary)
         .arg("--config-path")
@@ -155,9 +176,8 @@ fn spawn(binary: &Path, folder: &Path, workers: u32) -> Result<Child> {
         .args(["--drain-time-s", "1"])
         // Hot restart claims a shared memory region by number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
-        // Exposures are logged at info.
         .args(["--log-level", "warning"])
-        .args(["--component-log-level", "wasm:info,config:info"])
+        .args(["--component-log-level", levels])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod licences;
+mod panics;
 mod setup;
 mod shell;
 mod suite;
@@ -40,10 +41,8 @@ enum Task {
     /// Run every test, those on a real Envoy included.
     Test,
     /// Measure, and keep the numbers under benches/runs/.
-    Bench {
-        /// Which bench: engine.
-        name: String,
-    },
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
         Task::BuildWasm => setup::wasm_target().and_then(|()| wasm::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
-        Task::Bench { name } => bench::run(&name),
+        Task::Bench(bench) => bench::run(bench),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

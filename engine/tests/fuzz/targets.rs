@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use splitway_engine::bucketing::BUCKETS;
-use splitway_engine::qa_token::{Claims, TokenOutcome, sign};
+use splitway_engine::qa_token::{Choice, Claims, TokenOutcome, sign};
 use splitway_engine::{
     Decision, Document, HeaderChange, MAX_PROBLEMS, MAX_VALUE, NoTrace, Plan, Problems, RequestView, Rewrite,
     Served, Source, Timestamp, compile,
@@ -26,7 +26,7 @@ fn exercise(plan: &Plan) {
         assert_eq!(decision, plan.decide(&request, NOW, &mut NoTrace));
         check_actions(plan, &decision, &request);
         for assignment in &decision.assignments {
-            let id = plan.context_id(assignment, &request);
+            let id = plan.context_id(&decision, assignment, &request);
             let record = plan.exposure(assignment, id.as_deref(), NOW, &Served::default()).unwrap().to_json();
             serde_json::from_str::<Value>(&record).unwrap();
         }
@@ -250,8 +250,8 @@ pub(crate) fn tokens(input: &[u8]) {
     // Who has one may write anything into a token, and gets no further than its experiment.
     let text = String::from_utf8_lossy(input).into_owned();
     let claims = Claims {
-        experiment: text.clone(),
-        variant: "b".to_owned(),
+        choice: Some(Choice { experiment: text.clone(), variant: "b".to_owned() }),
+        debug: false,
         subject: Some(text),
         expires: NOW.0 / 1000 + 60,
         nonce: String::new(),
