@@ -5,6 +5,7 @@
 mod config;
 mod failure_policy;
 mod metrics;
+mod operations;
 mod shop;
 mod split;
 mod spoof;
