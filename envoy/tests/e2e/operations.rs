@@ -44,7 +44,7 @@ fn request_id(answer: &splitway_envoy::Answer) -> String {
 async fn redirects_and_retries_give_one_record_of_what_was_served() {
     let tries = AtomicU32::new(0);
     let v1 = Upstream::scripted("checkout-v1", move |seen| match seen.path.as_str() {
-        "/moved" => status(302).header("location", "/there"),
+        "/moved" => status(302).header("location", "http://shop.example/there"),
         "/flaky" if tries.fetch_add(1, Ordering::Relaxed) == 0 => status(503),
         _ => Reply::default(),
     })
