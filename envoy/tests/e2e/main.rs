@@ -8,6 +8,7 @@ mod config;
 mod failure_policy;
 mod metrics;
 mod mirror;
+mod operations;
 mod shop;
 mod split;
 mod spoof;
