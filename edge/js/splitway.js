@@ -184,13 +184,10 @@ export class Exchange {
     const handle = this.#handle;
     if (!handle) return [];
     this.#handle = undefined;
-    try {
-      const changes = triples(handle.respond(handle.readsResponse() ? linesOf(headers) : ''));
-      this.exposures = lines(handle.end(status, cluster, now));
-      return changes;
-    } finally {
-      handle.free();
-    }
+    const changes = triples(handle.respond(handle.readsResponse() ? linesOf(headers) : ''));
+    // Frees the handle.
+    this.exposures = lines(handle.end(status, cluster, now));
+    return changes;
   }
 }
 

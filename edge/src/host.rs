@@ -26,7 +26,7 @@ extern "C" {
 #[derive(Debug)]
 pub(crate) struct Shared {
     encoding: Encoding,
-    counters: RefCell<Vec<(String, u32)>>,
+    counters: RefCell<Vec<(String, u64)>>,
     log: RefCell<Vec<String>>,
 }
 
@@ -187,7 +187,8 @@ impl Host {
     fn message(&self, map: Map) -> &RefCell<Message> {
         match map {
             Map::Request => &self.request,
-            Map::Response => &self.response,
+            // Nobody makes calls here.
+            Map::Response | Map::Callout => &self.response,
         }
     }
 }
@@ -233,14 +234,46 @@ impl filter::Metrics for Host {
         let mut counters = self.shared.counters.borrow_mut();
         let slot = usize::try_from(counter).ok().and_then(|index| counters.get_mut(index));
         if let (Some((_, value)), true) = (slot, self.counts) {
-            *value = value.saturating_add(by);
+            *value = value.saturating_add(by.into());
         }
+    }
+
+    fn gauge(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    /// The last value: nobody reads more of it here.
+    fn histogram(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn record(&self, metric: u32, value: u64) {
+        let mut counters = self.shared.counters.borrow_mut();
+        let slot = usize::try_from(metric).ok().and_then(|index| counters.get_mut(index));
+        if let (Some((_, last)), true) = (slot, self.counts) {
+            *last = value;
+        }
+    }
+}
+
+/// Isolates share nothing.
+impl filter::SharedData for Host {
+    fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
+        Err(filter::NOT_FOUND)
+    }
+
+    fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
 impl filter::Log for Host {
     fn log(&self, _level: Level, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
+    }
+
+    fn is_sink(&self) -> bool {
+        true
     }
 }
 

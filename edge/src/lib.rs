@@ -20,10 +20,11 @@
 mod host;
 mod text;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use splitway_engine::{CookieAction, Reason, Timestamp};
-use splitway_filter::{Exchange as Filter, Store};
+use splitway_filter::{Exchange as Filter, Store, Vm};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::host::{Host, Shared};
@@ -49,6 +50,7 @@ pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Locati
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
+    vm: Rc<RefCell<Vm>>,
     shared: Rc<Shared>,
 }
 
@@ -61,14 +63,14 @@ impl Engine {
     #[must_use]
     pub fn new(latin1: bool) -> Self {
         let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
-        Self { store: Store::default(), shared: Rc::new(Shared::new(encoding)) }
+        Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding)) }
     }
 
     /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
     /// log says why not.
     pub fn load(&mut self, json: &str) -> bool {
         let host = Host::new(&self.shared, "", Timestamp::default());
-        let taken = self.store.load(json.as_bytes(), &host);
+        let taken = self.store.load(json.as_bytes(), &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
     }
@@ -111,7 +113,7 @@ impl Engine {
     pub fn decide(&self, head: &str, now: f64) -> Vec<u32> {
         let Some(active) = self.store.active() else { return Vec::new() };
         let mut filter = Filter::new(active);
-        filter.on_request(&Host::new(&self.shared, head, timestamp(now)).uncounted());
+        filter.on_request(&Host::new(&self.shared, head, timestamp(now)).uncounted(), &mut Vm::default());
         let mut flat = Vec::with_capacity(8);
         for assignment in &filter.decision().assignments {
             let reason = Reason::ALL.iter().position(|reason| *reason == assignment.reason);
@@ -132,8 +134,8 @@ impl Engine {
     pub fn begin(&self, head: &str, now: f64) -> Option<Exchange> {
         let host = Host::new(&self.shared, head, timestamp(now));
         let mut filter = Filter::new(self.store.active()?);
-        filter.on_request(&host);
-        Some(Exchange { filter, host })
+        filter.on_request(&host, &mut self.vm.borrow_mut());
+        Some(Exchange { filter: Box::new(filter), vm: Rc::clone(&self.vm), host })
     }
 
     /// All counters: a name and a number, separated by a blank, one a line.
@@ -147,7 +149,8 @@ impl Engine {
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Exchange {
-    filter: Filter,
+    filter: Box<Filter>,
+    vm: Rc<RefCell<Vm>>,
     host: Host,
 }
 
@@ -208,9 +211,9 @@ impl Exchange {
     /// The exposure records, one JSON object a line, at the end of the exchange: `status` and
     /// `cluster` (empty if none) of what was served, `now` in milliseconds since 1970.
     #[must_use]
-    pub fn end(&mut self, status: u16, cluster: &str, now: f64) -> String {
+    pub fn end(mut self, status: u16, cluster: &str, now: f64) -> String {
         self.host.set_served(status, cluster, timestamp(now));
-        self.filter.on_log(&self.host);
+        self.filter.on_log(&self.host, &mut self.vm.borrow_mut());
         self.host.take_log()
     }
 }
@@ -242,7 +245,7 @@ mod tests {
             exchange.request_changes(),
             "remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
         );
-        assert_eq!(exchange.respond(""), "set\nx-splitway\nbutton=b");
+        assert_eq!(exchange.respond(""), "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
         let record = exchange.end(200, "v2", 5.0);
         for part in ["\"splitway.cluster\":\"v2\"", "code\":200", "duration_ms\":5"] {
             assert!(record.contains(part), "{record}");

@@ -47,13 +47,16 @@ pub enum Reason {
     Override,
     /// Entered: a valid QA token names the variant.
     QaToken,
+    /// Its variant was switched off by a guardrail. Entered, with the control,
+    /// unless that is what is off.
+    Guardrail,
     /// Entered: by its bucket.
     Split,
 }
 
 impl Reason {
     /// Every reason, in the order in which `decide` can give them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::KillSwitch,
         Self::Bot,
         Self::NoConsent,
@@ -69,6 +72,7 @@ impl Reason {
         Self::DialectExcluded,
         Self::Override,
         Self::QaToken,
+        Self::Guardrail,
         Self::Split,
     ];
 
@@ -91,6 +95,7 @@ impl Reason {
             Self::DialectExcluded => "dialect_excluded",
             Self::Override => "override",
             Self::QaToken => "qa_token",
+            Self::Guardrail => "guardrail",
             Self::Split => "split",
         }
     }
@@ -265,7 +270,8 @@ impl Plan {
     /// 4. an override: the token's (it needs no unit unless it names one), or
     ///    an allow-list's; it takes the whole layer;
     /// 5. per experiment of the layer: status and schedule, holdouts, the
-    ///    layer's bucket, traffic, targeting, and the variant's bucket.
+    ///    layer's bucket, traffic, targeting, the variant's bucket, and whether
+    ///    a guardrail has switched that variant off.
     ///
     /// At most one experiment of a layer is entered: an override takes the
     /// layer, and else only the owner of the unit's bucket gets past step 5.
@@ -521,11 +527,18 @@ impl<'p> LayerPass<'p, '_> {
                 // Put together only here: passed on in pieces smaller than a word, it costs more than
                 // the hash.
                 Ok((variant, bucket)) => {
+                    let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
+                    if off && variant == experiment.control {
+                        trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
+                        continue;
+                    }
+                    let (variant, reason) =
+                        if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
                     let assignment = Assignment {
                         experiment: id,
                         variant,
                         bucket,
-                        reason: Reason::Split,
+                        reason,
                         chain: self.layer.chain,
                         clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
                     };

@@ -65,6 +65,12 @@ macro_rules! words {
             }
         }
 
+        impl Default for $name {
+            fn default() -> Self {
+                Self::FIRST
+            }
+        }
+
         impl Read for $name {
             fn read(at: &Cursor<'_>) -> Self {
                 let known = at.name(Self::WORDS).and_then(|index| Self::ALL.get(index));
@@ -178,8 +184,11 @@ records! {
         /// `splitway.clock_edge`, because another proxy's clock may have decided
         /// otherwise. Default: 5s.
         pub clock_skew: Option<Period>,
-        /// What an exposure record says about the unit.
+        /// Exposure records: what they say, and where they go.
         pub exposure: Option<Exposure>,
+        /// Whether responses by class and durations are counted for each variant: two
+        /// more calls of the proxy per request and experiment. Default: false.
+        pub service_metrics: Option<bool>,
         /// Signed, expiring tokens with which testers choose a variant.
         pub qa_tokens: Option<QaTokens>,
         /// Units kept out of experiments.
@@ -384,7 +393,7 @@ records! {
 }
 
 records! {
-    /// What exposure records say about the unit.
+    /// What exposure records say, and where they go.
     pub struct Exposure {
         /// How `feature_flag.context.id` shows the unit. Default: `pseudonym` if
         /// there is a key, and else `none`.
@@ -392,6 +401,53 @@ records! {
         /// Secret key of the pseudonym (HMAC-SHA-256): at least 16 random
         /// characters.
         pub key: Option<String>,
+        /// How often it is recorded that a unit met a variant. Default: `request`.
+        pub once_per: Option<OncePer>,
+        /// Whether every record tells attempts and response flags: two more questions
+        /// to the proxy per request. Default: false; then flags are told where the
+        /// status is missing or 500 and more.
+        pub details: Option<bool>,
+        /// Whether records go to the proxy's own log. Default: true.
+        pub log: Option<bool>,
+        /// Whether records, without what is known only after the response, go to the
+        /// proxy's filter state `wasm.splitway_exposures`, from where its access
+        /// loggers take them: a JSON array. Default: false.
+        pub filter_state: Option<bool>,
+        /// Sends records to an OpenTelemetry collector.
+        pub otlp: Option<Otlp>,
+    }
+}
+
+words! {
+    /// How often it is recorded that a unit met a variant.
+    pub enum OncePer {
+        /// Once for each request.
+        Request = "request",
+        /// Once, as far as a worker of the proxy remembers: it knows at least the last
+        /// 24,576 pairs of unit and variant.
+        Unit = "unit",
+    }
+}
+
+records! {
+    /// An OpenTelemetry collector that takes OTLP/HTTP logs as JSON.
+    pub struct Otlp {
+        /// The proxy's cluster that the collector is.
+        pub cluster: String,
+        /// Path of its logs endpoint. Default: `/v1/logs`.
+        pub path: Option<String>,
+        /// Value of `:authority`. Default: the cluster's name.
+        pub host: Option<String>,
+        /// Further request headers, such as an API key.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub headers: Entries<String>,
+        /// How long an answer may take, 100ms to 60s. Default: 5s.
+        pub timeout: Option<Period>,
+        /// Most bytes of records that each worker keeps while the collector cannot be
+        /// reached, 65536 to 16777216; what is beyond is dropped and counted.
+        /// Default: 1048576.
+        #[cfg_attr(feature = "schema", schemars(range(min = 65536, max = 16_777_216)))]
+        pub buffer: Option<u32>,
     }
 }
 
@@ -468,6 +524,10 @@ records! {
         /// Units that always get a given variant: `{ one-step: [tester-1] }`.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,
+        /// What the proxies themselves watch: a variant that does harm gets the
+        /// control's treatment until the config changes.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub guardrails: Vec<Guardrail>,
 
         /// Name for people.
         pub name: Fact<String>,
@@ -501,6 +561,53 @@ words! {
         Completed = "completed",
         /// Stopped because it did harm: the kill switch of one experiment.
         RolledBack = "rolled_back",
+    }
+}
+
+records! {
+    /// A limit that a variant must not cross. (`metrics.guardrails` are names for the
+    /// analysis; the proxy does not read those.)
+    pub struct Guardrail {
+        /// What is counted.
+        pub metric: GuardrailMetric,
+        /// For `latency`: exchanges that take longer are slow.
+        pub slower_than: Option<Period>,
+        /// How much more than the control's the variant's share may be, in points.
+        /// Default: 0%, unless there is `max`.
+        pub max_increase: Option<Share>,
+        /// The largest share, whatever the control's is.
+        pub max: Option<Share>,
+        /// Requests of the variant before it is judged. Default: 500.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+        pub min_requests: Option<u32>,
+        /// How far it looks back, 6s to 1h. Default: 60s.
+        pub window: Option<Period>,
+        /// How likely it may be, within one window, that a variant trips which is not
+        /// worse: up to 0.1. Default: 0.001.
+        #[cfg_attr(feature = "schema", schemars(range(max = 0.1)))]
+        pub alpha: Option<f64>,
+        /// What happens. Default: `kill`.
+        pub action: Option<GuardrailAction>,
+    }
+}
+
+words! {
+    /// What a guardrail counts.
+    pub enum GuardrailMetric {
+        /// The share of responses with a status of 500 and more.
+        Http5xxRate = "http_5xx_rate",
+        /// The share of exchanges that take longer than `slower_than`.
+        Latency = "latency",
+    }
+}
+
+words! {
+    /// What happens when a guardrail trips.
+    pub enum GuardrailAction {
+        /// The variant is off on every worker of the proxy.
+        Kill = "kill",
+        /// It is told, nothing more.
+        Observe = "observe",
     }
 }
 

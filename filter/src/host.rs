@@ -16,6 +16,8 @@ pub enum Map {
     Request,
     /// Of the response.
     Response,
+    /// Of the answer to a call of our own.
+    Callout,
 }
 
 /// Severity of a log line.
@@ -59,7 +61,7 @@ pub trait Clock {
     fn now(&self) -> Timestamp;
 }
 
-/// Counters.
+/// Counters, gauges, histograms.
 pub trait Metrics {
     /// The handle of the counter `name`, created if needed.
     ///
@@ -68,12 +70,64 @@ pub trait Metrics {
     fn counter(&self, name: &str) -> Result<u32, Failure>;
     /// Adds to a counter; a failure is not worth telling.
     fn increment(&self, counter: u32, by: u32);
+    /// The handle of the gauge `name`, created if needed.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn gauge(&self, name: &str) -> Result<u32, Failure>;
+    /// The handle of the histogram `name`, created if needed.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn histogram(&self, name: &str) -> Result<u32, Failure>;
+    /// Sets a gauge, or adds a value to a histogram; a failure is not worth telling.
+    fn record(&self, metric: u32, value: u64);
+}
+
+/// Data that all workers of the proxy share.
+pub trait SharedData {
+    /// The value of `key`, and its version.
+    ///
+    /// # Errors
+    /// [`NOT_FOUND`] without one; when the host refuses.
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, u32), Failure>;
+    /// Replaces the value of `key` if it still has that version; 0 replaces any.
+    ///
+    /// # Errors
+    /// [`CAS_MISMATCH`] when it has another; when the host refuses.
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Failure>;
+}
+
+/// `PROXY_RESULT_NOT_FOUND`.
+pub const NOT_FOUND: Failure = Failure(1);
+/// `PROXY_RESULT_CAS_MISMATCH`.
+pub const CAS_MISMATCH: Failure = Failure(8);
+
+/// HTTP requests of our own.
+pub trait Callout {
+    /// Sends a request to a cluster. Gives the token that the answer will carry.
+    ///
+    /// # Errors
+    /// When the host refuses, for example because it does not know the cluster.
+    fn call(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+        timeout_ms: u32,
+    ) -> Result<u32, Failure>;
 }
 
 /// The proxy's log.
 pub trait Log {
     /// Writes one line.
     fn log(&self, level: Level, line: &str);
+
+    /// Whether the host takes every exposure by [`Self::log`] and sends it on itself, whatever sinks the
+    /// config names.
+    fn is_sink(&self) -> bool {
+        false
+    }
 }
 
 /// What the proxy knows about the exchange.
@@ -96,9 +150,13 @@ pub trait Respond {
     fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure>;
 }
 
-/// All of them.
+/// All that a request needs.
 pub trait Host: Headers + Clock + Metrics + Log + Properties + Respond + Entropy {}
 impl<T: Headers + Clock + Metrics + Log + Properties + Respond + Entropy> Host for T {}
+
+/// All that is needed beside requests.
+pub trait Background: Clock + Metrics + Log + SharedData + Callout {}
+impl<T: Clock + Metrics + Log + SharedData + Callout> Background for T {}
 
 /// Where a name and a value are.
 type Entry = (Range<u32>, Range<u32>);

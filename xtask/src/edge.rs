@@ -16,7 +16,7 @@ use crate::setup::EDGE_TARGET;
 use crate::{shell, wasm};
 
 /// Every isolate loads module and glue, so their size is a promise: bytes after gzip -9.
-const MAX_GZIP: usize = 155_000;
+const MAX_GZIP: usize = 165_000;
 
 /// What counts to the promise; the adapters are beside it and small.
 const CORE: [&str; 3] = ["splitway_edge_bg.wasm", "splitway_edge.js", "splitway.js"];

@@ -15,35 +15,15 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// The wasm target of the edge build, whose host is JavaScript.
 pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The wasm targets, Envoy, workerd and an OTLP receiver.
+/// The wasm targets, Envoy, workerd and a collector.
 pub(crate) fn setup() -> Result<()> {
     wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
     shell::npm("edge/npm", "edge")?;
-    // It has no wheel for every Python; the tests that need it say so when they skip.
-    if let Err(error) = collector() {
-        eprintln!("no OTLP receiver: {error:#}");
-    }
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
+    println!("collector: {}", tools::ensure_collector()?.display());
     Ok(())
-}
-
-/// The OTLP receiver, in a virtual environment of its own.
-fn collector() -> Result<()> {
-    let requirements = shell::root().join("edge/workerd/requirements.txt");
-    let venv = tools::target_dir()?.join("tools/rotel");
-    if splitway_workerd::tools::rotel().is_ok() {
-        return Ok(());
-    }
-    eprintln!("installing rotel from PyPI under {}", venv.display());
-    let mut python = Command::new("python3");
-    python.args(["-m", "venv"]).arg(&venv);
-    shell::run(python)?;
-    let mut pip = Command::new(venv.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", "-r"]);
-    pip.arg(requirements);
-    shell::run(pip)
 }
 
 /// Adds a wasm target unless it is there.

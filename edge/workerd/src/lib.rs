@@ -4,7 +4,6 @@
 //! servers too, as far as workerd is concerned ([`kv`], [`cache`]).
 
 pub mod cache;
-pub mod collector;
 pub mod kv;
 pub mod tools;
 

@@ -1,4 +1,4 @@
-//! Where workerd, the package and the OTLP receiver are. `cargo xtask setup` and `cargo xtask edge` put them there.
+//! Where workerd and the package are. `cargo xtask setup` and `cargo xtask edge` put them there.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,20 +31,4 @@ pub fn package() -> Result<PathBuf> {
         bail!("{} is not built: run `cargo xtask edge`", package.display());
     }
     Ok(package)
-}
-
-/// The agent of PyPI's `rotel`, an OTLP receiver.
-///
-/// # Errors
-/// When it is not installed, naming the command that does it.
-pub fn rotel() -> Result<PathBuf> {
-    let venv = target_dir()?.join("tools/rotel");
-    // lib/python3.X: X is whichever Python made the venv.
-    for python in fs::read_dir(venv.join("lib")).into_iter().flatten() {
-        let binary = python?.path().join("site-packages/rotel/rotel-agent");
-        if binary.is_file() {
-            return Ok(binary);
-        }
-    }
-    bail!("no rotel below {}: run `cargo xtask setup`", venv.display())
 }

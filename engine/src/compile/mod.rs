@@ -3,6 +3,8 @@
 
 mod bucketing;
 mod experiment;
+mod exposure;
+mod guardrails;
 mod identity;
 mod layers;
 mod targeting;
@@ -11,7 +13,6 @@ mod variants;
 
 use crate::bucketing::SaltedHash;
 use crate::document::{Document, read};
-use crate::exposure::ExposurePolicy;
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
 use crate::plan::{ChainId, Plan};
@@ -30,6 +31,8 @@ pub const MAX_LAYERS: usize = 1000;
 pub const MAX_HOLDOUTS: usize = 64;
 /// Most sources of a unit.
 const MAX_SOURCES: usize = 16;
+/// Most guardrails of all experiments: each costs every worker some microseconds per tick.
+const MAX_GUARDRAILS: usize = 256;
 /// Shortest secret of a QA key, in bytes.
 const MIN_SECRET: usize = 32;
 
@@ -127,12 +130,14 @@ impl<'c> Compiler<'c> {
         }
         let clock_skew_ms = self.period(root.key("clock_skew"), config.clock_skew.as_ref(), 5_000);
         let exposure = self.exposure(root.key("exposure"));
+        let sinks = self.sinks(root.key("exposure"));
         let tokens = self.tokens(root.key("qa_tokens"));
         let consent = config.consent.as_ref().and_then(|consent| self.consent(root.key("consent"), consent));
         let bots = self.bots(root.key("bots"));
         let holdouts = self.holdouts();
         let experiments = self.experiments();
         let (layers, experiments) = self.layers(experiments);
+        let guardrails = self.guardrails(&experiments);
         let set = experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.actions.request_headers);
         let ours = OurHeaders::new(set.filter_map(|change| match change {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
@@ -151,6 +156,9 @@ impl<'c> Compiler<'c> {
             experiments,
             ours,
             exposure,
+            sinks,
+            service_metrics: config.service_metrics.unwrap_or(false),
+            guardrails,
             tokens,
             identity: Identity { mint, consent, bots },
             cache,
@@ -225,28 +233,6 @@ impl<'c> Compiler<'c> {
             wire::Source::ClientAddress(address) => {
                 self.reads_address = true;
                 Some(Source::ClientAddress { trusted_hops: address.trusted_hops.unwrap_or(0) })
-            }
-        }
-    }
-
-    fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
-        if let Some(key) = &exposure.key
-            && key.len() < 16
-        {
-            let found = format!("{} characters", key.chars().count());
-            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
-        }
-        match (exposure.unit, &exposure.key) {
-            (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
-            (Some(wire::UnitForm::None) | None, None) | (Some(wire::UnitForm::None), Some(_)) => {
-                ExposurePolicy::Nothing
-            }
-            (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
-            (Some(wire::UnitForm::Pseudonym), None) => {
-                // Without a secret, whoever has a list of ids can undo it.
-                self.error(at.key("key"), Code::MissingField, "a key for the pseudonym", "none");
-                ExposurePolicy::Nothing
             }
         }
     }

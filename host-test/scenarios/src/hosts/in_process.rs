@@ -7,7 +7,7 @@ use anyhow::Result;
 use proxy_wasm_host::Headers;
 use splitway_engine::{Entropy, RequestView, Step, Timestamp, Trace};
 use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
-use splitway_filter::{Exchange as FilterExchange, Flow, Store};
+use splitway_filter::{Exchange as FilterExchange, Flow, Store, Vm};
 
 use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposure};
 use crate::config::Config;
@@ -24,10 +24,11 @@ impl Host for InProcess {
 
     fn open<'h>(&'h mut self, setup: &Setup) -> Result<(Box<dyn Session + 'h>, Verdict)> {
         anyhow::ensure!(setup.wasm.is_none(), "in-process runs Splitway's own logic, no other module");
-        let mut run = Run { setup: setup.clone(), store: Store::default(), proxy: Proxy::default() };
+        let mut run =
+            Run { setup: setup.clone(), store: Store::default(), vm: Vm::default(), proxy: Proxy::default() };
         run.proxy.state.borrow_mut().now = setup.now;
         // As Envoy's default config: it serves until a good one comes.
-        run.store.load(Config::INERT.as_bytes(), &run.proxy);
+        run.store.load(Config::INERT.as_bytes(), &mut run.vm, &run.proxy);
         run.proxy.state.borrow_mut().log.clear();
         let verdict = run.configure(&setup.config)?;
         Ok((Box::new(run), verdict))
@@ -37,6 +38,7 @@ impl Host for InProcess {
 struct Run {
     setup: Setup,
     store: Store,
+    vm: Vm,
     proxy: Proxy,
 }
 
@@ -52,7 +54,7 @@ impl Session for Run {
 
     fn configure(&mut self, config: &Config) -> Result<Verdict> {
         let before = self.proxy.state.borrow().log.len();
-        let is_accepted = self.store.load(config.text().as_bytes(), &self.proxy);
+        let is_accepted = self.store.load(config.text().as_bytes(), &mut self.vm, &self.proxy);
         let log = self.proxy.state.borrow().log.iter().skip(before).cloned().collect();
         Ok(Verdict { is_accepted, log })
     }
@@ -77,9 +79,9 @@ impl Session for Run {
         };
         let reasons = self.reasons();
         let mut flow = Flow::Continue;
-        let mut exchange = self.store.active().map(FilterExchange::new);
+        let mut exchange = self.store.active().map(FilterExchange::new).map(Box::new);
         if let Some(exchange) = &mut exchange {
-            flow = exchange.on_request(proxy);
+            flow = exchange.on_request(proxy, &mut self.vm);
         }
         let sent = proxy.state.borrow().request.clone();
         let answer = match flow {
@@ -92,9 +94,9 @@ impl Session for Run {
             state.cluster = answer.cluster.unwrap_or_default().to_owned();
             state.response = answer.headers;
         }
-        if let Some(exchange) = &exchange {
+        if let Some(mut exchange) = exchange {
             exchange.on_response(proxy);
-            exchange.on_log(proxy);
+            exchange.on_log(proxy, &mut self.vm);
         }
         let state = proxy.state.borrow();
         let upstream = answer.cluster.filter(|_| answer.is_reached);
@@ -223,6 +225,31 @@ impl filter::Metrics for Proxy {
         if let Some((_, value)) = self.state.borrow_mut().counters.get_mut(counter as usize) {
             *value += u64::from(by);
         }
+    }
+
+    fn gauge(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn histogram(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn record(&self, metric: u32, value: u64) {
+        if let Some((_, last)) = self.state.borrow_mut().counters.get_mut(metric as usize) {
+            *last = value;
+        }
+    }
+}
+
+/// One worker shares with nobody, and here time does not tick.
+impl filter::SharedData for Proxy {
+    fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
+        Err(filter::NOT_FOUND)
+    }
+
+    fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -68,7 +68,8 @@ impl Servers {
         for (name, named) in &self.0 {
             let before = mark.0.get(name).copied().unwrap_or_default();
             let is_copy = |seen: &Seen| seen.header(SHADOW) == Some(name);
-            if let Some(seen) = named.server.requests().into_iter().skip(before).rfind(|seen| !is_copy(seen)) {
+            if let Some(seen) = named.server.requests().into_iter().skip(before).rfind(|seen| !is_copy(seen))
+            {
                 upstream = Some(AtUpstream {
                     cluster: name.clone(),
                     method: seen.method,
