@@ -1,6 +1,8 @@
 //! Units get the same variants everywhere: ten configs with an experiment of every dialect, 100,000 random units,
-//! decided by the engine as a library, by the compiled filter in wasmtime and by the edge build in workerd.
+//! decided by the engine as a library, by the edge build in workerd, by the compiled filter in wasmtime, and a sample of them
+//! in a real Envoy.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,10 +11,16 @@ use proxy_wasm_host::{FilterModule, Host, LogLevel, Request, Route, UpstreamResp
 use serde_json::{Value, json};
 use splitway_engine::{Document, NoTrace, Plan, RequestView, Timestamp, compile};
 use splitway_envoy::{Call, Client};
+use splitway_scenarios::Config;
+use splitway_scenarios::hosts::envoy::Envoy;
+use splitway_scenarios::hosts::{Host as _, Request as Sent, Route as Table, Setup, Target};
+use splitway_scenarios::wire::Upstream;
 use splitway_workerd::{Worker, Workerd};
 
 const CONFIGS: u64 = 10;
 const UNITS: usize = 10_000;
+/// Of those, in Envoy.
+const SAMPLE: usize = 50;
 /// 2026-01-01T00:00:00Z.
 const NOW: i64 = 1_767_225_600_000;
 
@@ -121,16 +129,45 @@ fn engine(plan: &Plan, unit: &str) -> (String, String) {
     (line, plan.stamp(&decision).unwrap_or_default().into_owned())
 }
 
+/// A scenario of one cluster.
+fn setup(config: Value) -> Setup {
+    let clusters = BTreeMap::from([("default".to_owned(), Upstream::default())]);
+    let route = Table { target: Target::Cluster("default".to_owned()), ..Table::default() };
+    Setup {
+        wasm: None,
+        config: Config::tree(config),
+        now: Timestamp(NOW),
+        seed: 0,
+        workers: 1,
+        allow_underscores: false,
+        clusters,
+        routes: vec![route],
+    }
+}
+
+fn request(unit: &str, number: usize) -> Sent {
+    Sent {
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        host: "shop".to_owned(),
+        headers: vec![("x-unit".to_owned(), unit.as_bytes().to_vec())],
+        body: None,
+        number,
+    }
+}
+
 #[test]
 fn one_hundred_thousand_units_get_the_same_everywhere() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let workerd = Workerd::start(&Worker { main: WORKER, bindings: Vec::new(), cache: None })?;
     let client = Client::http1(workerd.address());
     let module = FilterModule::from_file(&splitway_envoy::tools::filter_wasm()?)?;
+    let mut envoy = Envoy::start(&splitway_envoy::tools::filter_wasm()?)?;
     let mut random = Random(7);
     let mut seen = std::collections::BTreeSet::new();
     for number in 0..CONFIGS {
-        let config = config(number).to_string();
+        let tree = config(number);
+        let config = tree.to_string();
         let plan = compile(&Document::from_json(config.as_bytes())?)?;
         let units: Vec<String> = (0..UNITS).map(|_| random.unit()).collect();
 
@@ -157,6 +194,19 @@ fn one_hundred_thousand_units_get_the_same_everywhere() -> Result<()> {
             let found = upstream.headers.text("x-splitway").unwrap_or_default();
             ensure!(found == stamp, "config {number}, {unit:?}: wasmtime has {found}, the engine {stamp}");
             seen.extend(line.split(' ').filter_map(|member| Some(member.split_once(':')?.0.to_owned())));
+        }
+        let (mut session, verdict) = envoy.open(&setup(tree))?;
+        ensure!(verdict.is_accepted, "{:?}", verdict.log);
+        for (index, unit) in units.iter().take(SAMPLE).enumerate() {
+            let (_, stamp) = engine(&plan, unit);
+            let exchange = session.send(&request(unit, index))?;
+            let headers = exchange.upstream.context("no upstream was asked")?.headers;
+            let found =
+                headers.iter().find(|(name, _)| name == "x-splitway").map(|(_, value)| value.as_slice());
+            ensure!(
+                found.unwrap_or_default() == stamp.as_bytes(),
+                "config {number}, {unit:?}: Envoy has {found:?}, the engine {stamp}"
+            );
         }
     }
     // Nothing is the same only because nobody was in it.
