@@ -6,6 +6,7 @@
 //! tested. A mock proxy was rejected: what Envoy does around the filter (route choice, its own
 //! 503s, config discovery) is what the rig is there to show.
 
+pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod config_dir;

@@ -2,7 +2,6 @@
 
 mod assign;
 #[cfg(feature = "host")]
-mod browser;
 #[cfg(feature = "host")]
 mod dev;
 #[cfg(feature = "host")]
