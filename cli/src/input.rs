@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use splitway_engine::{Document, Plan, Problems, Timestamp, compile};
 
 use crate::outcome::Failure;
-use crate::render::render;
 use crate::style::Style;
+use crate::underline::underlined;
 
 /// A config's text and where it came from.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Input {
     /// The problems, rendered for people.
     pub(crate) fn refuse(&self, problems: &Problems) -> Failure {
         let style = Style::stderr();
-        let all: Vec<String> = problems.iter().map(|problem| render(self, problem, style)).collect();
+        let all: Vec<String> = problems.iter().map(|problem| underlined(self, problem, style)).collect();
         Failure::Problems(all.join("\n"))
     }
 }

@@ -19,13 +19,13 @@ mod explain;
 mod filter_module;
 mod input;
 mod outcome;
-mod render;
 mod reweight;
 mod simulate;
 mod simulation;
 mod style;
 #[cfg(feature = "host")]
 mod test;
+mod underline;
 mod validate;
 
 use std::ffi::OsString;

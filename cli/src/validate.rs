@@ -6,8 +6,8 @@ use splitway_engine::{Problem, Severity, compile, launch_problems};
 use crate::args::Validate;
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print, print_json};
-use crate::render::render;
 use crate::style::Style;
+use crate::underline::underlined;
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();
@@ -53,7 +53,7 @@ fn show(reports: &[Report]) -> Result<(), Failure> {
     let mut text = String::new();
     for report in reports {
         for problem in &report.problems {
-            text.push_str(&render(&report.input, problem, style));
+            text.push_str(&underlined(&report.input, problem, style));
             text.push('\n');
         }
         let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());

@@ -7,8 +7,8 @@ use splitway_engine::{Plan, Problems, compile, read_wire, wire};
 
 use crate::input::Input;
 use crate::outcome::Failure;
-use crate::render::render;
 use crate::style::Style;
+use crate::underline::underlined;
 
 /// How often the file is looked at. What changed must look the same twice, so that a file that is
 /// being written is not read by halves.
@@ -56,7 +56,7 @@ impl Refusal {
 }
 
 fn rendered(input: &Input, problems: &Problems, style: Style) -> String {
-    problems.iter().map(|problem| render(input, problem, style)).collect::<Vec<_>>().join("\n")
+    problems.iter().map(|problem| underlined(input, problem, style)).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads and judges the file as `splitway validate` does.

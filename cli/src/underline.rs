@@ -12,7 +12,7 @@ use crate::style::Style;
 const WIDTH: usize = 120;
 
 /// `problem` of `input`, over several lines, with a line end.
-pub(crate) fn render(input: &Input, problem: &Problem, style: Style) -> String {
+pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> String {
     let code = problem.code.as_str();
     let heading = match problem.severity {
         Severity::Error => style.red(&format!("error[{code}]")),
