@@ -78,8 +78,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// Configs, YAML or JSON; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
+    /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
+    #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
     /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
     #[arg(long)]
@@ -122,9 +122,9 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Assign {
-    /// The config
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// Which of the config's sources the ids are, such as `cookie:uid` [default: the first]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) unit_kind: Option<String>,
@@ -146,9 +146,9 @@ pub(crate) struct Asked {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The config
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// The request's method
     #[arg(long, default_value = "GET")]
     pub(crate) method: String,
@@ -170,9 +170,9 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// The config
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// How many units, named unit-0, unit-1, …
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
@@ -190,8 +190,8 @@ Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
 #[cfg(feature = "host")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// The config; it is read again when it changes
-    #[arg(long, value_name = "FILE")]
+    /// The config, a file or a folder; it is read again when it changes
+    #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
     /// A server that stands behind the proxy under a cluster's name; may be repeated
     #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
@@ -218,9 +218,9 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The config before
+    /// The config before, a file or a folder
     pub(crate) old: PathBuf,
-    /// The config after
+    /// The config after, a file or a folder
     pub(crate) new: PathBuf,
     /// Exit 1 if a larger share moves in any experiment, such as 1%
     #[arg(long, value_name = "SHARE", value_parser = share)]

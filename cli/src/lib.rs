@@ -18,6 +18,7 @@ mod explain;
 #[cfg(feature = "host")]
 mod filter_module;
 mod input;
+mod merge;
 mod outcome;
 mod reweight;
 mod simulate;

@@ -14,7 +14,7 @@ use crate::simulation::{Report, Setting};
 pub(crate) const BINS: usize = 100;
 
 pub(crate) fn run(args: &Simulate) -> Outcome {
-    let (document, plan) = Input::read(&args.config)?.plan()?;
+    let (document, plan) = Input::read_all(&args.config)?.plan()?;
     let config = read_wire(&document);
     let plan = plan.hashes_only();
     let now = input::at(args.asked.at);

@@ -82,7 +82,7 @@ impl Report {
             file: &self.input.name,
             valid: self.errors() == 0,
             version: self.version.as_deref(),
-            problems: self.problems.iter().map(ProblemReport::new).collect(),
+            problems: self.problems.iter().map(|problem| ProblemReport::new(&self.input, problem)).collect(),
         }
     }
 }
@@ -97,6 +97,7 @@ struct FileReport<'a> {
 
 #[derive(Serialize)]
 struct ProblemReport<'a> {
+    file: &'a str,
     severity: &'static str,
     code: &'static str,
     path: String,
@@ -108,8 +109,10 @@ struct ProblemReport<'a> {
 }
 
 impl<'a> ProblemReport<'a> {
-    fn new(problem: &'a Problem) -> Self {
+    fn new(input: &'a Input, problem: &'a Problem) -> Self {
+        let (file, span) = input.place(problem);
         Self {
+            file: &file.name,
             severity: match problem.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
@@ -119,8 +122,8 @@ impl<'a> ProblemReport<'a> {
             expected: &problem.expected,
             found: &problem.found,
             suggestion: problem.suggestion.as_deref(),
-            line: problem.span.map(|span| span.line),
-            column: problem.span.map(|span| span.column),
+            line: span.map(|span| span.line),
+            column: span.map(|span| span.column),
         }
     }
 }

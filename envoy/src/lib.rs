@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod config_dir;
+pub mod deployment;
 pub mod exposure;
 pub mod poll;
 mod process;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use splitway_engine::{Plan, Problems, compile, read_wire, wire};
 
-use crate::input::Input;
+use crate::input::{Input, config_files};
 use crate::outcome::Failure;
 use crate::style::Style;
 use crate::underline::underlined;
@@ -81,7 +81,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), known: std::fs::read(path).ok() }
+        Self { path: path.to_owned(), known: bytes(path) }
     }
 
     /// Waits until the file has other bytes than at the last call, or is gone for longer than a
@@ -90,7 +90,7 @@ impl Watch {
         let mut before: Option<Option<Vec<u8>>> = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = tokio::fs::read(&self.path).await.ok();
+            let now = bytes(&self.path);
             if now == self.known {
                 before = None;
             } else if before.as_ref() == Some(&now) {
@@ -101,4 +101,17 @@ impl Watch {
             }
         }
     }
+}
+
+/// What a file, or each config in a folder, holds now.
+fn bytes(path: &Path) -> Option<Vec<u8>> {
+    if !path.is_dir() {
+        return std::fs::read(path).ok();
+    }
+    let mut all = Vec::new();
+    for file in config_files(path).ok()? {
+        all.extend(file.as_os_str().as_encoded_bytes());
+        all.extend(std::fs::read(&file).ok()?);
+    }
+    Some(all)
 }

@@ -10,6 +10,7 @@ mod dev_page;
 mod diff;
 mod edit;
 mod explain;
+mod merge;
 mod mistakes;
 mod readme;
 mod schema;
