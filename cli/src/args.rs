@@ -65,6 +65,10 @@ pub(crate) enum Command {
     #[cfg(feature = "host")]
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Make files that are deployed as they are: Envoy, Istio, ConfigMap, Google
+    #[cfg(feature = "host")]
+    #[command(after_help = "Example: splitway render configmap --config splitway.yaml")]
+    Render(crate::render::Render),
     /// Give an experiment free buckets of its layer, and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),

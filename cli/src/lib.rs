@@ -20,6 +20,8 @@ mod filter_module;
 mod input;
 mod merge;
 mod outcome;
+#[cfg(feature = "host")]
+mod render;
 mod reweight;
 mod simulate;
 mod simulation;
@@ -77,6 +79,8 @@ fn command(command: &Command) -> Outcome {
         #[cfg(feature = "host")]
         Command::Dev(args) => dev::run(args),
         Command::Diff(args) => diff::run(args),
+        #[cfg(feature = "host")]
+        Command::Render(args) => render::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),
     }
