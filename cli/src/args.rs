@@ -20,6 +20,16 @@ pub(crate) enum Command {
     /// Report every problem of configs, with its source line
     #[command(after_help = "Example: splitway validate --launch splitway.yaml")]
     Validate(Validate),
+    /// Write a commented config to begin with, and its schema for editors
+    ///
+    /// On a terminal it asks what has no flag; elsewhere, and with --yes, it takes the defaults.
+    #[command(
+        after_help = "Example: splitway init --unit cookie:uid --experiment new-checkout --cluster checkout-v2"
+    )]
+    Init(Init),
+    /// Bring configs into one layout; comments and meaning stay
+    #[command(after_help = "Example: splitway fmt --check experiments/")]
+    Fmt(Fmt),
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
     Schema(Schema),
@@ -72,6 +82,12 @@ pub(crate) enum Command {
     /// Give an experiment free buckets of its layer, and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),
+    /// Print a shell's completions
+    #[command(after_help = "Example: splitway completions bash > /etc/bash_completion.d/splitway")]
+    Completions(Completions),
+    /// Write man pages, one a command
+    #[command(after_help = "Example: splitway man --out /usr/local/share/man/man1")]
+    Man(Man),
     /// Change weights, add or remove variants so that the fewest units move
     ///
     /// Writes each variant's buckets. Every variant gets a weight: 0 keeps it without units, a new
@@ -91,6 +107,63 @@ pub(crate) struct Validate {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The file to write; `-` is stdout
+    #[arg(long, value_name = "FILE", default_value = "splitway.yaml")]
+    pub(crate) out: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// The service: salt and metric prefix
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// What is randomised, such as header:x-user-id or cookie:uid
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) unit: Option<String>,
+    /// The experiment's id
+    #[arg(long, value_name = "ID")]
+    pub(crate) experiment: Option<String>,
+    /// The id of what is tried beside the control
+    #[arg(long, value_name = "ID")]
+    pub(crate) variant: Option<String>,
+    /// The cluster that serves it [default: the same, by a request header]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// How much of the traffic takes part
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) traffic: Option<String>,
+    /// The secret of the units' pseudonyms in logs [default: a random one]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) exposure_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// Configs, or folders with such files; `-` is stdin to stdout
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change nothing; exit 1 if a file is not formatted
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -277,7 +350,7 @@ pub(crate) struct Reweight {
     pub(crate) write: bool,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "expected a time such as 2026-11-20T00:00:00Z".to_owned())
 }
 

@@ -17,7 +17,10 @@ mod edit;
 mod explain;
 #[cfg(feature = "host")]
 mod filter_module;
+mod format;
+mod init;
 mod input;
+mod manual;
 mod merge;
 mod outcome;
 #[cfg(feature = "host")]
@@ -73,6 +76,10 @@ fn command(command: &Command) -> Outcome {
         Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Fmt(args) => format::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         Command::Assign(args) => assign::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),

@@ -282,6 +282,29 @@ impl Problems {
         }
     }
 
+    /// Drops what follows from another mistake: a field is missing because it is misspelt, buckets
+    /// are missing because an experiment is there twice.
+    #[cfg(feature = "advice")]
+    pub(crate) fn drop_consequences(&mut self) {
+        let mut misspelt = Vec::new();
+        let mut is_doubled = false;
+        for problem in &self.0 {
+            let (Some((_, parent)), Some(advice)) = (problem.path.0.split_last(), &problem.suggestion) else {
+                is_doubled |= is_experiments(&problem.path, "id") && problem.code == Code::DuplicateId;
+                continue;
+            };
+            let meant = advice.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"));
+            if let (Code::UnknownField, Some(meant)) = (problem.code, meant) {
+                misspelt.push(Path(parent.to_vec()).key(meant));
+            }
+        }
+        self.0.retain(|problem| {
+            let follows =
+                misspelt.contains(&problem.path) || (is_doubled && is_experiments(&problem.path, "buckets"));
+            problem.code != Code::MissingField || !follows
+        });
+    }
+
     /// Adds a problem whatever is known already.
     pub(crate) fn push_always(&mut self, problem: Problem) {
         if !self.is_full_for(&problem) {
@@ -331,6 +354,15 @@ impl Problems {
             }
         }
         self.0.sort_by_key(|p| p.span.map_or(usize::MAX, |s| s.start));
+    }
+}
+
+/// `experiments[i].field`, for any `i`.
+#[cfg(feature = "advice")]
+fn is_experiments(path: &Path, field: &str) -> bool {
+    match path.0.as_slice() {
+        [Segment::Key(list), Segment::Index(_), Segment::Key(name)] => list == "experiments" && name == field,
+        _ => false,
     }
 }
 

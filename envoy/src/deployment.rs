@@ -194,7 +194,9 @@ impl Deployment<'_> {
         for Cluster { name, host, port } in self.clusters {
             let mut piece = format!("{SECOND_CLUSTER}{template}").replace("checkout-v2", name);
             if host.parse::<IpAddr>().is_err() {
-                piece = replaced(&piece, "type: STATIC", "type: STRICT_DNS")?;
+                // Many a name has both families, and the server listens on one.
+                let dns = "type: STRICT_DNS\n      dns_lookup_family: V4_PREFERRED";
+                piece = replaced(&piece, "type: STATIC", dns)?;
             }
             let address = format!("address: {}, port_value: {port}", quoted(host));
             text.push_str(&replaced(&piece, "address: 127.0.0.1, port_value: ${V2_PORT}", &address)?);

@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod render;
 pub mod scene;
 pub mod skip;
+pub mod standalone;
 pub mod tools;
 pub mod upstream;
 

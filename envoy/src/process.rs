@@ -28,9 +28,19 @@ pub(crate) struct Process {
 impl Process {
     /// Starts Envoy in `folder` and waits until it is ready.
     pub(crate) async fn start(folder: TempDir, bootstrap: &str, workers: u32) -> Result<Self> {
+        Self::start_in(folder, bootstrap, workers, None).await
+    }
+
+    /// The same with a working directory, for a bootstrap with relative paths.
+    pub(crate) async fn start_in(
+        folder: TempDir,
+        bootstrap: &str,
+        workers: u32,
+        working: Option<&Path>,
+    ) -> Result<Self> {
         let binary = tools::envoy()?;
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-        let child = spawn(&binary, folder.path(), workers)?;
+        let child = spawn(&binary, folder.path(), workers, working)?;
         // From here on a failure drops `process`, and with it the child.
         let mut process = Self { child, admin: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         if let Err(error) = process.become_ready().await {
@@ -143,9 +153,13 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, workers: u32) -> Result<Child> {
+fn spawn(binary: &Path, folder: &Path, workers: u32, working: Option<&Path>) -> Result<Child> {
     let log = File::create(folder.join(LOG))?;
-    Command::new(binary)
+    let mut command = Command::new(binary);
+    if let Some(working) = working {
+        command.current_dir(working);
+    }
+    command
         .arg("--config-path")
         .arg(folder.join("bootstrap.yaml"))
         .arg("--admin-address-path")

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod licences;
+mod oci;
 mod setup;
 mod shell;
 mod suite;
@@ -44,6 +45,8 @@ enum Task {
         /// Which bench: engine.
         name: String,
     },
+    /// Pack the filter as an OCI image under target/oci, as Istio expects it; no daemon is needed.
+    Oci,
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench { name } => bench::run(&name),
+        Task::Oci => oci::run(),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

@@ -27,6 +27,11 @@ pub(crate) enum Target {
     /// The plugin config for Google Cloud Service Extensions, on stdout, if it fits their limits
     #[command(after_help = "Example: splitway render google --config splitway.yaml > plugin.json")]
     Google(Google),
+    /// Prometheus rules for the config: shares as planned, and alerts, on stdout
+    #[command(
+        after_help = "Example: splitway render prometheus --config splitway.yaml > splitway.rules.yaml"
+    )]
+    Prometheus(Prometheus),
 }
 
 const ENVOY_EXAMPLE: &str = "\
@@ -155,6 +160,16 @@ pub(crate) struct Configmap {
 pub(crate) struct Google {
     #[command(flatten)]
     pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prometheus {
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Time whose plan it is (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
+    pub(crate) at: Option<splitway_engine::Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

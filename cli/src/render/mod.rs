@@ -8,6 +8,7 @@ mod envoy;
 mod istio;
 mod kubernetes;
 mod module;
+mod prometheus;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Render) -> Outcome {
         Target::Istio(args) => istio::run(args),
         Target::Configmap(args) => kubernetes::configmap(args),
         Target::Google(args) => google(args),
+        Target::Prometheus(args) => prometheus::run(args),
     }
 }
 

@@ -10,9 +10,14 @@ mod dev_page;
 mod diff;
 mod edit;
 mod explain;
+mod init;
 mod merge;
 mod mistakes;
+#[cfg(feature = "host")]
+mod observability;
 mod readme;
+#[cfg(feature = "host")]
+mod render;
 mod schema;
 mod simulate;
 mod support;
