@@ -170,8 +170,11 @@ pub(crate) struct Man {
 pub(crate) struct Schema {
     /// That of scenarios instead
     #[cfg(feature = "host")]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     pub(crate) scenario: bool,
+    /// A reference for people, in Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 #[cfg(feature = "host")]

@@ -23,6 +23,7 @@ mod input;
 mod manual;
 mod merge;
 mod outcome;
+mod reference;
 #[cfg(feature = "host")]
 mod render;
 mod reweight;
@@ -73,6 +74,9 @@ fn command(command: &Command) -> Outcome {
         Command::Validate(args) => validate::run(args),
         #[cfg(feature = "host")]
         Command::Schema(args) if args.scenario => outcome::print_json(&splitway_scenarios::schema()),
+        Command::Schema(args) if args.markdown => {
+            outcome::print(reference::markdown(&splitway_engine::schema()).trim_end())
+        }
         Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),

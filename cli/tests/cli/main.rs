@@ -8,6 +8,8 @@ mod dev;
 #[cfg(feature = "host")]
 mod dev_page;
 mod diff;
+#[cfg(feature = "host")]
+mod docs;
 mod edit;
 mod explain;
 mod init;
