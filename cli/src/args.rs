@@ -88,6 +88,13 @@ pub(crate) enum Command {
     /// Write man pages, one a command
     #[command(after_help = "Example: splitway man --out /usr/local/share/man/man1")]
     Man(Man),
+    /// Sign a QA token: a tester gets the variant, whatever the buckets say
+    ///
+    /// The key is the config's, under `qa_tokens`. With --debug the response tells every step of the decision.
+    #[command(
+        after_help = "Example: splitway token --config splitway.yaml --experiment checkout --variant one-step"
+    )]
+    Token(Token),
     /// Change weights, add or remove variants so that the fewest units move
     ///
     /// Writes each variant's buckets. Every variant gets a weight: 0 keeps it without units, a new
@@ -151,6 +158,33 @@ pub(crate) struct Fmt {
     /// Change nothing; exit 1 if a file is not formatted
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
+    /// The experiment
+    #[arg(long, value_name = "ID", requires = "variant")]
+    pub(crate) experiment: Option<String>,
+    /// The variant that its bearer gets
+    #[arg(long, value_name = "ID", requires = "experiment")]
+    pub(crate) variant: Option<String>,
+    /// The only unit it holds for [default: any]
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) subject: Option<String>,
+    /// How long it holds, up to 24h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::token::lifetime)]
+    pub(crate) expires_in: std::time::Duration,
+    /// Which of the config's keys signs [default: the last]
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
+    /// Ask for the steps of the decision in the response
+    #[arg(long)]
+    pub(crate) debug: bool,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 #[derive(Debug, Args)]

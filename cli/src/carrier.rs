@@ -49,7 +49,7 @@ impl<'s> Carrier<'s> {
                     continue;
                 }
                 Source::Header(name) => name,
-                Source::Cookie(_) => "cookie",
+                Source::Cookie(_) | Source::Minted(_) => "cookie",
                 Source::JwtClaim { header, .. } => header,
                 Source::ClientAddress { .. } => "x-forwarded-for",
             };
@@ -64,6 +64,10 @@ impl<'s> Carrier<'s> {
                     value.extend_from_slice(cookie.as_bytes());
                     value.push(b'=');
                     value.extend_from_slice(id.as_bytes());
+                }
+                Source::Minted(cookie) => {
+                    // Any day of issue will do.
+                    value.extend_from_slice(format!("{cookie}={id}.0").as_bytes());
                 }
                 Source::JwtClaim { claim, .. } => {
                     let payload = serde_json::json!({ &**claim: id }).to_string();

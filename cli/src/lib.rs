@@ -32,6 +32,7 @@ mod simulation;
 mod style;
 #[cfg(feature = "host")]
 mod test;
+mod token;
 mod underline;
 mod validate;
 
@@ -80,6 +81,7 @@ fn command(command: &Command) -> Outcome {
         Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),
+        Command::Token(args) => token::run(args),
         Command::Init(args) => init::run(args),
         Command::Fmt(args) => format::run(args),
         Command::Completions(args) => manual::completions(args),

@@ -6,9 +6,14 @@
 
 use std::borrow::Cow;
 
+use regex_lite::Regex;
+
 use crate::decide::Decision;
 use crate::plan::{Plan, Variant};
-use crate::view::{RequestView, decoded};
+use crate::view::{MAX_VALUE, RequestView, decoded};
+
+/// Longest path that a regular expression may make, in bytes.
+const MAX_REPLACED: usize = 8192;
 
 /// A variant's actions, ready to be applied.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +21,8 @@ pub(crate) struct VariantActions {
     pub(crate) cluster: Option<Box<str>>,
     pub(crate) host: Option<Box<str>>,
     pub(crate) path: Option<PathRewrite>,
+    pub(crate) redirect: Option<Redirect>,
+    pub(crate) shadow: Option<Box<str>>,
     pub(crate) request_headers: Box<[HeaderChange]>,
     pub(crate) response_headers: Box<[HeaderChange]>,
 }
@@ -31,13 +38,32 @@ pub enum HeaderChange {
     Remove(Box<str>),
 }
 
-/// Replaces the beginning of a path.
+/// Another path.
+#[derive(Clone, Debug)]
+pub(crate) enum PathRewrite {
+    /// Another beginning. Both without a trailing `/`, so the root is empty.
+    Prefix { prefix: Box<str>, replacement: Box<str> },
+    /// The first match of `regex` in the path replaced.
+    Regex { regex: Box<Regex>, replacement: Box<str> },
+}
+
+/// Answers with another path of the same host.
+#[derive(Clone, Debug)]
+pub(crate) struct Redirect {
+    pub(crate) path: PathRewrite,
+    pub(crate) status: u16,
+}
+
+/// What a redirect comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PathRewrite {
-    /// Without a trailing `/`, so the root is empty.
-    pub(crate) prefix: Box<str>,
-    /// Without a trailing `/`.
-    pub(crate) replacement: Box<str>,
+pub enum Redirection {
+    /// No redirect, or not for this request.
+    None,
+    /// An answer with this status and `location`, a path with its query.
+    To(u16, Vec<u8>),
+    /// Not safe to do: as [`Rewrite::Refused`], or the target would be redirected
+    /// again.
+    Refused,
 }
 
 /// What a path rewrite comes to.
@@ -73,6 +99,23 @@ impl Plan {
             .map(|rewrite| rewrite.apply(request.path_and_query()))
             .find(|outcome| *outcome != Rewrite::None)
             .unwrap_or(Rewrite::None)
+    }
+
+    /// The redirect that the decision asks for.
+    #[must_use]
+    pub fn redirect(&self, decision: &Decision, request: &RequestView<'_>) -> Redirection {
+        let mut redirects = self.assigned(decision).filter_map(|variant| variant.actions.redirect.as_ref());
+        redirects
+            .find_map(|redirect| {
+                Some(redirect.apply(request)).filter(|outcome| *outcome != Redirection::None)
+            })
+            .unwrap_or(Redirection::None)
+    }
+
+    /// The cluster that gets a copy of the request.
+    #[must_use]
+    pub fn shadow(&self, decision: &Decision) -> Option<&str> {
+        self.assigned(decision).find_map(|variant| variant.actions.shadow.as_deref())
     }
 
     /// The value of `x-splitway`: an RFC 9651 dictionary, experiments in order
@@ -117,23 +160,74 @@ impl Plan {
 impl PathRewrite {
     /// The rewrite of `path_and_query`.
     pub(crate) fn apply(&self, path_and_query: &[u8]) -> Rewrite {
-        let Some(rest) = path_and_query.strip_prefix(self.prefix.as_bytes()) else {
-            return Rewrite::None;
-        };
-        if !path_and_query.starts_with(b"/") || !matches!(rest.first(), None | Some(b'/' | b'?')) {
+        if !path_and_query.starts_with(b"/") {
             return Rewrite::None;
         }
-        if !is_plain(rest) {
-            return Rewrite::Refused;
+        match self {
+            Self::Prefix { prefix, replacement } => replace_prefix(path_and_query, prefix, replacement),
+            Self::Regex { regex, replacement } => replace_match(path_and_query, regex, replacement),
         }
-        let mut path =
-            Vec::with_capacity(self.replacement.len().saturating_add(rest.len()).saturating_add(1));
-        path.extend_from_slice(self.replacement.as_bytes());
-        if path.is_empty() && rest.first() != Some(&b'/') {
-            path.push(b'/');
+    }
+}
+
+fn replace_prefix(path_and_query: &[u8], prefix: &str, replacement: &str) -> Rewrite {
+    let Some(rest) = path_and_query.strip_prefix(prefix.as_bytes()) else {
+        return Rewrite::None;
+    };
+    if !matches!(rest.first(), None | Some(b'/' | b'?')) {
+        return Rewrite::None;
+    }
+    if !is_plain(rest) {
+        return Rewrite::Refused;
+    }
+    let mut path = Vec::with_capacity(replacement.len().saturating_add(rest.len()).saturating_add(1));
+    path.extend_from_slice(replacement.as_bytes());
+    if path.is_empty() && rest.first() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(rest);
+    Rewrite::To(path)
+}
+
+fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rewrite {
+    let end = path_and_query.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path_and_query.len());
+    let Some((path, query)) = path_and_query.split_at_checked(end) else { return Rewrite::None };
+    if path.len() > MAX_VALUE {
+        return Rewrite::None;
+    }
+    let Ok(path) = std::str::from_utf8(path) else { return Rewrite::None };
+    let replaced = regex.replace(path, replacement);
+    if replaced == path {
+        return Rewrite::None;
+    }
+    // Both: what was there may not be smuggled past, what came out may not lead away.
+    let safe = |path: &str| path.starts_with('/') && is_plain(path.as_bytes());
+    if !safe(path)
+        || !safe(&replaced)
+        || replaced.contains(['?', '#'])
+        || replaced.len() > MAX_REPLACED
+        || !is_plain(query)
+    {
+        return Rewrite::Refused;
+    }
+    let mut whole = replaced.into_owned().into_bytes();
+    whole.extend_from_slice(query);
+    Rewrite::To(whole)
+}
+
+impl Redirect {
+    fn apply(&self, request: &RequestView<'_>) -> Redirection {
+        // A client repeats a 302 as a GET, whatever it sent.
+        if self.status != 307 && !matches!(request.method(), b"GET" | b"HEAD") {
+            return Redirection::None;
         }
-        path.extend_from_slice(rest);
-        Rewrite::To(path)
+        match self.path.apply(request.path_and_query()) {
+            Rewrite::None => Redirection::None,
+            Rewrite::To(path) if self.path.apply(&path) == Rewrite::None => {
+                Redirection::To(self.status, path)
+            }
+            Rewrite::To(_) | Rewrite::Refused => Redirection::Refused,
+        }
     }
 }
 
@@ -141,13 +235,12 @@ impl PathRewrite {
 /// servers decode before or after they split, take `\` for `/`, and cut off what
 /// follows `;` or `#`.
 fn is_plain(rest: &[u8]) -> bool {
-    let is_separator = |b: &u8| matches!(b, b'/' | b'\\');
     let safe_bytes = rest.iter().all(|b| *b > 0x20 && *b != 0x7f && *b != b'\\');
     let path = decoded(rest.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default());
     let leaves =
         |segment: &[u8]| segment.strip_prefix(b"..").is_some_and(|tail| matches!(tail, [] | [b';', ..]));
-    let two_separators = path.get(..2).is_some_and(|start| start.iter().all(is_separator));
-    safe_bytes && !two_separators && !path.split(is_separator).any(leaves)
+    let two_separators = path.starts_with(b"//");
+    safe_bytes && !two_separators && !path.contains(&b'\\') && !path.split(|b| *b == b'/').any(leaves)
 }
 
 #[cfg(test)]
@@ -155,7 +248,7 @@ mod tests {
     use super::*;
 
     fn rewrite(prefix: &str, replacement: &str, path: &str) -> Rewrite {
-        PathRewrite { prefix: prefix.into(), replacement: replacement.into() }.apply(path.as_bytes())
+        PathRewrite::Prefix { prefix: prefix.into(), replacement: replacement.into() }.apply(path.as_bytes())
     }
 
     fn to(path: &str) -> Rewrite {
@@ -172,6 +265,52 @@ mod tests {
         assert_eq!(rewrite("/checkout", "", "/checkout?a"), to("/?a"));
         assert_eq!(rewrite("", "/v2", "/a"), to("/v2/a"));
         assert_eq!(rewrite("", "/v2", "*"), Rewrite::None);
+    }
+
+    fn by_regex(pattern: &str, replacement: &str) -> PathRewrite {
+        PathRewrite::Regex { regex: Box::new(Regex::new(pattern).unwrap()), replacement: replacement.into() }
+    }
+
+    #[test]
+    fn matches_are_replaced() {
+        let rewrite = by_regex("^/p/([0-9]+)$", "/products/$1");
+        assert_eq!(rewrite.apply(b"/p/17?x=/p/1"), to("/products/17?x=/p/1"));
+        assert_eq!(rewrite.apply(b"/p/a"), Rewrite::None);
+        assert_eq!(rewrite.apply(b"/p/\xff"), Rewrite::None);
+        let anything = by_regex("^/r/(.*)$", "/$1");
+        for path in [
+            "/r//evil.example",
+            "/r/../a",
+            "/r/%2e%2e/a",
+            "/r/%2fevil.example",
+            "/r/a\\b",
+            "/r/a%5Cb",
+            "/r/a\rb",
+        ] {
+            assert_eq!(anything.apply(path.as_bytes()), Rewrite::Refused, "{path}");
+        }
+        assert_eq!(by_regex("^/r/", "").apply(b"/r/evil.example/"), Rewrite::Refused);
+        assert_eq!(by_regex("^/r", "/?").apply(b"/r"), Rewrite::Refused);
+    }
+
+    #[test]
+    fn redirects_end() {
+        let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", b"/a?q")];
+        let get = RequestView::new(&headers);
+        let headers: [(&[u8], &[u8]); 2] = [(b":method", b"POST"), (b":path", b"/a?q")];
+        let post = RequestView::new(&headers);
+        let prefix = |prefix: &str, replacement: &str| PathRewrite::Prefix {
+            prefix: prefix.into(),
+            replacement: replacement.into(),
+        };
+        let redirect = |path, status| Redirect { path, status };
+        let there = |status| Redirection::To(status, b"/b?q".to_vec());
+        assert_eq!(redirect(prefix("/a", "/b"), 302).apply(&get), there(302));
+        assert_eq!(redirect(prefix("/a", "/b"), 302).apply(&post), Redirection::None);
+        assert_eq!(redirect(prefix("/a", "/b"), 307).apply(&post), there(307));
+        // Without an end, a browser gives up with an error.
+        assert_eq!(redirect(prefix("", "/v2"), 302).apply(&get), Redirection::Refused);
+        assert_eq!(redirect(by_regex("^/a", "/a/a"), 302).apply(&get), Redirection::Refused);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+use crate::identity::{CookieAction, Mint};
 use crate::plan::{
     ChainId, Experiment, ExperimentId, Gate, HoldoutId, Layer, LayerId, Plan, Split, Traffic, VariantId,
 };
@@ -18,6 +19,10 @@ use crate::view::RequestView;
 pub enum Reason {
     /// Everything is switched off.
     KillSwitch,
+    /// The request is a bot's.
+    Bot,
+    /// Consent is required and not there.
+    NoConsent,
     /// The request carries no unit.
     NoUnit,
     /// The experiment's status takes no units.
@@ -42,14 +47,19 @@ pub enum Reason {
     Override,
     /// Entered: a valid QA token names the variant.
     QaToken,
+    /// Its variant was switched off by a guardrail. Entered, with the control,
+    /// unless that is what is off.
+    Guardrail,
     /// Entered: by its bucket.
     Split,
 }
 
 impl Reason {
     /// Every reason, in the order in which `decide` can give them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::KillSwitch,
+        Self::Bot,
+        Self::NoConsent,
         Self::NoUnit,
         Self::NotRunning,
         Self::NotStarted,
@@ -62,6 +72,7 @@ impl Reason {
         Self::DialectExcluded,
         Self::Override,
         Self::QaToken,
+        Self::Guardrail,
         Self::Split,
     ];
 
@@ -70,6 +81,8 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KillSwitch => "kill_switch",
+            Self::Bot => "bot",
+            Self::NoConsent => "no_consent",
             Self::NoUnit => "no_unit",
             Self::NotRunning => "not_running",
             Self::NotStarted => "not_started",
@@ -82,6 +95,7 @@ impl Reason {
             Self::DialectExcluded => "dialect_excluded",
             Self::Override => "override",
             Self::QaToken => "qa_token",
+            Self::Guardrail => "guardrail",
             Self::Split => "split",
         }
     }
@@ -120,6 +134,30 @@ pub struct Decision {
     pub token: TokenOutcome,
     /// No source of some layer's unit had a value.
     pub unit_missing: bool,
+    /// Why the request is in no experiment whatever its unit: [`Reason::Bot`] or
+    /// [`Reason::NoConsent`].
+    pub barred: Option<Reason>,
+    /// What happens to the identity cookie.
+    pub cookie: CookieAction,
+    /// The cookie's id was minted for this request.
+    pub minted: bool,
+    /// Exposures must not show the unit: there is no consent.
+    pub unit_hidden: bool,
+    /// The response depends on who asks, so caches must be told.
+    pub varies: bool,
+    /// The response must not be shared by a cache.
+    pub private: bool,
+    /// A valid QA token asks for the steps of the decision.
+    pub debug: bool,
+}
+
+impl Decision {
+    /// Nothing decided, memory kept.
+    fn clear(&mut self) {
+        self.assignments.clear();
+        let assignments = std::mem::take(&mut self.assignments);
+        *self = Self { assignments, ..Self::default() };
+    }
 }
 
 impl Decision {
@@ -153,6 +191,10 @@ pub enum Step<'a> {
         /// What was found, and which source had it.
         found: Option<(&'a Source, &'a str)>,
     },
+    /// The request is in no experiment, whatever its unit.
+    Barred(Reason),
+    /// The unit was minted for this request.
+    Minted,
     /// A QA token was looked at.
     Token(TokenOutcome),
     /// A holdout was looked at.
@@ -228,7 +270,8 @@ impl Plan {
     /// 4. an override: the token's (it needs no unit unless it names one), or
     ///    an allow-list's; it takes the whole layer;
     /// 5. per experiment of the layer: status and schedule, holdouts, the
-    ///    layer's bucket, traffic, targeting, and the variant's bucket.
+    ///    layer's bucket, traffic, targeting, the variant's bucket, and whether
+    ///    a guardrail has switched that variant off.
     ///
     /// At most one experiment of a layer is entered: an override takes the
     /// layer, and else only the owner of the unit's bucket gets past step 5.
@@ -247,17 +290,18 @@ impl Plan {
         trace: &mut impl Trace,
         decision: &mut Decision,
     ) {
-        decision.assignments.clear();
-        decision.token = TokenOutcome::None;
-        decision.unit_missing = false;
+        decision.clear();
         if self.kill_switch {
             trace.step(Step::KillSwitch);
-            for (experiment, _) in self.experiments() {
-                trace.step(not_entered(experiment, Reason::KillSwitch, None));
-            }
+            self.enter_none(Reason::KillSwitch, trace);
             return;
         }
-        let mut units = Units { plan: self, request, found: SmallVec::new() };
+        if let Some(reason) = self.identity.bars(request) {
+            self.bar(request, now, reason, trace, decision);
+            return;
+        }
+        let mut units =
+            Units { plan: self, request, now, found: SmallVec::new(), minted: None, in_play: None };
         let grant = self.tokens.as_ref().and_then(|policy| {
             let grant = self.read_token(policy, request, now, decision);
             trace.step(Step::Token(decision.token));
@@ -270,6 +314,49 @@ impl Plan {
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
             pass.run(&mut units, decision, trace);
         }
+        if self.identity.mint.is_some() || self.cache.is_some() {
+            units.settle(decision);
+        }
+        decision.unit_hidden = self.identity.hides_unit(request);
+    }
+
+    /// The decision for a request that is in no experiment, whatever its unit.
+    #[inline(never)]
+    fn bar(
+        &self,
+        request: &RequestView<'_>,
+        now: Timestamp,
+        reason: Reason,
+        trace: &mut impl Trace,
+        decision: &mut Decision,
+    ) {
+        trace.step(Step::Barred(reason));
+        self.enter_none(reason, trace);
+        decision.barred = Some(reason);
+        let carries_cookie = |mint: &Mint| request.cookie(&mint.cookie).is_some();
+        if reason == Reason::NoConsent && self.identity.mint.as_ref().is_some_and(carries_cookie) {
+            decision.cookie = CookieAction::Expire;
+        }
+        decision.varies = self.cache.is_some() && self.in_play(request, now);
+        // From a shared cache it would be served to people, who then never get an id.
+        decision.private =
+            decision.cookie != CookieAction::None || decision.varies && self.identity.mint.is_some();
+    }
+
+    fn enter_none(&self, reason: Reason, trace: &mut impl Trace) {
+        for (experiment, _) in self.experiments() {
+            trace.step(not_entered(experiment, reason, None));
+        }
+    }
+
+    /// Whether some request for this URL can be in an experiment now.
+    fn in_play(&self, request: &RequestView<'_>, now: Timestamp) -> bool {
+        let overridable =
+            |e: &Experiment| e.gate != Gate::Closed && (self.tokens.is_some() || !e.overrides.is_empty());
+        self.experiments
+            .iter()
+            .filter(|experiment| experiment.is_live(now) || overridable(experiment))
+            .any(|experiment| experiment.targeting.as_ref().is_none_or(|rule| rule.may_hold(request)))
     }
 
     fn read_token(
@@ -279,12 +366,14 @@ impl Plan {
         now: Timestamp,
         decision: &mut Decision,
     ) -> Option<Grant> {
-        let (outcome, grant) = policy.read(request, now, self, |experiment| {
+        let (outcome, granted) = policy.read(request, now, self, |experiment| {
             let chain = self.layer(experiment.layer)?.chain;
             self.unit(chain, request).map(|(_, unit)| unit)
         });
         decision.token = outcome;
-        grant
+        let granted = granted?;
+        decision.debug = granted.debug;
+        granted.grant
     }
 }
 
@@ -296,6 +385,11 @@ fn not_entered(experiment: ExperimentId, reason: Reason, bucket: Option<u32>) ->
 struct Units<'p, 'r> {
     plan: &'p Plan,
     request: &'p RequestView<'r>,
+    now: Timestamp,
+    /// The id minted for this request.
+    minted: Option<String>,
+    /// See [`Plan::in_play`].
+    in_play: Option<bool>,
     /// By chain; on the stack for as many kinds of unit as configs have.
     found: SmallVec<[Option<UnitState<'p, 'r>>; 4]>,
 }
@@ -341,14 +435,47 @@ impl<'p, 'r> Units<'p, 'r> {
         while self.found.len() <= chain.index() {
             self.found.push(None);
         }
-        let (plan, request) = (self.plan, self.request);
-        let slot = self.found.get_mut(chain.index())?;
+        let Self { plan, request, now, minted, in_play, found } = self;
+        let (plan, request, now) = (*plan, *request, *now);
+        let slot = found.get_mut(chain.index())?;
         Some(slot.get_or_insert_with(|| {
-            let value = plan.unit(chain, request);
+            let value = plan.unit(chain, request).or_else(|| {
+                let mint = plan.identity.mint.as_ref().filter(|_| chain == ChainId(0))?;
+                // A cookie on what no experiment can touch would only keep it from caches.
+                let in_play = *in_play.get_or_insert_with(|| plan.in_play(request, now));
+                *minted = if in_play { mint.id(request, now) } else { None };
+                let id = minted.clone()?;
+                trace.step(Step::Minted);
+                Some((plan.chains.first()?.last()?, Cow::Owned(id)))
+            });
             let found = value.as_ref().map(|(source, value)| (*source, value.as_ref()));
             trace.step(Step::Unit { chain, found });
             UnitState { value, holdouts_known: 0, holdouts_in: 0 }
         }))
+    }
+
+    /// What the response needs to know: the cookie, and what caches may do.
+    #[inline(never)]
+    fn settle(self, decision: &mut Decision) {
+        let (plan, request, now) = (self.plan, self.request, self.now);
+        if let Some(mint) = &plan.identity.mint {
+            if let Some(id) = self.minted {
+                decision.minted = true;
+                decision.cookie = CookieAction::Set(id.into());
+            } else if let Some(Some(UnitState { value: Some((Source::Minted(_), id)), .. })) =
+                self.found.first()
+                && mint.is_due(request, now)
+            {
+                decision.cookie = CookieAction::Set(id.as_ref().into());
+            }
+        }
+        if let Some(cache) = &plan.cache {
+            decision.varies = !decision.assignments.is_empty()
+                || self.in_play.unwrap_or_else(|| plan.in_play(request, now));
+            decision.private = decision.cookie != CookieAction::None
+                || decision.token == TokenOutcome::Accepted
+                || decision.varies && cache.private;
+        }
     }
 }
 
@@ -400,11 +527,18 @@ impl<'p> LayerPass<'p, '_> {
                 // Put together only here: passed on in pieces smaller than a word, it costs more than
                 // the hash.
                 Ok((variant, bucket)) => {
+                    let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
+                    if off && variant == experiment.control {
+                        trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
+                        continue;
+                    }
+                    let (variant, reason) =
+                        if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
                     let assignment = Assignment {
                         experiment: id,
                         variant,
                         bucket,
-                        reason: Reason::Split,
+                        reason,
                         chain: self.layer.chain,
                         clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
                     };

@@ -31,6 +31,13 @@ pub struct Explanation {
 pub enum ExplainedStep {
     /// Everything is off.
     KillSwitch,
+    /// The request is in no experiment, whatever its unit.
+    Barred {
+        /// The stable spelling of the [`Reason`].
+        reason: &'static str,
+    },
+    /// The unit was minted for this request.
+    Minted,
     /// A unit was looked for.
     Unit {
         /// The sources, in order.
@@ -135,6 +142,8 @@ impl Recorder<'_> {
     fn explained(&self, step: Step<'_>) -> ExplainedStep {
         match step {
             Step::KillSwitch => ExplainedStep::KillSwitch,
+            Step::Barred(reason) => ExplainedStep::Barred { reason: reason.as_str() },
+            Step::Minted => ExplainedStep::Minted,
             Step::Unit { chain, found } => ExplainedStep::Unit {
                 looked_in: self.plan.sources(chain).iter().map(ToString::to_string).collect(),
                 found_in: found.map(|(source, _)| source.to_string()),
@@ -200,6 +209,8 @@ fn inclusive(run: &std::ops::Range<u32>) -> [u32; 2] {
 fn why(experiment: &Experiment, reason: Reason, now: Timestamp) -> String {
     let text = match reason {
         Reason::KillSwitch => "the kill switch is on",
+        Reason::Bot => "the request is a bot's",
+        Reason::NoConsent => "the request carries no consent",
         Reason::NoUnit => "no source of its unit has a value",
         Reason::NotRunning => "its status takes no units",
         Reason::NotStarted => {
@@ -217,6 +228,7 @@ fn why(experiment: &Experiment, reason: Reason, now: Timestamp) -> String {
         Reason::DialectExcluded => "the allocation of its bucketing dialect leaves the unit out",
         Reason::Override => "an allow-list names the unit",
         Reason::QaToken => "a valid QA token names the variant",
+        Reason::Guardrail => "a guardrail has switched its variant off, so it gets the control",
         Reason::Split => "by its bucket",
     };
     text.to_owned()
@@ -239,6 +251,8 @@ impl fmt::Display for ExplainedStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KillSwitch => f.write_str("kill switch  on"),
+            Self::Barred { reason } => write!(f, "barred       {reason}"),
+            Self::Minted => f.write_str("minted       a new unit"),
             Self::Unit { looked_in, found_in, unit } => match (found_in, unit) {
                 (Some(source), Some(unit)) => write!(f, "unit         `{unit}` from {source}"),
                 _ => write!(f, "unit         none in {}", looked_in.join(", ")),

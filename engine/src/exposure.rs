@@ -3,13 +3,16 @@
 //! The names are those of the OpenTelemetry event `feature_flag.evaluation`
 //! (semantic conventions 1.37), plus `splitway.…` for what it does not have.
 
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::Serialize;
 use sha2::Sha256;
 
-use crate::decide::Assignment;
+use crate::bucketing::murmur3_32;
+use crate::decide::{Assignment, Decision};
 use crate::document::hex;
-use crate::plan::Plan;
+use crate::identity::CookieAction;
+use crate::plan::{ChainId, Plan};
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -51,6 +54,65 @@ impl ExposurePolicy {
     }
 }
 
+/// Where exposures are sent as OTLP/HTTP logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Otlp {
+    pub(crate) cluster: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) host: Box<str>,
+    pub(crate) headers: Box<[(Box<str>, Box<str>)]>,
+    pub(crate) timeout_ms: u32,
+    pub(crate) buffer: usize,
+}
+
+impl Otlp {
+    /// The proxy's cluster that the collector is.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The request's headers, those of HTTP/2 among them.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&str, &[u8])> {
+        let own: [(&str, &[u8]); 4] = [
+            (":method", b"POST"),
+            (":path", self.path.as_bytes()),
+            (":authority", self.host.as_bytes()),
+            ("content-type", b"application/json"),
+        ];
+        let further = self.headers.iter().map(|(name, value)| (&**name, value.as_bytes()));
+        own.into_iter().chain(further).collect()
+    }
+
+    /// How long an answer may take, in milliseconds.
+    #[must_use]
+    pub fn timeout_ms(&self) -> u32 {
+        self.timeout_ms
+    }
+
+    /// Most bytes that wait.
+    #[must_use]
+    pub fn buffer(&self) -> usize {
+        self.buffer
+    }
+
+    /// What stands before and after the records, which are separated by commas.
+    #[must_use]
+    pub fn frame(namespace: &str) -> (String, &'static str) {
+        let before = concat!(
+            r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"splitway"}},"#,
+            r#"{"key":"service.namespace","value":{"stringValue":""#
+        );
+        let after = concat!(
+            r#""}}]},"scopeLogs":[{"scope":{"name":"splitway","version":""#,
+            env!("CARGO_PKG_VERSION"),
+            r#""},"logRecords":["#
+        );
+        (format!("{before}{namespace}{after}"), "]}]}]}")
+    }
+}
+
 /// What the proxy saw of the exchange; absent where it could not tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Served<'a> {
@@ -62,62 +124,86 @@ pub struct Served<'a> {
     pub cluster: Option<&'a str>,
     /// Whole duration of the exchange, in milliseconds.
     pub duration_ms: Option<u64>,
+    /// How often it was sent to an upstream.
+    pub attempts: Option<u64>,
+    /// What else the proxy has to say of the response: Envoy's response flags, joined by commas.
+    pub flags: Option<&'a str>,
     /// A path rewrite that was asked for was refused, so the request went on
     /// with its own path.
     pub rewrite_refused: bool,
 }
 
-/// One exposure record. Serialises to one JSON object.
-#[derive(Debug, Serialize)]
+/// One exposure record.
+#[derive(Debug)]
 pub struct Exposure<'a> {
-    event: &'static str,
     timestamp: Timestamp,
-    #[serde(rename = "feature_flag.key")]
     key: &'a str,
-    #[serde(rename = "feature_flag.result.variant")]
     variant: &'a str,
-    #[serde(rename = "feature_flag.result.reason")]
     reason: &'static str,
-    #[serde(rename = "feature_flag.context.id", skip_serializing_if = "Option::is_none")]
     context_id: Option<&'a str>,
-    #[serde(rename = "feature_flag.version")]
     version: &'a str,
-    #[serde(rename = "feature_flag.set.id")]
     set: &'a str,
-    #[serde(rename = "feature_flag.provider.name")]
-    provider: &'static str,
-    #[serde(rename = "splitway.layer")]
     layer: &'a str,
-    #[serde(rename = "splitway.bucket", skip_serializing_if = "Option::is_none")]
     bucket: Option<u32>,
-    #[serde(rename = "splitway.override", skip_serializing_if = "is_false")]
     is_override: bool,
-    #[serde(rename = "splitway.clock_edge", skip_serializing_if = "is_false")]
     clock_edge: bool,
-    #[serde(rename = "splitway.rewrite_refused", skip_serializing_if = "is_false")]
     rewrite_refused: bool,
-    #[serde(rename = "splitway.request_id", skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(rename = "http.response.status_code", skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(rename = "splitway.cluster", skip_serializing_if = "Option::is_none")]
-    cluster: Option<&'a str>,
-    #[serde(rename = "splitway.duration_ms", skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
+    served: Served<'a>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
+const EVENT: &str = "feature_flag.evaluation";
 
 impl Plan {
     /// How exposures show the unit of `assignment`: its pseudonym, itself, or
-    /// not at all, as the config says.
+    /// not at all, as config and consent say.
     #[must_use]
-    pub fn context_id(&self, assignment: &Assignment, request: &RequestView<'_>) -> Option<String> {
-        let (_, unit) = self.unit(assignment.chain, request)?;
-        self.exposure.show(&unit)
+    pub fn context_id(
+        &self,
+        decision: &Decision,
+        assignment: &Assignment,
+        request: &RequestView<'_>,
+    ) -> Option<String> {
+        if decision.unit_hidden {
+            return None;
+        }
+        self.exposure.show(&self.unit_of(decision, assignment, request)?)
+    }
+
+    fn unit_of<'r>(
+        &self,
+        decision: &'r Decision,
+        assignment: &Assignment,
+        request: &RequestView<'r>,
+    ) -> Option<Cow<'r, str>> {
+        match &decision.cookie {
+            CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => {
+                Some(Cow::Borrowed(id))
+            }
+            _ => self.unit(assignment.chain, request).map(|(_, unit)| unit),
+        }
+    }
+
+    /// A hash of the unit of `assignment`, for [`Self::exposure_key`].
+    #[must_use]
+    pub fn unit_hash(
+        &self,
+        decision: &Decision,
+        assignment: &Assignment,
+        request: &RequestView<'_>,
+    ) -> Option<u64> {
+        let unit = self.unit_of(decision, assignment, request)?;
+        let half = |seed| u64::from(murmur3_32(&[unit.as_bytes()], seed));
+        Some(half(0x5eed_0001) << 32 | half(0x5eed_0002))
+    }
+
+    /// What tells (unit, experiment, variant) from others, for [`crate::Seen`]: a change of the config
+    /// alone does not change it.
+    #[must_use]
+    pub fn exposure_key(&self, assignment: &Assignment, unit_hash: u64) -> Option<u64> {
+        let variant = self.experiment(assignment.experiment)?.variant(assignment.variant)?;
+        let half =
+            |seed| u64::from(murmur3_32(&[self.namespace.as_bytes(), b"/", variant.stamp.as_bytes()], seed));
+        Some(unit_hash ^ (half(1) << 32 | half(2)))
     }
 
     /// The record of `assignment`, made at `now`. `None` only for an assignment
@@ -134,7 +220,6 @@ impl Plan {
         let variant = experiment.variant(assignment.variant)?;
         let is_override = assignment.reason.is_override();
         Some(Exposure {
-            event: "feature_flag.evaluation",
             timestamp: now,
             key: experiment.id(),
             variant: variant.id(),
@@ -142,25 +227,207 @@ impl Plan {
             context_id,
             version: &self.content_hash,
             set: &self.namespace,
-            provider: "splitway",
             layer: self.layer(experiment.layer())?.id(),
             bucket: (!is_override).then_some(assignment.bucket),
             is_override,
             clock_edge: assignment.clock_edge,
             rewrite_refused: served.rewrite_refused && variant.rewrites_path(),
-            request_id: served.request_id,
-            status: served.status,
-            cluster: served.cluster,
-            duration_ms: served.duration_ms,
+            served: *served,
         })
     }
 }
 
+/// A value of an attribute.
+enum Value<'a> {
+    Text(&'a str),
+    Number(u64),
+    /// The only boolean that is written.
+    True,
+}
+
+// Everything below is `inline` so that it is compiled with the filter, for speed; the engine itself
+// is compiled for size.
 impl Exposure<'_> {
+    /// The attributes that are there, in the order in which they are written.
+    #[inline]
+    fn attributes(&self, put: &mut impl FnMut(&'static str, Value<'_>)) {
+        let text = |text| Some(Value::Text(text));
+        let flag = |is_set: bool| is_set.then_some(Value::True);
+        let served = &self.served;
+        let all = [
+            ("feature_flag.key", text(self.key)),
+            ("feature_flag.result.variant", text(self.variant)),
+            ("feature_flag.result.reason", text(self.reason)),
+            ("feature_flag.context.id", self.context_id.map(Value::Text)),
+            ("feature_flag.version", text(self.version)),
+            ("feature_flag.set.id", text(self.set)),
+            ("feature_flag.provider.name", text("splitway")),
+            ("splitway.layer", text(self.layer)),
+            ("splitway.bucket", self.bucket.map(|bucket| Value::Number(bucket.into()))),
+            ("splitway.override", flag(self.is_override)),
+            ("splitway.clock_edge", flag(self.clock_edge)),
+            ("splitway.rewrite_refused", flag(self.rewrite_refused)),
+            ("splitway.request_id", served.request_id.map(Value::Text)),
+            ("http.response.status_code", served.status.map(|status| Value::Number(status.into()))),
+            ("splitway.cluster", served.cluster.map(Value::Text)),
+            ("splitway.response_flags", served.flags.map(Value::Text)),
+            ("splitway.attempts", served.attempts.map(Value::Number)),
+            ("splitway.duration_ms", served.duration_ms.map(Value::Number)),
+        ];
+        for (name, value) in all {
+            if let Some(value) = value {
+                put(name, value);
+            }
+        }
+    }
+
     /// The record as one line of JSON, without the line end.
     #[must_use]
     #[inline]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        let mut text = String::with_capacity(640);
+        text.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
+        text.push_str(&self.timestamp.to_string());
+        text.push('"');
+        self.attributes(&mut |name, value| {
+            text.push_str(",\"");
+            text.push_str(name);
+            text.push_str("\":");
+            match value {
+                Value::Text(value) => push_text(&mut text, value),
+                Value::Number(number) => push_number(&mut text, number),
+                Value::True => text.push_str("true"),
+            }
+        });
+        text.push('}');
+        text
+    }
+
+    /// Appends the record as a `LogRecord` of OTLP in JSON.
+    #[inline]
+    pub fn to_otlp(&self, text: &mut String) {
+        text.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
+        push_number(text, u64::try_from(self.timestamp.0).unwrap_or(0));
+        text.push_str(r#"000000","eventName":""#);
+        text.push_str(EVENT);
+        text.push_str(r#"","attributes":["#);
+        let mut comma = "";
+        self.attributes(&mut |name, value| {
+            text.push_str(comma);
+            comma = ",";
+            text.push_str(r#"{"key":""#);
+            text.push_str(name);
+            text.push_str(r#"","value":{"#);
+            match value {
+                Value::Text(value) => {
+                    text.push_str(r#""stringValue":"#);
+                    push_text(text, value);
+                }
+                Value::Number(number) => {
+                    text.push_str(r#""intValue":""#);
+                    push_number(text, number);
+                    text.push('"');
+                }
+                Value::True => text.push_str(r#""boolValue":true"#),
+            }
+            text.push_str("}}");
+        });
+        text.push_str("]}");
+    }
+}
+
+/// A JSON string (RFC 8259, 7).
+#[inline]
+fn push_text(text: &mut String, value: &str) {
+    text.push('"');
+    if value.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        text.push_str(value);
+    } else {
+        for character in value.chars() {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                '\0'..='\x1f' => {
+                    let code = u32::from(character);
+                    let digit = |n| char::from_digit(n, 16).unwrap_or('0');
+                    text.push_str("\\u00");
+                    text.extend([digit(code >> 4), digit(code & 15)]);
+                }
+                other => text.push(other),
+            }
+        }
+    }
+    text.push('"');
+}
+
+fn push_number(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    text.extend(u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Exposure<'static> {
+        Exposure {
+            timestamp: Timestamp(1_700_000_000_123),
+            key: "button",
+            variant: "big",
+            reason: "split",
+            context_id: Some("a\"b\\c\n\u{1f}\u{7f}ü"),
+            version: "00ff",
+            set: "shop",
+            layer: "button",
+            bucket: Some(1207),
+            is_override: false,
+            clock_edge: true,
+            rewrite_refused: false,
+            served: Served {
+                status: Some(503),
+                attempts: Some(2),
+                flags: Some("UF,URX"),
+                duration_ms: Some(0),
+                ..Served::default()
+            },
+        }
+    }
+
+    #[test]
+    fn both_forms_are_json_and_say_the_same() {
+        let line: serde_json::Value = serde_json::from_str(&record().to_json()).unwrap();
+        assert_eq!(line["event"], EVENT);
+        assert_eq!(line["timestamp"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(line["feature_flag.context.id"], "a\"b\\c\n\u{1f}\u{7f}ü");
+        let mut text = String::new();
+        record().to_otlp(&mut text);
+        let otlp: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(otlp["timeUnixNano"], "1700000000123000000");
+        assert_eq!(otlp["eventName"], EVENT);
+        let attributes = otlp["attributes"].as_array().unwrap();
+        for attribute in attributes {
+            let expected = &line[attribute["key"].as_str().unwrap()];
+            let (kind, value) = attribute["value"].as_object().unwrap().iter().next().unwrap();
+            // OTLP's JSON has 64-bit numbers as text.
+            let number = || value.as_str().unwrap().parse::<u64>().unwrap().into();
+            let said = if kind == "intValue" { number() } else { value.clone() };
+            assert_eq!(&said, expected, "{attribute}");
+        }
+        // All but event and timestamp.
+        assert_eq!(attributes.len(), line.as_object().unwrap().len() - 2);
+    }
+
+    #[test]
+    fn a_batch_is_json() {
+        let (mut text, after) = Otlp::frame("shop");
+        record().to_otlp(&mut text);
+        text.push(',');
+        record().to_otlp(&mut text);
+        text.push_str(after);
+        let batch: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let records = &batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+        assert_eq!(records.as_array().map(Vec::len), Some(2), "{batch}");
+        assert_eq!(batch["resourceLogs"][0]["resource"]["attributes"][1]["value"]["stringValue"], "shop");
     }
 }

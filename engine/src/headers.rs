@@ -4,6 +4,12 @@
 pub const STAMP: &str = "x-splitway";
 /// The request header by which the proxy's routes choose the cluster.
 pub const CLUSTER: &str = "x-splitway-cluster";
+/// The request header by which the proxy's mirror policy chooses the cluster that
+/// gets a copy.
+pub const SHADOW: &str = "x-splitway-shadow";
+/// The response header that tells the steps of the decision to whoever has a token
+/// that asks for them.
+pub const EXPLAIN: &str = "x-splitway-explain";
 
 /// Request headers that clients legitimately send, so that a variant setting
 /// one does not mean that clients' own must be removed.

@@ -28,14 +28,19 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
 mod actions;
+mod baggage;
 pub mod bucketing;
+mod cache;
 mod compile;
 mod decide;
+mod dedup;
 mod document;
 #[cfg(feature = "advice")]
 mod explain;
 mod exposure;
+pub mod guardrail;
 mod headers;
+mod identity;
 #[cfg(feature = "advice")]
 mod inspect;
 #[cfg(feature = "yaml")]
@@ -48,30 +53,37 @@ pub mod qa_token;
 #[cfg(feature = "schema")]
 mod schema;
 mod source;
+mod steps;
 mod targeting;
 mod time;
 mod version;
 mod view;
 pub mod wire;
 
-pub use actions::{HeaderChange, Rewrite};
+pub use actions::{HeaderChange, Redirection, Rewrite};
+pub use cache::{CACHE_OVERRIDES, private_cache_control};
 pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
+pub use dedup::Seen;
 #[cfg(feature = "yaml")]
 pub use document::Located;
 pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 #[cfg(feature = "advice")]
 pub use explain::{ExplainedStep, Explanation};
-pub use exposure::{Exposure, Served};
-pub use headers::{CLUSTER, STAMP};
+pub use exposure::{Exposure, Otlp, Served};
+pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
+pub use identity::{CookieAction, Entropy};
 #[cfg(feature = "advice")]
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]
 pub use launch::launch_problems;
-pub use plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Variant, VariantId};
+pub use plan::{
+    ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant, VariantId,
+};
 pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
 #[cfg(feature = "schema")]
 pub use schema::{SCHEMA_ID, schema};
 pub use source::Source;
+pub use steps::Steps;
 pub use time::Timestamp;
 pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};

@@ -7,8 +7,12 @@ use std::collections::BTreeSet;
 
 use crate::actions::VariantActions;
 use crate::bucketing::{Dialect, SaltedHash};
-use crate::exposure::ExposurePolicy;
+use crate::cache::CacheSafety;
+use crate::decide::Decision;
+use crate::exposure::{ExposurePolicy, Otlp};
+use crate::guardrail::Guardrail;
 use crate::headers::OurHeaders;
+use crate::identity::Identity;
 use crate::partition::Partition;
 use crate::problem::Problems;
 use crate::qa_token::TokenPolicy;
@@ -58,8 +62,31 @@ pub struct Plan {
     pub(crate) experiments: Box<[Experiment]>,
     pub(crate) ours: OurHeaders,
     pub(crate) exposure: ExposurePolicy,
+    pub(crate) sinks: Sinks,
+    pub(crate) service_metrics: bool,
+    /// In order of their experiments.
+    pub(crate) guardrails: Box<[Guardrail]>,
     pub(crate) tokens: Option<TokenPolicy>,
+    pub(crate) identity: Identity,
+    pub(crate) cache: Option<CacheSafety>,
+    pub(crate) baggage: bool,
+    pub(crate) filter_state: bool,
     pub(crate) warnings: Problems,
+}
+
+/// Where exposures go, and which.
+#[derive(Clone, Debug, Default)]
+pub struct Sinks {
+    /// Once per unit and variant, not once per request.
+    pub once_per_unit: bool,
+    /// All records tell attempts and response flags.
+    pub details: bool,
+    /// To the proxy's log.
+    pub log: bool,
+    /// To the filter state.
+    pub filter_state: bool,
+    /// To a collector.
+    pub otlp: Option<Otlp>,
 }
 
 #[derive(Clone, Debug)]
@@ -206,11 +233,49 @@ impl Plan {
         self.ours.contains(name)
     }
 
-    /// The clusters that variants route to.
+    /// The clusters that variants route or mirror to.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<&str> {
         let variants = self.experiments.iter().flat_map(|e| &e.variants);
-        variants.filter_map(|v| v.actions.cluster.as_deref()).collect()
+        variants.flat_map(|v| [v.actions.cluster.as_deref(), v.actions.shadow.as_deref()]).flatten().collect()
+    }
+
+    /// The value of `Vary` for the response, if it depends on who asks.
+    #[must_use]
+    pub fn vary(&self, decision: &Decision) -> Option<&str> {
+        let cache = self.cache.as_ref().filter(|_| decision.varies)?;
+        Some(&*cache.vary).filter(|names| !names.is_empty())
+    }
+
+    /// The identity cookie's `Set-Cookie` value for the response at `now`, if it is
+    /// new, renewed or deleted.
+    #[must_use]
+    pub fn set_cookie(&self, decision: &Decision, now: Timestamp) -> Option<String> {
+        self.identity.mint.as_ref()?.set_cookie(&decision.cookie, now)
+    }
+
+    /// Where exposures go.
+    #[must_use]
+    pub fn sinks(&self) -> &Sinks {
+        &self.sinks
+    }
+
+    /// Whether responses and durations are counted for each variant.
+    #[must_use]
+    pub fn has_service_metrics(&self) -> bool {
+        self.service_metrics
+    }
+
+    /// The guardrails, in order of their experiments.
+    #[must_use]
+    pub fn guardrails(&self) -> &[Guardrail] {
+        &self.guardrails
+    }
+
+    /// Whether the proxy wants the stamp in its filter state.
+    #[must_use]
+    pub fn fills_filter_state(&self) -> bool {
+        self.filter_state
     }
 }
 

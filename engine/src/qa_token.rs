@@ -14,6 +14,7 @@ use sha2::Sha256;
 
 use crate::document::{Document, Value};
 use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
+use crate::targeting::bytes;
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
@@ -25,12 +26,13 @@ const MAX_TOKEN: usize = 1024;
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// Experiment id.
-    #[serde(rename = "e")]
-    pub experiment: String,
-    /// Variant id.
-    #[serde(rename = "v")]
-    pub variant: String,
+    /// The experiment and variant it chooses, by their ids. May be left out of a
+    /// token that asks for the steps of the decision.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// Asks for the steps of the decision in the response.
+    #[serde(rename = "d", skip_serializing_if = "std::ops::Not::not")]
+    pub debug: bool,
     /// The only unit of the experiment it holds for; without one, it holds for any.
     #[serde(rename = "s", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -40,6 +42,17 @@ pub struct Claims {
     /// Makes tokens unique, so that one can be told from another in logs.
     #[serde(rename = "n")]
     pub nonce: String,
+}
+
+/// The variant that a token chooses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// Experiment id.
+    #[serde(rename = "e")]
+    pub experiment: String,
+    /// Variant id.
+    #[serde(rename = "v")]
+    pub variant: String,
 }
 
 impl Claims {
@@ -57,7 +70,16 @@ impl Claims {
             None => None,
             Some(_) => Some(text("s")?),
         };
-        Some(Self { experiment: text("e")?, variant: text("v")?, subject, expires, nonce: text("n")? })
+        let debug = match document.field("d") {
+            None => false,
+            Some(Value::Bool(debug)) => *debug,
+            Some(_) => return None,
+        };
+        let choice = match (document.field("e"), document.field("v")) {
+            (None, None) if debug => None,
+            _ => Some(Choice { experiment: text("e")?, variant: text("v")? }),
+        };
+        Some(Self { choice, debug, subject, expires, nonce: text("n")? })
     }
 }
 
@@ -95,6 +117,13 @@ impl TokenOutcome {
             Self::NotRunning => "not_running",
         }
     }
+}
+
+/// What a valid token does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) grant: Option<Grant>,
+    pub(crate) debug: bool,
 }
 
 /// The variant that a valid token chooses.
@@ -145,6 +174,17 @@ fn mac(secret: &[u8], signed: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 impl TokenPolicy {
+    /// The token of `request`: the header's, the cookie's or the query's.
+    pub(crate) fn find<'r>(&self, request: &RequestView<'r>) -> Option<Cow<'r, [u8]>> {
+        let header = self.header.as_ref().and_then(|name| request.header(name)).map(Cow::Borrowed);
+        let cookie = || {
+            let found = self.cookie.as_ref().and_then(|name| request.cookie(name));
+            found.map(|value| Cow::Borrowed(value.as_bytes()))
+        };
+        let query = || self.query.as_ref().and_then(|name| request.query(name)).map(bytes);
+        header.or_else(cookie).or_else(query)
+    }
+
     /// Looks for a token and checks it. `unit`, the request's unit for an
     /// experiment, is asked only for tokens that name a subject.
     pub(crate) fn read<'r>(
@@ -153,17 +193,12 @@ impl TokenPolicy {
         now: Timestamp,
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
-    ) -> (TokenOutcome, Option<Grant>) {
-        let header = self.header.as_ref().and_then(|name| request.header(name)).map(<[u8]>::to_vec);
-        let cookie =
-            || self.cookie.as_ref().and_then(|name| request.cookie(name)).map(|v| v.as_bytes().to_vec());
-        let query =
-            || self.query.as_ref().and_then(|name| request.query(name)).map(|v| v.as_bytes().to_vec());
-        let Some(token) = header.or_else(cookie).or_else(query) else {
+    ) -> (TokenOutcome, Option<Granted>) {
+        let Some(token) = self.find(request) else {
             return (TokenOutcome::None, None);
         };
         match self.check(&token, now, plan, unit) {
-            Ok(grant) => (TokenOutcome::Accepted, Some(grant)),
+            Ok(granted) => (TokenOutcome::Accepted, Some(granted)),
             Err(outcome) => (outcome, None),
         }
     }
@@ -174,14 +209,16 @@ impl TokenPolicy {
         now: Timestamp,
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
-    ) -> Result<Grant, TokenOutcome> {
+    ) -> Result<Granted, TokenOutcome> {
         let claims = self.verified(token).ok_or(TokenOutcome::Forged)?;
         let left = claims.expires.saturating_mul(1000).saturating_sub(now.0);
         if left <= 0 || left > MAX_LIFETIME_MS {
             return Err(TokenOutcome::Expired);
         }
-        let (id, experiment) = plan.find(&claims.experiment).ok_or(TokenOutcome::Unknown)?;
-        let index = experiment.variants.iter().position(|v| *v.id == *claims.variant);
+        let debug = claims.debug;
+        let Some(choice) = &claims.choice else { return Ok(Granted { grant: None, debug }) };
+        let (id, experiment) = plan.find(&choice.experiment).ok_or(TokenOutcome::Unknown)?;
+        let index = experiment.variants.iter().position(|v| *v.id == *choice.variant);
         let variant = index.and_then(|i| u16::try_from(i).ok()).ok_or(TokenOutcome::Unknown)?;
         if let Some(subject) = &claims.subject
             && unit(experiment).as_deref() != Some(subject)
@@ -191,7 +228,7 @@ impl TokenPolicy {
         if experiment.gate == Gate::Closed {
             return Err(TokenOutcome::NotRunning);
         }
-        Ok(Grant { experiment: id, variant: VariantId(variant) })
+        Ok(Granted { grant: Some(Grant { experiment: id, variant: VariantId(variant) }), debug })
     }
 
     /// The claims of a token whose tag is right. Tags are compared in constant

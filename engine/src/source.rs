@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::identity::MintedCookie;
 use crate::view::{RequestView, usable};
 
 /// A place in a request that yields a value.
@@ -26,6 +27,8 @@ pub enum Source {
         /// Proxies in front of this one.
         trusted_hops: u8,
     },
+    /// The id in the cookie that Splitway mints.
+    Minted(Box<str>),
 }
 
 impl Source {
@@ -54,18 +57,38 @@ impl Source {
             Self::ClientAddress { trusted_hops } => {
                 request.client_address(*trusted_hops).map(|address| Cow::Owned(address.to_string()))
             }
+            Self::Minted(cookie) => {
+                MintedCookie::parse(request.cookie(cookie)?).map(|minted| Cow::Borrowed(minted.id))
+            }
+        }
+    }
+}
+
+impl Source {
+    /// The kind of place, as it is written in a config; `minted` for Splitway's own
+    /// cookie.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "header",
+            Self::Cookie(_) => "cookie",
+            Self::Query(_) => "query",
+            Self::JwtClaim { .. } => "jwt_claim",
+            Self::ClientAddress { .. } => "client_address",
+            Self::Minted(_) => "minted",
         }
     }
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
         match self {
-            Self::Header(name) => write!(f, "header:{name}"),
-            Self::Cookie(name) => write!(f, "cookie:{name}"),
-            Self::Query(name) => write!(f, "query:{name}"),
-            Self::JwtClaim { header, claim } => write!(f, "jwt_claim:{header}/{claim}"),
-            Self::ClientAddress { trusted_hops } => write!(f, "client_address:{trusted_hops}"),
+            Self::Header(name) | Self::Cookie(name) | Self::Query(name) | Self::Minted(name) => {
+                write!(f, "{kind}:{name}")
+            }
+            Self::JwtClaim { header, claim } => write!(f, "{kind}:{header}/{claim}"),
+            Self::ClientAddress { trusted_hops } => write!(f, "{kind}:{trusted_hops}"),
         }
     }
 }

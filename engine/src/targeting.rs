@@ -96,6 +96,45 @@ impl Rule {
     }
 }
 
+/// What a rule can come to for a URL, whoever asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Possible {
+    holds: bool,
+    fails: bool,
+}
+
+impl Rule {
+    /// Whether the rule can hold for some request for this URL: what is not part
+    /// of the URL is taken as unknown.
+    pub(crate) fn may_hold(&self, request: &RequestView<'_>) -> bool {
+        self.possible(request).holds
+    }
+
+    fn possible(&self, request: &RequestView<'_>) -> Possible {
+        match self {
+            Self::All(rules) => rules.iter().fold(Possible { holds: true, fails: false }, |all, rule| {
+                let one = rule.possible(request);
+                Possible { holds: all.holds && one.holds, fails: all.fails || one.fails }
+            }),
+            Self::Any(rules) => rules.iter().fold(Possible { holds: false, fails: true }, |any, rule| {
+                let one = rule.possible(request);
+                Possible { holds: any.holds || one.holds, fails: any.fails && one.fails }
+            }),
+            Self::Not(rule) => {
+                let one = rule.possible(request);
+                Possible { holds: one.fails, fails: one.holds }
+            }
+            Self::Value { subject: subject @ (Subject::Path | Subject::Host | Subject::Query(_)), test } => {
+                let holds = test.holds(subject.read(request, "").as_deref());
+                Possible { holds, fails: !holds }
+            }
+            Self::Value { .. } | Self::Address { .. } | Self::Sample { .. } => {
+                Possible { holds: true, fails: true }
+            }
+        }
+    }
+}
+
 impl Subject {
     fn read<'a>(&self, request: &RequestView<'a>, unit: &'a str) -> Option<Cow<'a, [u8]>> {
         match self {
@@ -111,7 +150,7 @@ impl Subject {
     }
 }
 
-fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+pub(crate) fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
         Cow::Owned(text) => Cow::Owned(text.into_bytes()),
@@ -210,6 +249,28 @@ mod tests {
             assert_eq!(test.holds(Some(path.as_bytes())), expected, "{path}");
         }
         assert!(Test::PathPrefix(text("/a/", false)).holds(Some(b"/a/b")));
+    }
+
+    #[test]
+    fn a_rule_may_hold_unless_the_url_rules_it_out() {
+        let path = |value| Rule::Value { subject: Subject::Path, test: Test::PathPrefix(text(value, false)) };
+        let cookie = || Rule::Value { subject: Subject::Cookie("a".into()), test: Test::Exists(true) };
+        let headers: [(&[u8], &[u8]); 1] = [(b":path", b"/checkout?x=1")];
+        let request = RequestView::new(&headers);
+        for (rule, expected) in [
+            (path("/checkout"), true),
+            (path("/other"), false),
+            (cookie(), true),
+            (Rule::Not(Box::new(cookie())), true),
+            (Rule::Not(Box::new(path("/checkout"))), false),
+            (Rule::All([path("/checkout"), cookie()].into()), true),
+            (Rule::All([path("/other"), cookie()].into()), false),
+            (Rule::Any([path("/other"), cookie()].into()), true),
+            (Rule::Any([path("/other"), path("/b")].into()), false),
+            (Rule::Not(Box::new(Rule::All([path("/checkout"), cookie()].into()))), true),
+        ] {
+            assert_eq!(rule.may_hold(&request), expected, "{rule:?}");
+        }
     }
 
     #[test]

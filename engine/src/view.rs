@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::document::{Document, Value};
+use crate::guardrail::Tripped;
+use crate::identity::Entropy;
 
 /// Longest value of a cookie, header or parameter that is looked at, in bytes.
 pub const MAX_VALUE: usize = 4096;
@@ -26,6 +28,8 @@ pub type HeaderPairs<'a> = &'a [(&'a [u8], &'a [u8])];
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
     headers: HeaderPairs<'a>,
+    entropy: Option<&'a dyn Entropy>,
+    tripped: Option<&'a Tripped>,
 }
 
 impl<'a> RequestView<'a> {
@@ -33,7 +37,28 @@ impl<'a> RequestView<'a> {
     /// ours (see [`crate::Plan::is_ours`]).
     #[must_use]
     pub fn new(headers: HeaderPairs<'a>) -> Self {
-        Self { headers }
+        Self { headers, entropy: None, tripped: None }
+    }
+
+    /// The same request with randomness for an id, should one have to be minted.
+    #[must_use]
+    pub fn with_entropy(self, entropy: &'a dyn Entropy) -> Self {
+        Self { entropy: Some(entropy), ..self }
+    }
+
+    /// The same request while guardrails have switched variants off.
+    #[must_use]
+    pub fn with_tripped(self, tripped: &'a Tripped) -> Self {
+        Self { tripped: Some(tripped), ..self }
+    }
+
+    #[inline]
+    pub(crate) fn tripped(&self) -> Option<&'a Tripped> {
+        self.tripped
+    }
+
+    pub(crate) fn random_bits(&self) -> Option<[u8; 16]> {
+        self.entropy?.bits()
     }
 
     /// Every value of the header `name` (lower-case), in wire order.

@@ -65,6 +65,12 @@ macro_rules! words {
             }
         }
 
+        impl Default for $name {
+            fn default() -> Self {
+                Self::FIRST
+            }
+        }
+
         impl Read for $name {
             fn read(at: &Cursor<'_>) -> Self {
                 let known = at.name(Self::WORDS).and_then(|index| Self::ALL.get(index));
@@ -158,6 +164,19 @@ records! {
         /// What is randomised: the first source that yields a value wins.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub unit: Vec<Source>,
+        /// Gives a unit to browsers that carry none: a random id in a cookie. It is
+        /// the last source of `unit`.
+        pub mint: Option<Mint>,
+        /// Whether units may be used, stored and logged.
+        pub consent: Option<Consent>,
+        /// Which requests are no people's: they are in no experiment. Default: the
+        /// built-in list if there is `mint`, else nobody.
+        pub bots: Option<Bots>,
+        /// Keeps shared caches from serving one variant's responses to another's
+        /// units (`Vary`, and `private` beside our cookie). Default: true.
+        pub cache_safety: Option<bool>,
+        /// Where else the assignments are told.
+        pub propagation: Option<Propagation>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -165,8 +184,11 @@ records! {
         /// `splitway.clock_edge`, because another proxy's clock may have decided
         /// otherwise. Default: 5s.
         pub clock_skew: Option<Period>,
-        /// What an exposure record says about the unit.
+        /// Exposure records: what they say, and where they go.
         pub exposure: Option<Exposure>,
+        /// Whether responses by class and durations are counted for each variant: two
+        /// more calls of the proxy per request and experiment. Default: false.
+        pub service_metrics: Option<bool>,
         /// Signed, expiring tokens with which testers choose a variant.
         pub qa_tokens: Option<QaTokens>,
         /// Units kept out of experiments.
@@ -258,6 +280,94 @@ impl Read for Period {
 }
 
 records! {
+    /// A unit for requests that carry none.
+    pub struct Mint {
+        /// Name of the cookie; it begins with `__Host-`. Default: `__Host-splitway`.
+        pub cookie: Option<String>,
+        /// How long the cookie lives, at most 395d. Default: 390d.
+        pub max_age: Option<Period>,
+        /// The cookie is renewed when less than this is left. Default: a quarter of
+        /// `max_age`.
+        pub renew_before: Option<Period>,
+        /// The same id for requests that come before the cookie is there.
+        pub provisional: Option<Provisional>,
+    }
+}
+
+records! {
+    /// Requests of one browser that are under way at once get the same id: a keyed
+    /// hash of `traits` and the time, in place of a random one. Browsers that are
+    /// alike in all traits within one window share it, too.
+    pub struct Provisional {
+        /// Secret key of the hash: at least 16 random characters.
+        pub key: String,
+        /// How long requests are taken together. Default: 10s.
+        pub window: Option<Period>,
+        /// What tells browsers apart.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        pub traits: Vec<Source>,
+    }
+}
+
+records! {
+    /// Whether units may be used, stored and logged.
+    pub struct Consent {
+        /// What is done without consent. Default: `required`.
+        pub mode: Option<ConsentMode>,
+        /// Holds for requests that carry consent.
+        pub granted: Option<Rule>,
+        /// What `Sec-GPC: 1` means. Default: `deny`.
+        pub gpc: Option<Gpc>,
+    }
+}
+
+words! {
+    /// What is done for requests without consent.
+    pub enum ConsentMode {
+        /// Nothing: no experiment, no cookie, no exposure; a cookie of ours is
+        /// deleted.
+        Required = "required",
+        /// They are in experiments and get the cookie, but exposures do not show
+        /// their unit.
+        Exempt = "exempt",
+        /// Consent is not looked at.
+        Off = "off",
+    }
+}
+
+words! {
+    /// What the header `Sec-GPC: 1` (Global Privacy Control) means.
+    pub enum Gpc {
+        /// No consent, whatever else is there.
+        Deny = "deny",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+}
+
+records! {
+    /// Requests that are no people's.
+    pub struct Bots {
+        /// Whether the built-in list of user agents counts. Default: true.
+        pub defaults: Option<bool>,
+        /// Requests for which this holds count, too.
+        pub also: Option<Rule>,
+    }
+}
+
+records! {
+    /// Where else the assignments are told, besides `x-splitway`.
+    pub struct Propagation {
+        /// Upstream, as members `splitway.<experiment>` of the header `baggage`
+        /// (W3C). Default: false.
+        pub baggage: Option<bool>,
+        /// The proxy itself, as its filter state `wasm.splitway`: for tracing tags
+        /// and access logs. Default: false.
+        pub filter_state: Option<bool>,
+    }
+}
+
+records! {
     /// Units kept out of experiments, to measure what all of them do together.
     pub struct Holdout {
         /// Its id.
@@ -283,7 +393,7 @@ records! {
 }
 
 records! {
-    /// What exposure records say about the unit.
+    /// What exposure records say, and where they go.
     pub struct Exposure {
         /// How `feature_flag.context.id` shows the unit. Default: `pseudonym` if
         /// there is a key, and else `none`.
@@ -291,6 +401,53 @@ records! {
         /// Secret key of the pseudonym (HMAC-SHA-256): at least 16 random
         /// characters.
         pub key: Option<String>,
+        /// How often it is recorded that a unit met a variant. Default: `request`.
+        pub once_per: Option<OncePer>,
+        /// Whether every record tells attempts and response flags: two more questions
+        /// to the proxy per request. Default: false; then flags are told where the
+        /// status is missing or 500 and more.
+        pub details: Option<bool>,
+        /// Whether records go to the proxy's own log. Default: true.
+        pub log: Option<bool>,
+        /// Whether records, without what is known only after the response, go to the
+        /// proxy's filter state `wasm.splitway_exposures`, from where its access
+        /// loggers take them: a JSON array. Default: false.
+        pub filter_state: Option<bool>,
+        /// Sends records to an OpenTelemetry collector.
+        pub otlp: Option<Otlp>,
+    }
+}
+
+words! {
+    /// How often it is recorded that a unit met a variant.
+    pub enum OncePer {
+        /// Once for each request.
+        Request = "request",
+        /// Once, as far as a worker of the proxy remembers: it knows at least the last
+        /// 24,576 pairs of unit and variant.
+        Unit = "unit",
+    }
+}
+
+records! {
+    /// An OpenTelemetry collector that takes OTLP/HTTP logs as JSON.
+    pub struct Otlp {
+        /// The proxy's cluster that the collector is.
+        pub cluster: String,
+        /// Path of its logs endpoint. Default: `/v1/logs`.
+        pub path: Option<String>,
+        /// Value of `:authority`. Default: the cluster's name.
+        pub host: Option<String>,
+        /// Further request headers, such as an API key.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub headers: Entries<String>,
+        /// How long an answer may take, 100ms to 60s. Default: 5s.
+        pub timeout: Option<Period>,
+        /// Most bytes of records that each worker keeps while the collector cannot be
+        /// reached, 65536 to 16777216; what is beyond is dropped and counted.
+        /// Default: 1048576.
+        #[cfg_attr(feature = "schema", schemars(range(min = 65536, max = 16_777_216)))]
+        pub buffer: Option<u32>,
     }
 }
 
@@ -367,6 +524,10 @@ records! {
         /// Units that always get a given variant: `{ one-step: [tester-1] }`.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,
+        /// What the proxies themselves watch: a variant that does harm gets the
+        /// control's treatment until the config changes.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub guardrails: Vec<Guardrail>,
 
         /// Name for people.
         pub name: Fact<String>,
@@ -400,6 +561,53 @@ words! {
         Completed = "completed",
         /// Stopped because it did harm: the kill switch of one experiment.
         RolledBack = "rolled_back",
+    }
+}
+
+records! {
+    /// A limit that a variant must not cross. (`metrics.guardrails` are names for the
+    /// analysis; the proxy does not read those.)
+    pub struct Guardrail {
+        /// What is counted.
+        pub metric: GuardrailMetric,
+        /// For `latency`: exchanges that take longer are slow.
+        pub slower_than: Option<Period>,
+        /// How much more than the control's the variant's share may be, in points.
+        /// Default: 0%, unless there is `max`.
+        pub max_increase: Option<Share>,
+        /// The largest share, whatever the control's is.
+        pub max: Option<Share>,
+        /// Requests of the variant before it is judged. Default: 500.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+        pub min_requests: Option<u32>,
+        /// How far it looks back, 6s to 1h. Default: 60s.
+        pub window: Option<Period>,
+        /// How likely it may be, within one window, that a variant trips which is not
+        /// worse: up to 0.1. Default: 0.001.
+        #[cfg_attr(feature = "schema", schemars(range(max = 0.1)))]
+        pub alpha: Option<f64>,
+        /// What happens. Default: `kill`.
+        pub action: Option<GuardrailAction>,
+    }
+}
+
+words! {
+    /// What a guardrail counts.
+    pub enum GuardrailMetric {
+        /// The share of responses with a status of 500 and more.
+        Http5xxRate = "http_5xx_rate",
+        /// The share of exchanges that take longer than `slower_than`.
+        Latency = "latency",
+    }
+}
+
+words! {
+    /// What happens when a guardrail trips.
+    pub enum GuardrailAction {
+        /// The variant is off on every worker of the proxy.
+        Kill = "kill",
+        /// It is told, nothing more.
+        Observe = "observe",
     }
 }
 
@@ -456,17 +664,39 @@ records! {
         pub host: Option<String>,
         /// New path.
         pub path: Option<PathRewrite>,
+        /// Answered by the proxy with a redirect to another path of the same host.
+        pub redirect: Option<Redirect>,
+        /// A cluster that gets a copy of each request, whose answer is dropped: sent
+        /// to the proxy's mirror policy as `x-splitway-shadow`.
+        pub shadow: Option<String>,
     }
 }
 
 records! {
-    /// Replaces the beginning of the path.
+    /// Another path: either a prefix is replaced, or what a regular expression
+    /// matches.
     pub struct PathRewrite {
         /// What is replaced, at a segment boundary; other paths stay. Default: `/`,
         /// that is, the replacement is put in front.
         pub prefix: Option<String>,
         /// What it is replaced with.
-        pub replace_prefix: String,
+        pub replace_prefix: Option<String>,
+        /// A regular expression (linear time, unanchored, at most 1 kB) on the path
+        /// without its query; other paths stay.
+        pub regex: Option<String>,
+        /// What its first match is replaced with; `$1` and `${name}` are its groups.
+        pub replacement: Option<String>,
+    }
+}
+
+records! {
+    /// A redirect to another path of the same host.
+    pub struct Redirect {
+        /// Where to; the query stays. Paths that it leaves alone are not redirected,
+        /// nor are those that it would redirect again.
+        pub path: PathRewrite,
+        /// 302 or 303 (for GET and HEAD only), or 307. Default: 302.
+        pub status: Option<u32>,
     }
 }
 

@@ -69,7 +69,7 @@ macro_rules! targets {
     )*};
 }
 
-targets! { config_json cookies query targeting rewrite tokens buckets headers }
+targets! { config_json cookies query targeting rewrite path_regex identity tokens buckets headers }
 
 #[cfg(feature = "yaml")]
 targets! { config_yaml }

@@ -2,7 +2,7 @@
 //! gets in.
 
 use serde_json::{Value, json};
-use splitway_engine::qa_token::{Claims, MAX_LIFETIME_MS, TokenOutcome, sign};
+use splitway_engine::qa_token::{Choice, Claims, MAX_LIFETIME_MS, TokenOutcome, sign};
 use splitway_engine::{Decision, Document, NoTrace, Plan, Reason, RequestView, Timestamp, compile};
 
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
@@ -31,8 +31,8 @@ fn plan(config: &Value) -> Plan {
 
 fn claims(experiment: &str, variant: &str) -> Claims {
     Claims {
-        experiment: experiment.to_owned(),
-        variant: variant.to_owned(),
+        choice: Some(Choice { experiment: experiment.to_owned(), variant: variant.to_owned() }),
+        debug: false,
         subject: None,
         expires: NOW.0 / 1000 + 60,
         nonce: "n-1".to_owned(),

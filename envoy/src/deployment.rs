@@ -174,7 +174,9 @@ impl Deployment<'_> {
     fn route_lines(&self) -> Result<String> {
         let (_, tail) = BOOTSTRAP.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
         let (comment, tail) = tail.split_once(ROUTE).context("no route in bootstrap.yaml")?;
-        let (route, _) = tail.split_once(DEFAULT_ROUTE).context("no default route in bootstrap.yaml")?;
+        let (route, tail) = tail.split_once(DEFAULT_ROUTE).context("no default route in bootstrap.yaml")?;
+        let (last, _) = tail.split_once(CLUSTERS).context("no clusters in bootstrap.yaml")?;
+        ensure!(last.contains("checkout-v1"), "no checkout-v1 in the default route of bootstrap.yaml");
         let (default, others) = self.clusters.split_first().context("no cluster")?;
         let mut text = format!("{ROUTES}{comment}");
         for cluster in std::iter::once(default).chain(others) {
@@ -182,8 +184,7 @@ impl Deployment<'_> {
             ensure!(route.contains("checkout-v2"), "no checkout-v2 in the route of bootstrap.yaml");
             text.push_str(&route.replace("checkout-v2", &cluster.name));
         }
-        let _ =
-            writeln!(text, "{DEFAULT_ROUTE}                          route: {{ cluster: {} }}", default.name);
+        let _ = writeln!(text, "{DEFAULT_ROUTE}{}", last.replace("checkout-v1", &default.name));
         Ok(text)
     }
 

@@ -6,7 +6,9 @@
 //! tested. A mock proxy was rejected: what Envoy does around the filter (route choice, its own
 //! 503s, config discovery) is what the rig is there to show.
 
+pub mod browser;
 pub mod client;
+pub mod collector;
 pub mod config_dir;
 pub mod deployment;
 pub mod exposure;
@@ -21,9 +23,11 @@ pub mod tools;
 pub mod upstream;
 
 pub use client::{Answer, Call, Client};
+pub use collector::Collector;
 pub use exposure::Exposure;
 pub use poll::{DEADLINE, eventually};
+pub use process::Process;
 pub use proxy::{Envoy, EnvoyConfig};
-pub use render::FailurePolicy;
+pub use render::{Additions, FailurePolicy};
 pub use scene::{Scene, SceneConfig, Stage};
 pub use upstream::{Reply, Seen, Upstream};

@@ -17,9 +17,12 @@ use crate::tools;
 
 const LOG: &str = "envoy.log";
 
-/// A running Envoy. Dropping it kills the process and waits for its end.
+/// Exposures are logged at info.
+pub(crate) const LOG_LEVELS: &str = "wasm:info,config:info";
+
+/// A running Envoy with a bootstrap of any kind. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     admin: SocketAddr,
     folder: TempDir,
@@ -28,7 +31,16 @@ pub(crate) struct Process {
 impl Process {
     /// Starts Envoy in `folder` and waits until it is ready.
     pub(crate) async fn start(folder: TempDir, bootstrap: &str, workers: u32) -> Result<Self> {
-        Self::start_in(folder, bootstrap, workers, None).await
+        Self::start_logging(folder, bootstrap, workers, LOG_LEVELS).await
+    }
+
+    /// Starts Envoy in `folder`, with the log levels of its components as `--component-log-level`
+    /// takes them, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When Envoy is missing or refuses its bootstrap; the error then ends with its log.
+    pub async fn start_logging(folder: TempDir, bootstrap: &str, workers: u32, levels: &str) -> Result<Self> {
+        Self::start_in(folder, bootstrap, workers, levels, None).await
     }
 
     /// The same with a working directory, for a bootstrap with relative paths.
@@ -36,11 +48,12 @@ impl Process {
         folder: TempDir,
         bootstrap: &str,
         workers: u32,
+        levels: &str,
         working: Option<&Path>,
     ) -> Result<Self> {
         let binary = tools::envoy()?;
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-        let child = spawn(&binary, folder.path(), workers, working)?;
+        let child = spawn(&binary, folder.path(), workers, levels, working)?;
         // From here on a failure drops `process`, and with it the child.
         let mut process = Self { child, admin: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         if let Err(error) = process.become_ready().await {
@@ -73,6 +86,12 @@ impl Process {
         }
     }
 
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -82,7 +101,10 @@ impl Process {
     }
 
     /// The active listeners: name and address.
-    pub(crate) async fn listeners(&self) -> Result<Vec<(String, SocketAddr)>> {
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn listeners(&self) -> Result<Vec<(String, SocketAddr)>> {
         let listeners = self.json("/listeners?format=json").await?;
         let mut active = Vec::new();
         for status in listeners["listener_statuses"].as_array().context("no listeners")? {
@@ -153,7 +175,7 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, workers: u32, working: Option<&Path>) -> Result<Child> {
+fn spawn(binary: &Path, folder: &Path, workers: u32, levels: &str, working: Option<&Path>) -> Result<Child> {
     let log = File::create(folder.join(LOG))?;
     let mut command = Command::new(binary);
     if let Some(working) = working {
@@ -169,9 +191,8 @@ fn spawn(binary: &Path, folder: &Path, workers: u32, working: Option<&Path>) -> 
         .args(["--drain-time-s", "1"])
         // Hot restart claims a shared memory region by number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
-        // Exposures are logged at info.
         .args(["--log-level", "warning"])
-        .args(["--component-log-level", "wasm:info,config:info"])
+        .args(["--component-log-level", levels])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -8,12 +8,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::client::Client;
+use crate::client::{Call, Client};
 use crate::config_dir::ConfigDir;
 use crate::exposure::Exposure;
 use crate::poll::eventually;
 use crate::process::Process;
-use crate::render::{self, Bootstrap, FailurePolicy};
+use crate::render::{self, Additions, Bootstrap, FailurePolicy};
 use crate::tools;
 use crate::upstream::Upstream;
 
@@ -32,6 +32,8 @@ pub struct EnvoyConfig {
     pub failure_policy: FailurePolicy,
     /// The compiled filter; `None` takes the one `cargo xtask build-wasm` left.
     pub wasm: Option<PathBuf>,
+    /// What it has besides `bootstrap.yaml`.
+    pub additions: Additions,
 }
 
 impl EnvoyConfig {
@@ -45,6 +47,7 @@ impl EnvoyConfig {
             workers: 2,
             failure_policy: FailurePolicy::default(),
             wasm: None,
+            additions: Additions::default(),
         }
     }
 }
@@ -78,6 +81,7 @@ impl Envoy {
             v1: config.v1,
             v2: config.v2,
             failure_policy: config.failure_policy,
+            additions: &config.additions,
         })?;
         let process = Process::start(folder, &bootstrap, config.workers).await?;
         let listeners = process.listeners().await?;
@@ -215,6 +219,16 @@ impl Envoy {
             Ok((found.len() >= expected).then_some(found))
         })
         .await
+    }
+
+    /// Has access logs written to their files now.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn flush_access_logs(&self) -> Result<()> {
+        let answer = Client::http1(self.admin_address()).send(&Call::post("/reopen_logs")).await?;
+        anyhow::ensure!(answer.status == 200, "/reopen_logs gave {}", answer.status);
+        Ok(())
     }
 
     /// The end of the log, for error messages.

@@ -34,6 +34,62 @@ impl fmt::Display for FailurePolicy {
     }
 }
 
+/// What a proxy has besides `bootstrap.yaml`.
+#[derive(Debug, Clone, Default)]
+pub struct Additions {
+    /// Entries of `access_log`, as YAML; see [`file_access_log`] and [`otlp_access_log`].
+    pub access_logs: Vec<String>,
+    /// Further clusters on loopback.
+    pub clusters: Vec<(String, SocketAddr)>,
+    /// Routes in front of the others.
+    pub routes: Vec<serde_json::Value>,
+}
+
+/// `access-log-file.yaml`, writing to `path`.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn file_access_log(path: &Path) -> Result<String> {
+    fill(include_str!("../access-log-file.yaml"), &[("ACCESS_LOG_PATH", quoted_path(path)?)])
+}
+
+/// `access-log-otlp.yaml`, sending to the cluster `otel-collector`, which is at `collector`.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn otlp_access_log(collector: SocketAddr) -> Result<String> {
+    fill(include_str!("../access-log-otlp.yaml"), &[("COLLECTOR", collector.to_string())])
+}
+
+impl Additions {
+    fn put_into(&self, bootstrap: &str) -> Result<String> {
+        let mut text = bootstrap.to_owned();
+        if !self.access_logs.is_empty() {
+            let indented = |line: &str| format!("                  {line}\n");
+            let entries: String =
+                self.access_logs.iter().flat_map(|entry| entry.lines()).map(indented).collect();
+            let anchor = "                http_filters:\n";
+            text = replaced(&text, anchor, &format!("                access_log:\n{entries}{anchor}"))?;
+        }
+        let anchor = "                      routes:\n";
+        let routes: String =
+            self.routes.iter().map(|route| format!("                        - {route}\n")).collect();
+        text = replaced(&text, anchor, &format!("{anchor}{routes}"))?;
+        for (name, address) in &self.clusters {
+            let cluster = serde_json::json!({
+                "name": name,
+                "type": "STATIC",
+                "connect_timeout": "1s",
+                "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": {
+                    "address": { "socket_address": { "address": "127.0.0.1", "port_value": address.port() } },
+                }}]}]},
+            });
+            text.push_str(&format!("    - {cluster}\n"));
+        }
+        Ok(text)
+    }
+}
+
 /// The values of `bootstrap.yaml`. Envoy listens on free ports, which its admin API then names.
 #[derive(Debug, Clone, Copy)]
 pub struct Bootstrap<'a> {
@@ -47,6 +103,8 @@ pub struct Bootstrap<'a> {
     pub v2: SocketAddr,
     /// The policy of the inert default config.
     pub failure_policy: FailurePolicy,
+    /// What else there is.
+    pub additions: &'a Additions,
 }
 
 /// `bootstrap.yaml`, ready for Envoy.
@@ -54,7 +112,7 @@ pub struct Bootstrap<'a> {
 /// # Errors
 /// When a path is not UTF-8, or the template holds a placeholder that nothing fills.
 pub fn bootstrap(values: &Bootstrap<'_>) -> Result<String> {
-    fill(
+    let filled = fill(
         BOOTSTRAP,
         &[
             ("LISTENER_PORT", "0".to_owned()),
@@ -66,7 +124,8 @@ pub fn bootstrap(values: &Bootstrap<'_>) -> Result<String> {
             ("WASM_PATH", quoted_path(values.wasm)?),
             ("FAILURE_POLICY", values.failure_policy.to_string()),
         ],
-    )
+    )?;
+    values.additions.put_into(&filled)
 }
 
 /// `ecds.yaml` with `document` (the experiment document as JSON; any text passes through
@@ -222,6 +281,7 @@ mod tests {
             v1: SocketAddr::from(([127, 0, 0, 1], 7001)),
             v2: SocketAddr::from(([127, 0, 0, 1], 7002)),
             failure_policy: FailurePolicy::Reload,
+            additions: &Additions::default(),
         })
         .expect("rendered");
         assert!(!text.contains("${"), "{text}");

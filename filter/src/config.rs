@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use splitway_engine::{Assignment, Document, Plan, Problems, compile};
 
-use crate::host::{Level, Log, Metrics};
+use crate::guards::Guards;
+use crate::host::{Clock, Level, Log, Metrics, SharedData};
+use crate::vm::{SharedSink, Vm};
 
-/// Most series of the assignment counter; what is beyond shares one named
-/// `__other__`.
+/// Most series with the labels experiment and variant; variants that would make more share those
+/// named `__other__`.
 const MAX_SERIES: usize = 2_000;
 
 /// A plan in force, with the handles of its metrics.
@@ -15,9 +17,47 @@ const MAX_SERIES: usize = 2_000;
 pub struct Active {
     /// The plan.
     pub plan: Plan,
+    /// Its guardrails.
+    pub guards: Guards,
+    /// Its way to a collector.
+    pub sink: Option<SharedSink>,
     /// By experiment and variant.
-    assignments: Box<[Box<[Option<u32>]>]>,
+    series: Box<[Box<[Series]>]>,
     events: Events,
+}
+
+/// The metrics of a variant.
+#[derive(Clone, Copy, Debug)]
+struct Series {
+    assignments: Option<u32>,
+    service: Option<Service>,
+}
+
+/// What is counted with `service_metrics`.
+#[derive(Clone, Copy, Debug)]
+struct Service {
+    /// By the first digit of the status; the first is for those without.
+    responses: [Option<u32>; 6],
+    duration: Option<u32>,
+}
+
+impl Series {
+    /// How many there are for a variant.
+    fn count(plan: &Plan) -> usize {
+        if plan.has_service_metrics() { 8 } else { 1 }
+    }
+
+    fn new(plan: &Plan, experiment: &str, variant: &str, host: &impl Metrics) -> Self {
+        let service = plan.has_service_metrics().then(|| {
+            let responses = series("responses", experiment, variant);
+            let class = |class: &str| define(host, &format!("{responses}.class.{class}"));
+            Service {
+                responses: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+                duration: host.histogram(&series("duration_ms", experiment, variant)).ok(),
+            }
+        });
+        Self { assignments: define(host, &series("assignments", experiment, variant)), service }
+    }
 }
 
 /// Counters that do not depend on the config.
@@ -29,6 +69,11 @@ struct Events {
     failures: Option<u32>,
     token_accepted: Option<u32>,
     token_rejected: Option<u32>,
+    bots: Option<u32>,
+    no_consent: Option<u32>,
+    minted: Option<u32>,
+    renewed: Option<u32>,
+    redirected: Option<u32>,
 }
 
 /// What the filter counts besides assignments.
@@ -38,7 +83,7 @@ pub enum Event {
     Stripped,
     /// A request carried no unit.
     NoUnit,
-    /// A path rewrite was refused (see `splitway_engine::Rewrite`).
+    /// A path rewrite or redirect was refused (see `splitway_engine::Rewrite`).
     RewriteRefused,
     /// A hostcall failed; the request passed without what it was for.
     Failure,
@@ -46,29 +91,42 @@ pub enum Event {
     TokenAccepted,
     /// A QA token was ignored.
     TokenRejected,
+    /// A bot's request passed.
+    Bot,
+    /// A request without the consent that is required passed.
+    NoConsent,
+    /// A unit was minted.
+    Minted,
+    /// The identity cookie was renewed.
+    Renewed,
+    /// A request was answered with a redirect.
+    Redirected,
 }
 
 impl Active {
-    fn new(plan: Plan, host: &impl Metrics) -> Self {
+    fn new(plan: Plan, vm: &mut Vm, host: &(impl Metrics + SharedData)) -> Self {
+        let each = Series::count(&plan);
         let mut left = MAX_SERIES;
         let mut other = None;
-        let assignments = plan
+        let all = plan
             .experiments()
             .map(|(_, experiment)| {
-                let counter = |variant: &splitway_engine::Variant| match left.checked_sub(1) {
+                let of = |variant: &splitway_engine::Variant| match left.checked_sub(each) {
                     Some(rest) => {
                         left = rest;
-                        define(host, &series(experiment.id(), variant.id()))
+                        Series::new(&plan, experiment.id(), variant.id(), host)
                     }
-                    None => *other.get_or_insert_with(|| define(host, &series("__other__", "__other__"))),
+                    None => *other.get_or_insert_with(|| Series::new(&plan, "__other__", "__other__", host)),
                 };
-                experiment.variants().iter().map(counter).collect()
+                experiment.variants().iter().map(of).collect()
             })
             .collect();
         let event = |name: &str| define(host, &format!("splitway.{name}"));
         Self {
+            guards: Guards::new(&plan, host),
+            sink: vm.sink(&plan, host),
             plan,
-            assignments,
+            series: all,
             events: Events {
                 stripped: event("stripped_headers"),
                 no_unit: event("no_unit"),
@@ -76,16 +134,51 @@ impl Active {
                 failures: event("hostcall_failures"),
                 token_accepted: event("qa_token_accepted"),
                 token_rejected: event("qa_token_rejected"),
+                bots: event("bots"),
+                no_consent: event("no_consent"),
+                minted: event("units_minted"),
+                renewed: event("units_renewed"),
+                redirected: event("redirects"),
             },
         }
     }
 
     /// Counts an assignment.
     pub fn count_assignment(&self, host: &impl Metrics, assignment: &Assignment) {
-        let variants = self.assignments.get(assignment.experiment.index());
-        let counter =
-            variants.and_then(|variants| variants.get(assignment.variant.index()).copied().flatten());
-        increment(host, counter, 1);
+        increment(host, self.series(assignment).and_then(|series| series.assignments), 1);
+    }
+
+    /// Whether what became of an exchange is to be counted.
+    #[must_use]
+    pub fn counts_service(&self) -> bool {
+        self.plan.has_service_metrics() || !self.guards.is_empty()
+    }
+
+    /// Counts what became of an exchange with this assignment.
+    pub fn count_service(
+        &self,
+        host: &impl Metrics,
+        assignment: &Assignment,
+        status: Option<u16>,
+        duration_ms: u64,
+    ) {
+        self.guards.count(&self.plan, assignment, status, duration_ms);
+        let Some(service) = self.series(assignment).and_then(|series| series.service) else { return };
+        let class = usize::from(status.unwrap_or(0) / 100);
+        increment(host, service.responses.get(class).copied().flatten(), 1);
+        if let Some(duration) = service.duration {
+            host.record(duration, duration_ms);
+        }
+    }
+
+    fn series(&self, assignment: &Assignment) -> Option<&Series> {
+        self.series.get(assignment.experiment.index())?.get(assignment.variant.index())
+    }
+
+    /// Whether it has work for ticks.
+    #[must_use]
+    pub fn ticks(&self) -> bool {
+        self.sink.is_some() || !self.guards.is_empty()
     }
 
     /// Counts an event.
@@ -97,14 +190,19 @@ impl Active {
             Event::Failure => self.events.failures,
             Event::TokenAccepted => self.events.token_accepted,
             Event::TokenRejected => self.events.token_rejected,
+            Event::Bot => self.events.bots,
+            Event::NoConsent => self.events.no_consent,
+            Event::Minted => self.events.minted,
+            Event::Renewed => self.events.renewed,
+            Event::Redirected => self.events.redirected,
         };
         increment(host, counter, by);
     }
 }
 
 /// The name that Envoy's `stats_tags` turn into labels.
-fn series(experiment: &str, variant: &str) -> String {
-    format!("splitway.assignments.experiment.{experiment}.variant.{variant}")
+pub(crate) fn series(name: &str, experiment: &str, variant: &str) -> String {
+    format!("splitway.{name}.experiment.{experiment}.variant.{variant}")
 }
 
 fn define(host: &impl Metrics, name: &str) -> Option<u32> {
@@ -134,7 +232,12 @@ impl Store {
 
     /// Takes `json` into force, or keeps what there is and says why.
     /// An empty config is the inert one. Gives whether it was taken.
-    pub fn load(&mut self, json: &[u8], host: &(impl Metrics + Log)) -> bool {
+    pub fn load(
+        &mut self,
+        json: &[u8],
+        vm: &mut Vm,
+        host: &(impl Metrics + Log + SharedData + Clock),
+    ) -> bool {
         let parsed = if json.trim_ascii().is_empty() {
             Document::from_json(br#"{"version":1}"#)
         } else {
@@ -142,7 +245,7 @@ impl Store {
         };
         match parsed.and_then(|document| compile(&document)) {
             Ok(plan) => {
-                self.accept(plan, host);
+                self.accept(plan, vm, host);
                 true
             }
             Err(problems) => {
@@ -152,7 +255,7 @@ impl Store {
         }
     }
 
-    fn accept(&mut self, plan: Plan, host: &(impl Metrics + Log)) {
+    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
         }
@@ -160,7 +263,15 @@ impl Store {
         let line = format!("splitway: config {} in force, {experiments} experiments", plan.content_hash());
         host.log(Level::Info, &line);
         increment(host, define(host, "splitway.config_accepted"), 1);
-        self.active = Some(Rc::new(Active::new(plan, host)));
+        // A gauge is a float in Prometheus, which holds 53 bits exactly: 48 of the hash's 64 are told.
+        let version = plan.content_hash().get(..12).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let since = u64::try_from(host.now().0 / 1000).ok();
+        for (name, value) in [("splitway.config_version", version), ("splitway.config_since", since)] {
+            if let (Ok(gauge), Some(value)) = (host.gauge(name), value) {
+                host.record(gauge, value);
+            }
+        }
+        self.active = Some(Rc::new(Active::new(plan, vm, host)));
     }
 
     fn refuse(&self, problems: &Problems, host: &(impl Metrics + Log)) {

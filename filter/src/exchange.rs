@@ -5,11 +5,14 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    CLUSTER, ChainId, Decision, HeaderChange, NoTrace, RequestView, Rewrite, STAMP, Served, Timestamp,
+    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, CookieAction, Decision, EXPLAIN, HeaderChange, Reason,
+    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
 };
 
 use crate::config::{Active, Event};
-use crate::host::{Failure, Host, Level, Map};
+use crate::flags;
+use crate::host::{Failure, Host, Map};
+use crate::vm::{Vm, emit};
 
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
@@ -18,9 +21,35 @@ pub struct Exchange {
     decision: Decision,
     started: Timestamp,
     request_id: Option<String>,
-    /// How exposures show each unit.
-    context_ids: SmallVec<[(ChainId, Option<String>); 1]>,
+    /// The units, as exposures need them.
+    units: SmallVec<[Unit; 1]>,
     rewrite_refused: bool,
+    /// There were response headers.
+    responded: bool,
+    /// An earlier pass of the same request, which the proxy redirected to itself.
+    before: Option<Box<Exchange>>,
+    /// The decision's steps, for a tester who asked for them.
+    steps: Option<String>,
+}
+
+/// The unit of a chain.
+#[derive(Debug)]
+struct Unit {
+    chain: ChainId,
+    /// How exposures show it.
+    shown: Option<String>,
+    /// With `once_per: unit`.
+    hash: Option<u64>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// It goes on.
+    #[default]
+    Continue,
+    /// It was answered here.
+    Answered,
 }
 
 impl Exchange {
@@ -32,8 +61,11 @@ impl Exchange {
             decision: Decision::default(),
             started: Timestamp::default(),
             request_id: None,
-            context_ids: SmallVec::new(),
+            units: SmallVec::new(),
             rewrite_refused: false,
+            responded: false,
+            before: None,
+            steps: None,
         }
     }
 
@@ -44,12 +76,13 @@ impl Exchange {
     }
 
     /// Decides for the request and acts on it.
-    pub fn on_request(&mut self, host: &impl Host) {
+    pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
+        let before = vm.redirected.take();
         let Ok(block) = host.pairs(Map::Request) else {
             self.active.count(host, Event::Failure, 1);
             unmark(host);
-            return;
+            return Flow::Continue;
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
@@ -66,20 +99,60 @@ impl Exchange {
             }
         }
         active.count(host, Event::Stripped, stripped);
-        let request = RequestView::new(&headers);
-        plan.decide_into(&request, self.started, &mut NoTrace, &mut self.decision);
-        self.count_decision(host);
-        if self.decision.assignments.is_empty() {
-            return;
+        let request = RequestView::new(&headers).with_entropy(host);
+        if let Some(before) = before {
+            // It follows its first pass at once, before any other request.
+            let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
+            if before.request_id.as_deref() == id {
+                self.before = Some(before);
+            } else {
+                before.write(host, vm);
+            }
         }
-        if self.apply(host, &request).is_err() {
+        let mut steps = plan.steps(&request);
+        active.guards.with_tripped(|tripped| {
+            let request = if tripped.is_empty() { request } else { request.with_tripped(tripped) };
+            plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
+        });
+        self.count_decision(host);
+        self.steps = steps.filter(|_| self.decision.debug).map(String::from);
+        if self.decision.assignments.is_empty() {
+            return Flow::Continue;
+        }
+        let applied = self.redirect(host, &request).and_then(|flow| match flow {
+            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Answered => Ok(flow),
+        });
+        let Ok(flow) = applied else {
             self.take_back(host, &request);
             active.count(host, Event::Failure, 1);
-            return;
-        }
+            return Flow::Continue;
+        };
         self.remember(&request);
         for assignment in &self.decision.assignments {
             active.count_assignment(host, assignment);
+        }
+        if plan.sinks().filter_state {
+            self.fill_filter_state(host);
+        }
+        flow
+    }
+
+    /// Answers with a redirect if a variant asks for one.
+    fn redirect(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<Flow, Failure> {
+        match self.active.plan.redirect(&self.decision, request) {
+            Redirection::None => Ok(Flow::Continue),
+            Redirection::Refused => {
+                self.rewrite_refused = true;
+                self.active.count(host, Event::RewriteRefused, 1);
+                Ok(Flow::Continue)
+            }
+            Redirection::To(status, location) => {
+                // One who later is in another variant must not be sent there from memory.
+                host.respond(status, &[("location", &location), ("cache-control", b"no-store")])?;
+                self.active.count(host, Event::Redirected, 1);
+                Ok(Flow::Answered)
+            }
         }
     }
 
@@ -91,6 +164,11 @@ impl Exchange {
             TokenOutcome::None => {}
             TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
             _ => self.active.count(host, Event::TokenRejected, 1),
+        }
+        match self.decision.barred {
+            None => {}
+            Some(Reason::Bot) => self.active.count(host, Event::Bot, 1),
+            Some(_) => self.active.count(host, Event::NoConsent, 1),
         }
     }
 
@@ -111,10 +189,21 @@ impl Exchange {
                 self.active.count(host, Event::RewriteRefused, 1);
             }
         }
+        if let Some(cluster) = plan.shadow(&self.decision) {
+            host.set(Map::Request, SHADOW, cluster.as_bytes())?;
+        }
         for change in plan.request_headers(&self.decision) {
             change_header(host, Map::Request, change)?;
         }
+        let baggage = request.header_joined("baggage").unwrap_or_default();
+        if let Some(baggage) = plan.baggage(&self.decision, &baggage) {
+            host.set(Map::Request, "baggage", &baggage)?;
+        }
         if let Some(stamp) = plan.stamp(&self.decision) {
+            if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
+                // Tracing lacks a tag; the request has what it needs.
+                self.active.count(host, Event::Failure, 1);
+            }
             host.set(Map::Request, STAMP, stamp.as_bytes())?;
         }
         Ok(())
@@ -131,6 +220,9 @@ impl Exchange {
                 let _ = host.remove(Map::Request, name.as_bytes());
             }
         }
+        if let Some(value) = request.header_joined("baggage") {
+            let _ = host.set(Map::Request, "baggage", &value);
+        }
         for name in [":authority", ":path"] {
             if let Some(value) = request.header(name) {
                 let _ = host.set(Map::Request, name, value);
@@ -144,52 +236,183 @@ impl Exchange {
         let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
         self.request_id = id.map(ToOwned::to_owned);
         for assignment in &self.decision.assignments {
-            if self.context_ids.iter().all(|(chain, _)| *chain != assignment.chain) {
-                let shown = self.active.plan.context_id(assignment, request);
-                self.context_ids.push((assignment.chain, shown));
+            if self.units.iter().all(|unit| unit.chain != assignment.chain) {
+                let plan = &self.active.plan;
+                let once = plan.sinks().once_per_unit;
+                self.units.push(Unit {
+                    chain: assignment.chain,
+                    shown: plan.context_id(&self.decision, assignment, request),
+                    hash: if once { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                });
             }
         }
     }
 
-    /// Stamps the response, whoever made it.
-    pub fn on_response(&self, host: &impl Host) {
-        let plan = &self.active.plan;
-        let stamp = plan.stamp(&self.decision).map(|stamp| host.set(Map::Response, STAMP, stamp.as_bytes()));
-        let changes = plan.response_headers(&self.decision);
-        let failed =
-            stamp.into_iter().chain(changes.map(|change| change_header(host, Map::Response, change)));
-        let failures = failed.filter(Result::is_err).count();
-        self.active.count(host, Event::Failure, u32::try_from(failures).unwrap_or(u32::MAX));
+    /// Tells the proxy's access loggers what is known before the response.
+    fn fill_filter_state(&self, host: &impl Host) {
+        let mut all = String::from("[");
+        let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
+        for assignment in &self.decision.assignments {
+            let shown = self.unit(assignment).and_then(|unit| unit.shown.as_deref());
+            let exposure = self.active.plan.exposure(assignment, shown, self.started, &served);
+            if all.len() > 1 {
+                all.push(',');
+            }
+            all.extend(exposure.map(|exposure| exposure.to_json()));
+        }
+        all.push(']');
+        if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
+            self.active.count(host, Event::Failure, 1);
+        }
     }
 
-    /// Writes one exposure record per experiment.
-    pub fn on_log(&self, host: &impl Host) {
-        if self.decision.assignments.is_empty() {
+    fn unit(&self, assignment: &Assignment) -> Option<&Unit> {
+        self.units.iter().find(|unit| unit.chain == assignment.chain)
+    }
+
+    /// Stamps the response, whoever made it, and tells caches and the browser what
+    /// they must know. The parts do not depend on each other: one that fails is
+    /// counted, the others are done.
+    pub fn on_response(&mut self, host: &impl Host) {
+        self.responded = true;
+        let plan = &self.active.plan;
+        let mut failures = 0_u32;
+        let mut check =
+            |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
+        if let Some(stamp) = plan.stamp(&self.decision) {
+            check(host.set(Map::Response, STAMP, stamp.as_bytes()));
+        }
+        for change in plan.response_headers(&self.decision) {
+            check(change_header(host, Map::Response, change));
+        }
+        // Before the cookie: a response with a cookie that caches may share is the worse half.
+        if self.decision.private {
+            check(make_private(host));
+        }
+        if let Some(names) = plan.vary(&self.decision) {
+            check(host.add(Map::Response, "vary", names.as_bytes()));
+        }
+        if let Some(cookie) = plan.set_cookie(&self.decision, self.started) {
+            let set = host.add(Map::Response, "set-cookie", cookie.as_bytes());
+            if set.is_ok() && self.decision.cookie != CookieAction::Expire {
+                let event = if self.decision.minted { Event::Minted } else { Event::Renewed };
+                self.active.count(host, event, 1);
+            }
+            check(set);
+        }
+        if let Some(steps) = &self.steps {
+            check(host.set(Map::Response, EXPLAIN, steps.as_bytes()));
+        }
+        self.active.count(host, Event::Failure, failures);
+    }
+
+    /// The exchange is over: one exposure record per experiment, and counts.
+    pub fn on_log(self: Box<Self>, host: &impl Host, vm: &mut Vm) {
+        if self.decision.assignments.is_empty() && self.before.is_none() {
             return;
         }
+        // Only a proxy can say this; `x-envoy-original-url` could come from a client.
+        if !self.responded
+            && host.property(&["response", "code_details"]).is_some_and(|said| said == b"internal_redirect")
+        {
+            vm.redirected = Some(self);
+            return;
+        }
+        self.write(host, vm);
+    }
+
+    /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
+    /// in: the client got one response, and each experiment has one record of it.
+    fn write(&self, host: &impl Host, vm: &mut Vm) {
         let now = host.now();
+        let sinks = self.active.plan.sinks();
         let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
+        let status = host.property(&["response", "code"]).and_then(|code| status(&code));
+        let asked = sinks.details || status.is_none_or(|status| status >= 500);
+        let flags = if asked { host.property(&["response", "flags"]) } else { None };
+        let flags = flags.and_then(|bits| number(&bits)).map(flags::names);
+        let attempts =
+            if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
+        let duration_ms = milliseconds_between(self.first().started, now);
         let served = Served {
             request_id: self.request_id.as_deref(),
-            status: host.property(&["response", "code"]).and_then(|code| status(&code)),
+            status,
             cluster: cluster.as_deref().filter(|name| !name.is_empty()),
-            duration_ms: Some(milliseconds_between(self.started, now)),
+            duration_ms: Some(duration_ms),
+            attempts: attempts.and_then(|count| number(&count)),
+            flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
         };
-        for assignment in &self.decision.assignments {
-            let context = self.context_ids.iter().find(|(chain, _)| *chain == assignment.chain);
-            let context_id = context.and_then(|(_, id)| id.as_deref());
-            if let Some(exposure) = self.active.plan.exposure(assignment, context_id, now, &served) {
-                host.log(Level::Info, &exposure.to_json());
+        let mut written: SmallVec<[&str; 4]> = SmallVec::new();
+        let mut pass = Some(self);
+        while let Some(exchange) = pass {
+            let active = &exchange.active;
+            for assignment in &exchange.decision.assignments {
+                let id =
+                    active.plan.experiment(assignment.experiment).map_or("", |experiment| experiment.id());
+                // Within one pass, each is there once.
+                if self.before.is_some() {
+                    if written.contains(&id) {
+                        continue;
+                    }
+                    written.push(id);
+                }
+                exchange.record(assignment, &served, now, host, vm);
+                if active.counts_service() {
+                    active.count_service(host, assignment, status, duration_ms);
+                }
             }
+            pass = exchange.before.as_deref();
         }
     }
+
+    /// Its first pass.
+    fn first(&self) -> &Self {
+        self.before.as_deref().map_or(self, Self::first)
+    }
+
+    fn record(
+        &self,
+        assignment: &Assignment,
+        served: &Served<'_>,
+        now: Timestamp,
+        host: &impl Host,
+        vm: &mut Vm,
+    ) {
+        let plan = &self.active.plan;
+        let unit = self.unit(assignment);
+        if let Some(hash) = unit.and_then(|unit| unit.hash)
+            && let Some(key) = plan.exposure_key(assignment, hash)
+            && !vm.seen.is_new(key)
+        {
+            return;
+        }
+        let shown = unit.and_then(|unit| unit.shown.as_deref());
+        if let Some(exposure) = plan.exposure(assignment, shown, now, served) {
+            emit(&exposure, plan, self.active.sink.as_ref(), host);
+        }
+    }
+}
+
+/// Keeps a response from shared caches.
+fn make_private(host: &impl Host) -> Result<(), Failure> {
+    let block = host.pairs(Map::Response)?;
+    let mut existing = Vec::new();
+    for (name, value) in block.iter() {
+        if name == b"cache-control" {
+            existing.extend_from_slice(value);
+            existing.push(b',');
+        } else if CACHE_OVERRIDES.iter().any(|overriding| name == overriding.as_bytes()) {
+            host.remove(Map::Response, name)?;
+        }
+    }
+    host.set(Map::Response, "cache-control", &private_cache_control(&existing))
 }
 
 /// Takes the route and the stamp off a request. Best effort: it is called when
 /// hostcalls fail.
 fn unmark(host: &impl Host) {
-    for name in [CLUSTER, STAMP] {
+    for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
     }
 }
@@ -203,9 +426,12 @@ fn change_header(host: &impl Host, map: Map, change: &HeaderChange) -> Result<()
 }
 
 /// Envoy gives integers as 8 bytes, little-endian.
+fn number(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
 fn status(code: &[u8]) -> Option<u16> {
-    let number = i64::from_le_bytes(code.try_into().ok()?);
-    u16::try_from(number).ok().filter(|status| (100..=599).contains(status))
+    u16::try_from(number(code)?).ok().filter(|status| (100..=599).contains(status))
 }
 
 fn milliseconds_between(start: Timestamp, end: Timestamp) -> u64 {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use smallvec::SmallVec;
-use splitway_engine::Timestamp;
+use splitway_engine::{Entropy, Timestamp};
 
 /// A hostcall did not do what was asked; the status it gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Map {
     Request,
     /// Of the response.
     Response,
+    /// Of the answer to a call of our own.
+    Callout,
 }
 
 /// Severity of a log line.
@@ -59,7 +61,7 @@ pub trait Clock {
     fn now(&self) -> Timestamp;
 }
 
-/// Counters.
+/// Counters, gauges, histograms.
 pub trait Metrics {
     /// The handle of the counter `name`, created if needed.
     ///
@@ -68,6 +70,52 @@ pub trait Metrics {
     fn counter(&self, name: &str) -> Result<u32, Failure>;
     /// Adds to a counter; a failure is not worth telling.
     fn increment(&self, counter: u32, by: u32);
+    /// The handle of the gauge `name`, created if needed.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn gauge(&self, name: &str) -> Result<u32, Failure>;
+    /// The handle of the histogram `name`, created if needed.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn histogram(&self, name: &str) -> Result<u32, Failure>;
+    /// Sets a gauge, or adds a value to a histogram; a failure is not worth telling.
+    fn record(&self, metric: u32, value: u64);
+}
+
+/// Data that all workers of the proxy share.
+pub trait SharedData {
+    /// The value of `key`, and its version.
+    ///
+    /// # Errors
+    /// [`NOT_FOUND`] without one; when the host refuses.
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, u32), Failure>;
+    /// Replaces the value of `key` if it still has that version; 0 replaces any.
+    ///
+    /// # Errors
+    /// [`CAS_MISMATCH`] when it has another; when the host refuses.
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Failure>;
+}
+
+/// `PROXY_RESULT_NOT_FOUND`.
+pub const NOT_FOUND: Failure = Failure(1);
+/// `PROXY_RESULT_CAS_MISMATCH`.
+pub const CAS_MISMATCH: Failure = Failure(8);
+
+/// HTTP requests of our own.
+pub trait Callout {
+    /// Sends a request to a cluster. Gives the token that the answer will carry.
+    ///
+    /// # Errors
+    /// When the host refuses, for example because it does not know the cluster.
+    fn call(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+        timeout_ms: u32,
+    ) -> Result<u32, Failure>;
 }
 
 /// The proxy's log.
@@ -80,11 +128,29 @@ pub trait Log {
 pub trait Properties {
     /// The value at `path`, as the host encodes it.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// Sets the value of the filter state `name`.
+    ///
+    /// # Errors
+    /// When the host refuses.
+    fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Failure>;
 }
 
-/// All of them.
-pub trait Host: Headers + Clock + Metrics + Log + Properties {}
-impl<T: Headers + Clock + Metrics + Log + Properties> Host for T {}
+/// Answering in the upstream's place.
+pub trait Respond {
+    /// Ends the request with `status` and `headers`, without a body.
+    ///
+    /// # Errors
+    /// When the host refuses; the request then goes on.
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure>;
+}
+
+/// All that a request needs.
+pub trait Host: Headers + Clock + Metrics + Log + Properties + Respond + Entropy {}
+impl<T: Headers + Clock + Metrics + Log + Properties + Respond + Entropy> Host for T {}
+
+/// All that is needed beside requests.
+pub trait Background: Clock + Metrics + Log + SharedData + Callout {}
+impl<T: Clock + Metrics + Log + SharedData + Callout> Background for T {}
 
 /// Where a name and a value are.
 type Entry = (Range<u32>, Range<u32>);
@@ -141,6 +207,24 @@ impl HeaderBlock {
     }
 }
 
+/// The proxy-wasm encoding of a header map, as [`HeaderBlock::parse`] reads it.
+#[must_use]
+pub fn encode_pairs(pairs: &[(&str, &[u8])]) -> Vec<u8> {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = number(pairs.len()).to_vec();
+    for (name, value) in pairs {
+        bytes.extend(number(name.len()));
+        bytes.extend(number(value.len()));
+    }
+    for (name, value) in pairs {
+        for piece in [name.as_bytes(), value] {
+            bytes.extend_from_slice(piece);
+            bytes.push(0);
+        }
+    }
+    bytes
+}
+
 /// `PROXY_RESULT_PARSE_FAILURE`, for what the host gave.
 const MALFORMED: u32 = 4;
 
@@ -180,26 +264,11 @@ fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
 mod tests {
     use super::*;
 
-    fn encode(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
-        let mut bytes = number(pairs.len()).to_vec();
-        for (name, value) in pairs {
-            bytes.extend(number(name.len()));
-            bytes.extend(number(value.len()));
-        }
-        for (name, value) in pairs {
-            for piece in [name, value] {
-                bytes.extend_from_slice(piece);
-                bytes.push(0);
-            }
-        }
-        bytes
-    }
-
     #[test]
     fn maps_are_read_without_loss() {
-        let pairs: [(&[u8], &[u8]); 3] = [(b"cookie", b"a=1"), (b"cookie", b"\xff\xfe"), (b":path", b"")];
-        let block = HeaderBlock::parse(encode(&pairs)).unwrap();
+        let pairs: [(&str, &[u8]); 3] = [("cookie", b"a=1"), ("cookie", b"\xff\xfe"), (":path", b"")];
+        let block = HeaderBlock::parse(encode_pairs(&pairs)).unwrap();
+        let pairs = pairs.map(|(name, value)| (name.as_bytes(), value));
         assert_eq!(block.iter().collect::<Vec<_>>(), pairs);
         let same = HeaderBlock::from_pairs(pairs);
         assert_eq!(same.iter().collect::<Vec<_>>(), pairs);
@@ -208,7 +277,7 @@ mod tests {
 
     #[test]
     fn truncated_and_lying_maps_are_failures() {
-        let whole = encode(&[(b"a", b"b"), (b"cd", b"ef")]);
+        let whole = encode_pairs(&[("a", b"b"), ("cd", b"ef")]);
         for end in 1..whole.len() {
             assert!(HeaderBlock::parse(whole[..end].to_vec()).is_err(), "{end}");
         }

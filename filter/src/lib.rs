@@ -20,11 +20,16 @@
 mod allocator;
 pub mod config;
 pub mod exchange;
+mod flags;
+pub mod guards;
 pub mod host;
 #[cfg(target_arch = "wasm32")]
 mod hostcalls;
 #[cfg(target_arch = "wasm32")]
 mod plugin;
+pub mod sink;
+pub mod vm;
 
 pub use config::{Active, Store};
-pub use exchange::Exchange;
+pub use exchange::{Exchange, Flow};
+pub use vm::Vm;

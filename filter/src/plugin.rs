@@ -10,13 +10,17 @@
 )]
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use crate::config::Store;
-use crate::exchange::Exchange;
+use crate::config::{Active, Event, Store};
+use crate::exchange::{Exchange, Flow};
 use crate::hostcalls::Proxy;
+use crate::vm::Vm;
 
 /// `PROXY_ACTION_CONTINUE`.
 const CONTINUE: u32 = 0;
+/// `PROXY_ACTION_PAUSE`: the request ends here.
+const PAUSE: u32 = 1;
 
 /// Contexts by id, in order. Hosts count ids up, so a new one goes to the end;
 /// and the few bytes that move when one goes are cheaper than a tree's code.
@@ -45,22 +49,40 @@ impl<T> ById<T> {
     }
 }
 
+/// A root context.
+#[derive(Default)]
+struct Root {
+    store: Store,
+    /// The host wants it to end; it was told to wait.
+    is_ending: bool,
+}
+
 struct Contexts {
     /// Configurations by root context. A config swap makes a new root in the
     /// same VM.
-    roots: ById<Store>,
+    roots: ById<Root>,
     streams: ById<Exchange>,
 }
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> =
         const { RefCell::new(Contexts { roots: ById(Vec::new()), streams: ById(Vec::new()) }) };
+    static VM: RefCell<Vm> = RefCell::default();
 }
+
+/// How often sinks send and guardrails are judged, in milliseconds.
+const TICK_MS: u32 = 250;
 
 /// Nothing is borrowed across a hostcall, so this does not fail; if it did, the
 /// callback would do nothing.
 fn with<T: Default>(work: impl FnOnce(&mut Contexts) -> T) -> T {
     CONTEXTS.with(|contexts| contexts.try_borrow_mut().map(|mut c| work(&mut c)).unwrap_or_default())
+}
+
+/// As [`with`], for what outlives a config. No call that is made meanwhile comes back into the filter,
+/// but for memory.
+fn with_vm<T: Default>(work: impl FnOnce(&mut Vm) -> T) -> T {
+    VM.with(|vm| vm.try_borrow_mut().map(|mut vm| work(&mut vm)).unwrap_or_default())
 }
 
 /// Runs `work` on a stream; one without a config in force passes untouched.
@@ -69,6 +91,11 @@ fn with_stream(id: u32, work: impl FnOnce(&mut Exchange)) {
         work(&mut exchange);
         with(|contexts| contexts.streams.put(id, exchange));
     }
+}
+
+/// The config of a root context.
+fn active(root: u32) -> Option<Rc<Active>> {
+    with(|contexts| contexts.roots.get(root).and_then(|root| root.store.active()))
 }
 
 unsafe extern "C" {
@@ -100,10 +127,17 @@ pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     with(|contexts| {
         if parent == 0 {
             contexts.roots.put(id, Box::default());
-        } else if let Some(active) = contexts.roots.get(parent).and_then(Store::active) {
+        } else if let Some(active) = contexts.roots.get(parent).and_then(|root| root.store.active()) {
             contexts.streams.put(id, Box::new(Exchange::new(active)));
         }
     });
+}
+
+/// The standard library gave up at `location`, or for want of memory without one. `xtask` puts
+/// calls of this in place of the library's own reports (`xtask/src/panics.rs`).
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
+    Proxy.last_words(location.map_or(("out of memory", 0), |place| (place.file(), place.line())));
 }
 
 /// The VM is there: nothing to do.
@@ -115,18 +149,100 @@ pub(crate) extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
 /// A config arrives. 0 refuses it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
-    let mut store = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
+    let mut context = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
     // What could not be read is not taken for the empty config.
-    let taken = Proxy.configuration(size).is_ok_and(|json| store.load(&json, &Proxy));
-    with(|contexts| contexts.roots.put(root, store));
+    let taken =
+        Proxy.configuration(size).is_ok_and(|json| with_vm(|vm| context.store.load(&json, vm, &Proxy)));
+    let active = context.store.active().filter(|active| taken && active.ticks());
+    with(|contexts| contexts.roots.put(root, context));
+    if let Some(active) = active
+        && Proxy.tick_every(TICK_MS).is_err()
+    {
+        active.count(&Proxy, Event::Failure, 1);
+    }
     u32::from(taken)
+}
+
+/// Time has passed: sinks send, guardrails are judged.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_tick(root: u32) {
+    if let Some(active) = active(root) {
+        let failures = active.guards.merge(&active.plan, &Proxy);
+        active.count(&Proxy, Event::Failure, failures);
+    }
+    with_vm(|vm| vm.send(root, &Proxy));
+    end_roots();
+}
+
+/// The answer to a call of ours, or that there is none.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    token: u32,
+    _headers: u32,
+    size: usize,
+    _trailers: u32,
+) {
+    with_vm(|vm| vm.answered(root, token, &Proxy, || Proxy.callout_body(size)));
+    end_roots();
+}
+
+/// The host wants a context to end. 0 asks for time: a root context is answered to what it has sent,
+/// and the last one sends what waits.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
+    let Some(mut root) = with(|contexts| contexts.roots.take(id)) else { return 1 };
+    // What this worker has counted since the last tick.
+    if let Some(active) = root.store.active() {
+        active.guards.merge(&active.plan, &Proxy);
+    }
+    root.is_ending = true;
+    with(|contexts| contexts.roots.put(id, root));
+    if is_last() {
+        with_vm(|vm| vm.send(id, &Proxy));
+    }
+    u32::from(may_end(id))
+}
+
+/// Whether no root context is there that ticks and goes on.
+fn is_last() -> bool {
+    let goes_on = |root: &Root| !root.is_ending && root.store.active().is_some_and(|active| active.ticks());
+    with(|contexts| !contexts.roots.0.iter().any(|(_, root)| goes_on(root)))
+}
+
+fn may_end(id: u32) -> bool {
+    let is_last = is_last();
+    with_vm(|vm| vm.may_end(id, is_last))
+}
+
+/// Tells the host about root contexts that need no more time.
+fn end_roots() {
+    let ending = |contexts: &mut Contexts| -> Vec<u32> {
+        let roots = contexts.roots.0.iter();
+        roots.filter(|(_, root)| root.is_ending).map(|(id, _)| *id).collect()
+    };
+    for id in with(ending) {
+        if may_end(id) {
+            if let Some(mut root) = with(|contexts| contexts.roots.take(id)) {
+                root.is_ending = false;
+                root.store = Store::default();
+                with(|contexts| contexts.roots.put(id, root));
+            }
+            Proxy.done(id);
+        }
+    }
 }
 
 /// The request's headers are there.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
-    with_stream(id, |exchange| exchange.on_request(&Proxy));
-    CONTINUE
+    let mut action = CONTINUE;
+    with_stream(id, |exchange| {
+        if with_vm(|vm| exchange.on_request(&Proxy, vm)) == Flow::Answered {
+            action = PAUSE;
+        }
+    });
+    action
 }
 
 /// The response's headers are there, whoever made them.
@@ -139,14 +255,19 @@ pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u
 /// The exchange is over.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
-    with_stream(id, |exchange| exchange.on_log(&Proxy));
+    if let Some(exchange) = with(|contexts| contexts.streams.take(id)) {
+        with_vm(|vm| exchange.on_log(&Proxy, vm));
+    }
 }
 
 /// A context is gone.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
-    with(|contexts| {
+    let root = with(|contexts| {
         contexts.streams.take(id);
-        contexts.roots.take(id);
+        contexts.roots.take(id)
     });
+    if root.is_some() {
+        with_vm(|vm| vm.forget(id, &Proxy));
+    }
 }

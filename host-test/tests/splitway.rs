@@ -24,6 +24,25 @@ const CONFIG: &str = r#"{
     }]
 }"#;
 
+/// Everything that the filter does to messages, at once.
+const ACTING: &str = r#"{
+    "version": 1,
+    "unit": [{ "header": "x-user-id" }],
+    "exposure": { "key": "0123456789abcdef" },
+    "mint": {},
+    "consent": { "mode": "exempt", "granted": { "header": { "name": "x-consent", "exists": true } } },
+    "qa_tokens": { "header": "x-qa", "keys": [{ "id": "k", "secret": "0123456789abcdef0123456789abcdef" }] },
+    "propagation": { "baggage": true, "filter_state": true },
+    "experiments": [
+        { "id": "away", "variants": [{ "id": "on", "route": { "redirect": { "path": { "prefix": "/old", "replace_prefix": "/new" } } } }] },
+        { "id": "here", "variants": [{
+            "id": "on",
+            "route": { "cluster": "checkout-v2", "host": "b.example", "shadow": "checkout-v1", "path": { "regex": "^/a", "replacement": "/b" } },
+            "response_headers": { "set": { "x-a": "1" }, "add": { "x-b": "2" }, "remove": ["set-cookie"] }
+        }] }
+    ]
+}"#;
+
 fn builder() -> HostBuilder {
     Host::builder(&support::splitway())
         .root_id("splitway")
@@ -162,6 +181,10 @@ fn no_failing_hostcall_traps_the_filter() -> Result<(), HostError> {
         // The swap may be refused under faults; the filter may not trap.
         let _ = host.reconfigure(CONFIG.replace("checkout-v2", "checkout-v1"));
         host.send(visit(4))?;
+        let _ = host.reconfigure(ACTING);
+        host.send(Request::get("/a?b").header("baggage", "tenant=acme"))?;
+        host.send(Request::get("/old/a").header("x-user-id", "u-1").header("x-qa", "v1.k.e30.AAAA"))?;
+        host.send(Request::get("/a").header("user-agent", "Googlebot/2.1"))?;
         Ok(())
     })?;
     println!("{report}");

@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod licences;
 mod oci;
+mod panics;
 mod setup;
 mod shell;
 mod suite;
@@ -41,10 +42,8 @@ enum Task {
     /// Run every test, those on a real Envoy included.
     Test,
     /// Measure, and keep the numbers under benches/runs/.
-    Bench {
-        /// Which bench: engine.
-        name: String,
-    },
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Pack the filter as an OCI image under target/oci, as Istio expects it; no daemon is needed.
     Oci,
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
@@ -59,7 +58,7 @@ fn main() -> ExitCode {
         Task::BuildWasm => setup::wasm_target().and_then(|()| wasm::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
-        Task::Bench { name } => bench::run(&name),
+        Task::Bench(bench) => bench::run(bench),
         Task::Oci => oci::run(),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),

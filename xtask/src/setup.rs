@@ -12,11 +12,12 @@ use crate::shell;
 /// hash seed and the clock traps.
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 
-/// The wasm target and Envoy.
+/// The wasm target, Envoy and a collector.
 pub(crate) fn setup() -> Result<()> {
     wasm_target()?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
+    println!("collector: {}", tools::ensure_collector()?.display());
     Ok(())
 }
 

@@ -330,7 +330,10 @@ fn example(plan: &Plan, address: SocketAddr) -> Option<String> {
         Source::Header(name) => format!("curl -i -H '{name}: user-1' http://{address}/"),
         Source::Cookie(name) => format!("curl -i -b {name}=user-1 http://{address}/"),
         Source::Query(name) => format!("curl -i 'http://{address}/?{name}=user-1'"),
-        Source::JwtClaim { .. } | Source::ClientAddress { .. } => format!("curl -i http://{address}/"),
+        // The filter mints one.
+        Source::Minted(_) | Source::JwtClaim { .. } | Source::ClientAddress { .. } => {
+            format!("curl -i http://{address}/")
+        }
     })
 }
 

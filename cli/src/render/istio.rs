@@ -23,6 +23,11 @@ const HTTP_CONNECTION_MANAGER: &str =
 pub(super) fn run(args: &Istio) -> Outcome {
     let sources = Sources::read(&args.source)?;
     sources.must_know(&args.cluster)?;
+    if sources.has_shadows() {
+        let why =
+            "a variant has a `shadow` cluster; Istio's routes cannot copy to a cluster that a header names";
+        return Err(Failure::Problems(why.to_owned()));
+    }
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
     if args.chart {

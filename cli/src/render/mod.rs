@@ -12,7 +12,7 @@ mod prometheus;
 
 use std::path::{Component, Path, PathBuf};
 
-use splitway_engine::{Document, Plan};
+use splitway_engine::{Document, Plan, read_wire, wire};
 
 pub(crate) use args::Render;
 use args::{Cluster, Google, OnTrap, Output, Target};
@@ -38,6 +38,7 @@ pub(crate) fn run(args: &Render) -> Outcome {
 /// What is deployed: the experiments and the module.
 struct Sources {
     plan: Plan,
+    config: wire::Config,
     /// As the filter gets it.
     json: String,
     module: Module,
@@ -47,7 +48,19 @@ impl Sources {
     fn read(source: &args::Source) -> Result<Self, Failure> {
         let input = Input::read_all(&source.config)?;
         let (document, plan): (Document, Plan) = input.plan()?;
-        Ok(Self { plan, json: document.to_json(), module: Module::read(source.wasm.as_deref())? })
+        let config = read_wire(&document);
+        Ok(Self { plan, config, json: document.to_json(), module: Module::read(source.wasm.as_deref())? })
+    }
+
+    /// The cluster of the collector that exposures go to.
+    fn collector(&self) -> Option<&str> {
+        Some(&self.config.exposure.as_ref()?.otlp.as_ref()?.cluster)
+    }
+
+    /// Whether a variant copies its requests to another cluster.
+    fn has_shadows(&self) -> bool {
+        let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
+        variants.filter_map(|variant| variant.route.as_ref()).any(|route| route.shadow.is_some())
     }
 
     /// Refuses a config whose variants route to clusters that nobody has named.

@@ -1,9 +1,9 @@
 //! The page of `splitway dev` in a real browser.
 
 use serde_json::json;
+use splitway_envoy::browser::Browser;
 use splitway_envoy::skip::skip;
 
-use crate::browser::Browser;
 use crate::dev::{CONFIG, Dev};
 use crate::support::Bench;
 

@@ -2,8 +2,6 @@
 
 mod assign;
 #[cfg(feature = "host")]
-mod browser;
-#[cfg(feature = "host")]
 mod dev;
 #[cfg(feature = "host")]
 mod dev_page;
@@ -24,4 +22,5 @@ mod schema;
 mod simulate;
 mod support;
 mod test;
+mod token;
 mod validate;

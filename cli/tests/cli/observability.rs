@@ -82,7 +82,17 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
 
 /// What a real Envoy with the filter shows, and what the rules record.
 async fn known(rules: &str) -> BTreeSet<String> {
-    let bench = Bench::new(&[("splitway.yaml", CHECKOUT)]);
+    // With everything on that has metrics of its own.
+    let all = CHECKOUT
+        .replace(
+            "  key: not-a-secret-change-me\n",
+            "  key: not-a-secret-change-me\n  otlp: { cluster: checkout-v1 }\n",
+        )
+        .replace(
+            "    traffic: 50%\n",
+            "    traffic: 50%\n    guardrails: [{ metric: http_5xx_rate, max_increase: 1% }]\n",
+        );
+    let bench = Bench::new(&[("splitway.yaml", &all)]);
     let ran = bench.run(
         "render envoy --config splitway.yaml --cluster checkout-v1=127.0.0.1:1 --cluster checkout-v2=127.0.0.1:1 \
          --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy",

@@ -70,7 +70,7 @@ impl<'c> Compiler<'c> {
             None => &experiment.id,
         };
         let chain = self.chain(at.key("unit"), &experiment.unit);
-        if experiment.unit.is_empty() && self.config.unit.is_empty() {
+        if experiment.unit.is_empty() && self.config.unit.is_empty() && self.config.mint.is_none() {
             let expected = "a unit, here or for the whole document, such as `- cookie: uid`";
             self.error(Place::Root.key("unit"), Code::MissingField, expected, "none");
         }

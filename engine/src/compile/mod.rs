@@ -3,6 +3,9 @@
 
 mod bucketing;
 mod experiment;
+mod exposure;
+mod guardrails;
+mod identity;
 mod layers;
 mod targeting;
 mod values;
@@ -10,8 +13,8 @@ mod variants;
 
 use crate::bucketing::SaltedHash;
 use crate::document::{Document, read};
-use crate::exposure::ExposurePolicy;
 use crate::headers::{self, OurHeaders};
+use crate::identity::Identity;
 use crate::plan::{ChainId, Plan};
 use crate::problem::{Code, Path, Place, Problem, Problems};
 use crate::qa_token::{Key, TokenPolicy};
@@ -28,6 +31,8 @@ pub const MAX_LAYERS: usize = 1000;
 pub const MAX_HOLDOUTS: usize = 64;
 /// Most sources of a unit.
 const MAX_SOURCES: usize = 16;
+/// Most guardrails of all experiments: each costs every worker some microseconds per tick.
+const MAX_GUARDRAILS: usize = 256;
 /// Shortest secret of a QA key, in bytes.
 const MIN_SECRET: usize = 32;
 
@@ -75,6 +80,10 @@ struct Compiler<'c> {
     attributes: Vec<(&'c str, Source)>,
     /// Headers that the config reads, and where.
     read_headers: Vec<(Path, Box<str>)>,
+    /// The config reads a cookie.
+    reads_cookies: bool,
+    /// The config reads the client's address.
+    reads_address: bool,
     /// Globs and regular expressions so far.
     patterns: usize,
     /// Every salted hash, in order of its seed, and who uses it: equal ones make
@@ -91,6 +100,8 @@ impl<'c> Compiler<'c> {
             chains: Vec::new(),
             attributes: Vec::new(),
             read_headers: Vec::new(),
+            reads_cookies: false,
+            reads_address: false,
             patterns: 0,
             hashes: Vec::new(),
         }
@@ -109,8 +120,10 @@ impl<'c> Compiler<'c> {
         if self.problems.iter().any(|problem| problem.code == Code::Limit) {
             return None;
         }
-        let default = self.sources(root.key("unit"), &config.unit);
-        self.chains.push(default);
+        let mut default = self.sources(root.key("unit"), &config.unit).into_vec();
+        let mint = config.mint.as_ref().and_then(|mint| self.mint(root.key("mint"), mint));
+        default.extend(mint.as_ref().map(|mint| Source::Minted(mint.cookie.clone())));
+        self.chains.push(default.into());
         for (name, source) in config.attributes.iter() {
             let at = root.key("attributes");
             if let Some(source) = self.source(at.key(name), source) {
@@ -119,15 +132,20 @@ impl<'c> Compiler<'c> {
         }
         let clock_skew_ms = self.period(root.key("clock_skew"), config.clock_skew.as_ref(), 5_000);
         let exposure = self.exposure(root.key("exposure"));
+        let sinks = self.sinks(root.key("exposure"));
         let tokens = self.tokens(root.key("qa_tokens"));
+        let consent = config.consent.as_ref().and_then(|consent| self.consent(root.key("consent"), consent));
+        let bots = self.bots(root.key("bots"));
         let holdouts = self.holdouts();
         let experiments = self.experiments();
         let (layers, experiments) = self.layers(experiments);
+        let guardrails = self.guardrails(&experiments);
         let set = experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.actions.request_headers);
         let ours = OurHeaders::new(set.filter_map(|change| match change {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
             crate::HeaderChange::Remove(_) => None,
         }));
+        let cache = config.cache_safety.unwrap_or(true).then(|| self.cache());
         self.check_read_headers(&ours);
         Some(Plan {
             namespace: self.namespace.into(),
@@ -140,7 +158,14 @@ impl<'c> Compiler<'c> {
             experiments,
             ours,
             exposure,
+            sinks,
+            service_metrics: config.service_metrics.unwrap_or(false),
+            guardrails,
             tokens,
+            identity: Identity { mint, consent, bots },
+            cache,
+            baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
+            filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
             warnings: Problems::default(),
         })
     }
@@ -208,29 +233,8 @@ impl<'c> Compiler<'c> {
                 Some(Source::JwtClaim { header: header?, claim: claim? })
             }
             wire::Source::ClientAddress(address) => {
+                self.reads_address = true;
                 Some(Source::ClientAddress { trusted_hops: address.trusted_hops.unwrap_or(0) })
-            }
-        }
-    }
-
-    fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
-        if let Some(key) = &exposure.key
-            && key.len() < 16
-        {
-            let found = format!("{} characters", key.chars().count());
-            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
-        }
-        match (exposure.unit, &exposure.key) {
-            (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
-            (Some(wire::UnitForm::None) | None, None) | (Some(wire::UnitForm::None), Some(_)) => {
-                ExposurePolicy::Nothing
-            }
-            (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
-            (Some(wire::UnitForm::Pseudonym), None) => {
-                // Without a secret, whoever has a list of ids can undo it.
-                self.error(at.key("key"), Code::MissingField, "a key for the pseudonym", "none");
-                ExposurePolicy::Nothing
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use regex_lite::RegexBuilder;
+use regex_lite::{Regex, RegexBuilder};
 
 use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
@@ -82,6 +82,7 @@ impl<'c> Compiler<'c> {
     }
 
     fn address(&mut self, at: Place<'_>, test: &wire::AddressMatch) -> Option<Rule> {
+        self.reads_address = true;
         let list = at.key("one_of");
         if test.one_of.is_empty() {
             self.error(list, Code::MissingField, "at least one address range", "none");
@@ -128,10 +129,12 @@ impl<'c> Compiler<'c> {
         tests.extend(literal(&test.suffix, Test::Suffix));
         tests.extend(literal(&test.contains, Test::Contains));
         if let Some(glob) = &test.glob {
-            tests.push(self.regex(at.key("glob"), glob, &glob_to_regex(glob), ignore_case));
+            let regex = self.regex(at.key("glob"), glob, &glob_to_regex(glob), ignore_case);
+            tests.push(regex.map(|regex| Test::Regex(Box::new(regex))));
         }
         if let Some(regex) = &test.regex {
-            tests.push(self.regex(at.key("regex"), regex, regex, ignore_case));
+            let regex = self.regex(at.key("regex"), regex, regex, ignore_case);
+            tests.push(regex.map(|regex| Test::Regex(Box::new(regex))));
         }
         tests.extend(test.exists.map(|exists| Some(Test::Exists(exists))));
         if let Some(range) = &test.number {
@@ -151,7 +154,13 @@ impl<'c> Compiler<'c> {
         None
     }
 
-    fn regex(&mut self, at: Place<'_>, written: &str, pattern: &str, ignore_case: bool) -> Option<Test> {
+    pub(super) fn regex(
+        &mut self,
+        at: Place<'_>,
+        written: &str,
+        pattern: &str,
+        ignore_case: bool,
+    ) -> Option<Regex> {
         self.patterns = self.patterns.saturating_add(1);
         if self.patterns > MAX_PATTERNS {
             let expected = format!("at most {MAX_PATTERNS} patterns in the document");
@@ -169,7 +178,7 @@ impl<'c> Compiler<'c> {
             .nest_limit(MAX_PATTERN_DEPTH)
             .build();
         match built {
-            Ok(regex) => Some(Test::Regex(Box::new(regex))),
+            Ok(regex) => Some(regex),
             Err(error) => {
                 let error = error.to_string();
                 let found = format!("{}: {error}", describe_text(written));

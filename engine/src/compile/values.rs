@@ -20,6 +20,11 @@ impl Parts {
         u32::try_from(product / 1_000_000).unwrap_or(count)
     }
 
+    /// From 0 to 1.
+    pub(super) fn fraction(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+
     fn is_lost(self) -> bool {
         self.0 > 0 && self.of(BUCKETS) == 0
     }
@@ -119,6 +124,7 @@ impl Compiler<'_> {
             self.error(at, Code::InvalidValue, "a cookie name", &describe_text(name));
             return None;
         }
+        self.reads_cookies = true;
         Some(name.into())
     }
 

@@ -1,7 +1,7 @@
 //! Variants: their shares and what they do.
 
 use super::{Compiler, MAX_VARIANTS};
-use crate::actions::{HeaderChange, PathRewrite, VariantActions};
+use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
 use crate::bucketing::BUCKETS;
 use crate::document::{describe_number, describe_text};
 use crate::headers;
@@ -10,6 +10,8 @@ use crate::plan::{Split, Variant, VariantId};
 use crate::problem::{Code, Place};
 use crate::wire;
 
+/// Longest replacement of a path's match, in bytes.
+const MAX_REPLACEMENT: usize = 1024;
 /// Most header changes of one variant, request and response each.
 const MAX_CHANGES: usize = 64;
 
@@ -141,6 +143,8 @@ impl<'c> Compiler<'c> {
             cluster: route.cluster.and_then(|cluster| self.cluster(route_at.key("cluster"), &cluster)),
             host: route.host.and_then(|host| self.host(route_at.key("host"), &host)),
             path: route.path.and_then(|path| self.path_rewrite(route_at.key("path"), &path)),
+            redirect: route.redirect.and_then(|redirect| self.redirect(route_at.key("redirect"), &redirect)),
+            shadow: route.shadow.and_then(|cluster| self.cluster(route_at.key("shadow"), &cluster)),
             request_headers: self.header_changes(at.key("request_headers"), variant.request_headers.as_ref()),
             response_headers: self
                 .header_changes(at.key("response_headers"), variant.response_headers.as_ref()),
@@ -170,10 +174,46 @@ impl<'c> Compiler<'c> {
     }
 
     fn path_rewrite(&mut self, at: Place<'_>, rewrite: &wire::PathRewrite) -> Option<PathRewrite> {
-        let prefix = rewrite.prefix.as_deref().unwrap_or("/");
-        let prefix = self.path_prefix(at.key("prefix"), prefix);
-        let replacement = self.path_prefix(at.key("replace_prefix"), &rewrite.replace_prefix);
-        Some(PathRewrite { prefix: prefix?, replacement: replacement? })
+        match (&rewrite.replace_prefix, &rewrite.regex, &rewrite.replacement) {
+            (Some(replacement), None, None) => {
+                let prefix = rewrite.prefix.as_deref().unwrap_or("/");
+                let prefix = self.path_prefix(at.key("prefix"), prefix);
+                let replacement = self.path_prefix(at.key("replace_prefix"), replacement);
+                Some(PathRewrite::Prefix { prefix: prefix?, replacement: replacement? })
+            }
+            (None, Some(regex), Some(replacement)) if rewrite.prefix.is_none() => {
+                let good = replacement.len() <= MAX_REPLACEMENT
+                    && replacement.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b));
+                if !good {
+                    let expected = "a path without query, fragment and blanks, with groups as $1";
+                    self.error(
+                        at.key("replacement"),
+                        Code::InvalidValue,
+                        expected,
+                        &describe_text(replacement),
+                    );
+                }
+                let regex = self.regex(at.key("regex"), regex, regex, false)?;
+                Some(PathRewrite::Regex { regex: Box::new(regex), replacement: replacement.as_str().into() })
+            }
+            _ => {
+                let expected = "either replace_prefix, with prefix or not, or regex and replacement";
+                self.error(at, Code::Conflict, expected, "another set of fields");
+                None
+            }
+        }
+    }
+
+    fn redirect(&mut self, at: Place<'_>, redirect: &wire::Redirect) -> Option<Redirect> {
+        let status = redirect.status.unwrap_or(302);
+        let status = u16::try_from(status).ok().filter(|status| matches!(status, 302 | 303 | 307));
+        if status.is_none() {
+            // Browsers keep permanent ones: who had one would keep the variant.
+            let found = redirect.status.unwrap_or_default().to_string();
+            self.error(at.key("status"), Code::InvalidValue, "302, 303 or 307", &found);
+        }
+        let path = self.path_rewrite(at.key("path"), &redirect.path);
+        Some(Redirect { path: path?, status: status? })
     }
 
     /// An absolute path without query, fragment, `//`, `\`, dot segments or

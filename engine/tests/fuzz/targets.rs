@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use splitway_engine::bucketing::BUCKETS;
-use splitway_engine::qa_token::{Claims, TokenOutcome, sign};
+use splitway_engine::qa_token::{Choice, Claims, TokenOutcome, sign};
 use splitway_engine::{
-    Decision, Document, HeaderChange, MAX_PROBLEMS, MAX_VALUE, NoTrace, Plan, Problems, RequestView, Rewrite,
-    Served, Source, Timestamp, compile,
+    Decision, Document, Entropy, HeaderChange, MAX_PROBLEMS, MAX_VALUE, NoTrace, Plan, Problems, Redirection,
+    RequestView, Rewrite, Served, Source, Timestamp, compile, private_cache_control,
 };
 
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
@@ -26,7 +26,7 @@ fn exercise(plan: &Plan) {
         assert_eq!(decision, plan.decide(&request, NOW, &mut NoTrace));
         check_actions(plan, &decision, &request);
         for assignment in &decision.assignments {
-            let id = plan.context_id(assignment, &request);
+            let id = plan.context_id(&decision, assignment, &request);
             let record = plan.exposure(assignment, id.as_deref(), NOW, &Served::default()).unwrap().to_json();
             serde_json::from_str::<Value>(&record).unwrap();
         }
@@ -57,6 +57,20 @@ fn check_actions(plan: &Plan, decision: &Decision, request: &RequestView<'_>) {
     }
     if let Rewrite::To(path) = plan.path(decision, request) {
         check_path(&path);
+    }
+    if let Redirection::To(status, location) = plan.redirect(decision, request) {
+        assert!(matches!(status, 302 | 303 | 307), "{status}");
+        check_path(&location);
+    }
+    [plan.vary(decision), plan.shadow(decision), plan.set_cookie(decision, NOW).as_deref()]
+        .into_iter()
+        .flatten()
+        .for_each(field);
+    let mut steps = plan.steps(request);
+    plan.decide(request, NOW, &mut steps);
+    if let Some(steps) = steps {
+        let line = String::from(steps);
+        assert!(line.bytes().all(|b| (0x20..0x7f).contains(&b)), "{line:?}");
     }
 }
 
@@ -232,6 +246,101 @@ pub(crate) fn rewrite(input: &[u8]) {
     }
 }
 
+/// A regular expression, its replacement and a path, with NULs between: what comes out is a path of
+/// this host, and a redirect ends.
+pub(crate) fn path_regex(input: &[u8]) {
+    let mut parts = input.splitn(3, |b| *b == 0);
+    let (Some(regex), Some(replacement), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+        return;
+    };
+    let (Ok(regex), Ok(replacement)) = (std::str::from_utf8(regex), std::str::from_utf8(replacement)) else {
+        return;
+    };
+    let rewrite = json!({ "regex": regex, "replacement": replacement });
+    for route in [json!({ "path": rewrite }), json!({ "redirect": { "path": rewrite, "status": 307 } })] {
+        let config = json!({
+            "version": 1,
+            "unit": [{ "header": "x-user" }],
+            "experiments": [{ "id": "e", "variants": [{ "id": "a", "route": route }] }],
+        });
+        let Ok(plan) = Document::from_json(config.to_string().as_bytes()).and_then(|d| compile(&d)) else {
+            return;
+        };
+        let mut at = path.to_vec();
+        for redirects in 0..2 {
+            let headers: [(&[u8], &[u8]); 2] = [(b":path", &at), (b"x-user", b"u")];
+            let request = RequestView::new(&headers);
+            let decision = plan.decide(&request, NOW, &mut NoTrace);
+            if let Rewrite::To(path) = plan.path(&decision, &request) {
+                check_path(&path);
+                resolved(&path).expect("stays below the root");
+            }
+            let Redirection::To(_, location) = plan.redirect(&decision, &request) else { break };
+            assert_eq!(redirects, 0, "redirected again");
+            check_path(&location);
+            resolved(&location).expect("stays below the root");
+            at = location;
+        }
+    }
+}
+
+/// Whatever comes as identity, consent, baggage or cache directives, answers are well-formed and an id
+/// is one that was minted.
+pub(crate) fn identity(input: &[u8]) {
+    #[derive(Debug)]
+    struct Fixed;
+    impl Entropy for Fixed {
+        fn bits(&self) -> Option<[u8; 16]> {
+            Some([0x5a; 16])
+        }
+    }
+    let config = json!({
+        "version": 1,
+        "unit": [],
+        "mint": { "cookie": "__Host-s", "provisional": { "key": "0123456789abcdef", "traits": [{ "header": "user-agent" }] } },
+        "consent": { "mode": "exempt", "granted": { "header": { "name": "x-consent", "exists": true } } },
+        "exposure": { "unit": "raw" },
+        "propagation": { "baggage": true },
+        "experiments": [{ "id": "e", "variants": [{ "id": "a" }, { "id": "b" }] }],
+    });
+    let plan = compile(&Document::from_json(config.to_string().as_bytes()).unwrap()).unwrap();
+    let cookie = [b"__Host-s=", input].concat();
+    let headers: [(&[u8], &[u8]); 6] = [
+        (b":path", b"/"),
+        (b"cookie", &cookie),
+        (b"user-agent", input),
+        (b"x-consent", input),
+        (b"sec-gpc", input),
+        (b"baggage", input),
+    ];
+    let request = RequestView::new(&headers).with_entropy(&Fixed);
+    let decision = plan.decide(&request, NOW, &mut NoTrace);
+    check_actions(&plan, &decision, &request);
+    let is_bot = decision.assignments.is_empty();
+    for assignment in &decision.assignments {
+        let Some(id) = plan.context_id(&decision, assignment, &request) else { continue };
+        assert!(
+            id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)),
+            "{id}"
+        );
+    }
+    if let Some(baggage) = plan.baggage(&decision, input) {
+        let ours =
+            baggage.split(|b| *b == b',').filter(|member| member.trim_ascii().starts_with(b"splitway.e="));
+        assert_eq!(ours.count(), usize::from(!is_bot), "{}", baggage.escape_ascii());
+    }
+    let directives = private_cache_control(input);
+    let names: Vec<String> = directives
+        .split(|b| *b == b',')
+        .map(|directive| {
+            directive.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii().to_ascii_lowercase()
+        })
+        .map(|name| String::from_utf8_lossy(&name).into_owned())
+        .collect();
+    assert!(names.iter().any(|name| name == "private" || name == "no-store"), "{names:?}");
+    assert!(!names.iter().any(|name| name == "public" || name == "s-maxage"), "{names:?}");
+}
+
 pub(crate) fn tokens(input: &[u8]) {
     let secret = "a-secret-of-at-least-32-characters";
     let config = json!({
@@ -250,8 +359,8 @@ pub(crate) fn tokens(input: &[u8]) {
     // Who has one may write anything into a token, and gets no further than its experiment.
     let text = String::from_utf8_lossy(input).into_owned();
     let claims = Claims {
-        experiment: text.clone(),
-        variant: "b".to_owned(),
+        choice: Some(Choice { experiment: text.clone(), variant: "b".to_owned() }),
+        debug: false,
         subject: Some(text),
         expires: NOW.0 / 1000 + 60,
         nonce: String::new(),

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use splitway_engine::{RequestView, Served, Timestamp};
+use splitway_engine::{Assignment, RequestView, Served, Timestamp};
 
 use crate::configs::{NOON, config, fixed, now, plan, simple};
 use crate::requests::{Request, requests};
@@ -19,8 +19,8 @@ fn records(config: &Value, request: &Request, now: Timestamp) -> Vec<(String, Op
         status: Some(200),
         ..Served::default()
     };
-    let record = |assignment| {
-        let id = plan.context_id(assignment, &RequestView::new(&pairs));
+    let record = |assignment: &Assignment| {
+        let id = plan.context_id(&decision, assignment, &RequestView::new(&pairs));
         let line = plan.exposure(assignment, id.as_deref(), now, &served).unwrap().to_json();
         (line, id)
     };

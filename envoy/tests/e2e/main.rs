@@ -2,9 +2,13 @@
 //! share proxies; see `shop` for the one that most of them use. What one request shows is a scenario
 //! (`spec/scenarios`); here is what needs a process, load, or HTTP/2.
 
+mod browser;
+mod caches;
 mod config;
 mod failure_policy;
 mod metrics;
+mod mirror;
+mod operations;
 mod shop;
 mod split;
 mod spoof;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 pub(crate) struct Shop {
     pub(crate) envoy: Envoy,
     pub(crate) v1: Upstream,
-    _v2: Upstream,
+    pub(crate) v2: Upstream,
 }
 
 /// Weak, because a static is never dropped: the last test that holds it stops Envoy.
@@ -44,7 +44,7 @@ impl Shop {
         let mut config = EnvoyConfig::new(document, &v1, &v2);
         change(&mut config);
         let envoy = Envoy::start(config).await.expect("Envoy starts");
-        Self { envoy, v1, _v2: v2 }
+        Self { envoy, v1, v2 }
     }
 }
 

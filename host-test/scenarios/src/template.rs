@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use splitway_engine::qa_token::{Claims, sign};
+use splitway_engine::qa_token::{Choice, Claims, sign};
 use splitway_engine::{Timestamp, did_you_mean};
 
 /// What texts are filled in with.
@@ -57,9 +57,11 @@ impl Values {
     }
 
     fn token(&self, arguments: &str) -> Result<String, String> {
-        const KNOWN: [&str; 7] = ["experiment", "variant", "expires", "key", "secret", "subject", "nonce"];
+        const KNOWN: [&str; 8] =
+            ["experiment", "variant", "debug", "expires", "key", "secret", "subject", "nonce"];
         let mut given = BTreeMap::new();
         for word in arguments.split_whitespace() {
+            let word = if word == "debug" { "debug=" } else { word };
             let (name, value) = word
                 .split_once('=')
                 .ok_or_else(|| format!("`{word}` in a token is not of the form name=value"))?;
@@ -87,9 +89,16 @@ impl Values {
         };
         let milliseconds = parse_duration(duration)
             .ok_or_else(|| format!("`expires={expires}`: expected a duration from now such as 1h or -5m"))?;
+        let debug = given.contains_key("debug");
+        let choice = if debug && !given.contains_key("experiment") && !given.contains_key("variant") {
+            None
+        } else {
+            let (experiment, variant) = (needed("experiment")?, needed("variant")?);
+            Some(Choice { experiment: (*experiment).to_owned(), variant: (*variant).to_owned() })
+        };
         let claims = Claims {
-            experiment: (*needed("experiment")?).to_owned(),
-            variant: (*needed("variant")?).to_owned(),
+            choice,
+            debug,
             subject: given.get("subject").map(|subject| (*subject).to_owned()),
             expires: (self.now.0 + sign_of * milliseconds).div_euclid(1000),
             nonce: given.get("nonce").copied().unwrap_or("n").to_owned(),

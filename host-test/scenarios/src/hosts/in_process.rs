@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use proxy_wasm_host::Headers;
-use splitway_engine::{RequestView, Step, Timestamp, Trace};
+use splitway_engine::{Entropy, RequestView, Step, Timestamp, Trace};
 use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
-use splitway_filter::{Exchange as FilterExchange, Store};
+use splitway_filter::{Exchange as FilterExchange, Flow, Store, Vm};
 
 use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposure};
 use crate::config::Config;
@@ -24,10 +24,11 @@ impl Host for InProcess {
 
     fn open<'h>(&'h mut self, setup: &Setup) -> Result<(Box<dyn Session + 'h>, Verdict)> {
         anyhow::ensure!(setup.wasm.is_none(), "in-process runs Splitway's own logic, no other module");
-        let mut run = Run { setup: setup.clone(), store: Store::default(), proxy: Proxy::default() };
+        let mut run =
+            Run { setup: setup.clone(), store: Store::default(), vm: Vm::default(), proxy: Proxy::default() };
         run.proxy.state.borrow_mut().now = setup.now;
         // As Envoy's default config: it serves until a good one comes.
-        run.store.load(Config::INERT.as_bytes(), &run.proxy);
+        run.store.load(Config::INERT.as_bytes(), &mut run.vm, &run.proxy);
         run.proxy.state.borrow_mut().log.clear();
         let verdict = run.configure(&setup.config)?;
         Ok((Box::new(run), verdict))
@@ -37,6 +38,7 @@ impl Host for InProcess {
 struct Run {
     setup: Setup,
     store: Store,
+    vm: Vm,
     proxy: Proxy,
 }
 
@@ -52,7 +54,7 @@ impl Session for Run {
 
     fn configure(&mut self, config: &Config) -> Result<Verdict> {
         let before = self.proxy.state.borrow().log.len();
-        let is_accepted = self.store.load(config.text().as_bytes(), &self.proxy);
+        let is_accepted = self.store.load(config.text().as_bytes(), &mut self.vm, &self.proxy);
         let log = self.proxy.state.borrow().log.iter().skip(before).cloned().collect();
         Ok(Verdict { is_accepted, log })
     }
@@ -72,24 +74,29 @@ impl Session for Run {
         let logged = {
             let mut state = proxy.state.borrow_mut();
             state.request = arrived;
+            state.entropy = entropy(self.setup.seed, request.number);
             state.log.len()
         };
         let reasons = self.reasons();
-        let mut exchange = self.store.active().map(FilterExchange::new);
+        let mut flow = Flow::Continue;
+        let mut exchange = self.store.active().map(FilterExchange::new).map(Box::new);
         if let Some(exchange) = &mut exchange {
-            exchange.on_request(proxy);
+            flow = exchange.on_request(proxy, &mut self.vm);
         }
         let sent = proxy.state.borrow().request.clone();
-        let answer = edge::answer(&self.setup, edge::route(&self.setup, &sent));
+        let answer = match flow {
+            Flow::Continue => edge::answer(&self.setup, edge::route(&self.setup, &sent)),
+            Flow::Answered => proxy.own_answer(),
+        };
         {
             let mut state = proxy.state.borrow_mut();
             state.status = answer.status;
             state.cluster = answer.cluster.unwrap_or_default().to_owned();
             state.response = answer.headers;
         }
-        if let Some(exchange) = &exchange {
+        if let Some(mut exchange) = exchange {
             exchange.on_response(proxy);
-            exchange.on_log(proxy);
+            exchange.on_log(proxy, &mut self.vm);
         }
         let state = proxy.state.borrow();
         let upstream = answer.cluster.filter(|_| answer.is_reached);
@@ -131,11 +138,20 @@ impl Run {
         let state = self.proxy.state.borrow();
         let pairs: Vec<_> = state.request.iter().filter(|(name, _)| !active.plan.is_ours(name)).collect();
         let mut outcomes = Outcomes::default();
-        active.plan.decide(&RequestView::new(&pairs), state.now, &mut outcomes);
+        active.plan.decide(&RequestView::new(&pairs).with_entropy(&self.proxy), state.now, &mut outcomes);
         let named =
             |(id, reason): (_, &str)| Some((active.plan.experiment(id)?.id().to_owned(), reason.to_owned()));
         outcomes.0.into_iter().filter_map(named).collect()
     }
+}
+
+/// Random bits for one request: every host may have its own, but a scenario's runs must agree.
+fn entropy(seed: u64, request: usize) -> [u8; 16] {
+    let mut bits = [0; 16];
+    for (place, word) in bits.chunks_exact_mut(8).zip([seed, request as u64]) {
+        place.copy_from_slice(&word.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    }
+    bits
 }
 
 /// The proxy that the filter's logic talks to.
@@ -151,6 +167,9 @@ struct State {
     response: Headers,
     status: u16,
     cluster: String,
+    entropy: [u8; 16],
+    /// What the filter answered in the upstream's place.
+    local: Option<(u16, Headers)>,
     counters: Vec<(String, u64)>,
     log: Vec<String>,
 }
@@ -207,6 +226,31 @@ impl filter::Metrics for Proxy {
             *value += u64::from(by);
         }
     }
+
+    fn gauge(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn histogram(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn record(&self, metric: u32, value: u64) {
+        if let Some((_, last)) = self.state.borrow_mut().counters.get_mut(metric as usize) {
+            *last = value;
+        }
+    }
+}
+
+/// One worker shares with nobody, and here time does not tick.
+impl filter::SharedData for Proxy {
+    fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
+        Err(filter::NOT_FOUND)
+    }
+
+    fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 impl filter::Log for Proxy {
@@ -225,5 +269,30 @@ impl filter::Properties for Proxy {
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
             _ => None,
         }
+    }
+
+    fn set_state(&self, _name: &str, _value: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl filter::Respond for Proxy {
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
+        let headers = headers.iter().map(|(name, value)| (*name, value.to_vec())).collect();
+        self.state.borrow_mut().local = Some((status, headers));
+        Ok(())
+    }
+}
+
+impl Entropy for Proxy {
+    fn bits(&self) -> Option<[u8; 16]> {
+        Some(self.state.borrow().entropy)
+    }
+}
+
+impl Proxy {
+    fn own_answer(&self) -> edge::Answer<'static> {
+        let (status, headers) = self.state.borrow_mut().local.take().unwrap_or_default();
+        edge::Answer { status, headers, body: Vec::new(), cluster: None, is_reached: false }
     }
 }

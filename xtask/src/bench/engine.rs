@@ -1,33 +1,33 @@
-//! Runs benches and keeps what they said: numbers, command, machine.
+//! `cargo xtask bench engine`: criterion's benches of the engine.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
+use super::{date, keep, machine};
 use crate::shell;
 
 /// Criterion's arguments: short, because medians settle long before the defaults end.
 const QUICK: [&str; 6] = ["--warm-up-time", "0.5", "--measurement-time", "1.5", "--sample-size", "50"];
 
-/// Runs the bench `name` and writes `benches/runs/<date>/<name>.md`.
-pub(crate) fn run(name: &str) -> Result<()> {
-    if name != "engine" {
-        bail!("there is no bench `{name}`; there is: engine");
-    }
-    let arguments =
-        ["bench", "--package", "splitway-benches", "--features", "peers", "--bench", name, "--", "--noplot"];
+pub(super) fn run() -> Result<()> {
+    let arguments = [
+        "bench",
+        "--package",
+        "splitway-benches",
+        "--features",
+        "peers",
+        "--bench",
+        "engine",
+        "--",
+        "--noplot",
+    ];
     let arguments = [&arguments[..], &QUICK].concat();
     let said = shell::output(shell::cargo(&arguments)?)?;
     let rows = rows(&said);
     ensure!(!rows.is_empty(), "criterion printed no times:\n{said}");
-    let date = first_line("date", &["-u", "+%F"])?;
-    let report = report(&format!("cargo {}", arguments.join(" ")), &date, &rows);
-    let folder = shell::root().join("benches/runs").join(&date);
-    fs::create_dir_all(&folder)?;
-    let file = folder.join(format!("{name}.md"));
-    fs::write(&file, &report).with_context(|| format!("{} cannot be written", file.display()))?;
+    let report = report(&format!("cargo {}", arguments.join(" ")), &date()?, &rows);
+    keep("engine.md", &report)?;
     print!("{report}");
     Ok(())
 }
@@ -64,27 +64,6 @@ fn report(command: &str, date: &str, rows: &[Row]) -> String {
         let _ = writeln!(text, "| {name} | {low} | {middle} | {high} |");
     }
     text
-}
-
-/// Processor, cores, load and compiler; what cannot be found out is left out.
-fn machine() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let processors = read("/proc/cpuinfo");
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let load = read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
-    let compiler = first_line("rustc", &["--version"]).unwrap_or_default();
-    format!(
-        "{}, {cores} cores, load {load} at the end, {compiler}, {}",
-        model.unwrap_or("unknown processor"),
-        std::env::consts::OS
-    )
-}
-
-fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    Ok(shell::output(command)?.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,11 @@
-//! A headless Chromium, driven over its debugging pipe: JSON messages that end with a zero byte.
+//! A headless Chromium for tests, driven over its debugging pipe: JSON messages that end with a zero byte. It panics where a test
+//! would: when Chromium does not do as it is told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "tests fail by panicking, as the module says"
+)]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -6,11 +13,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use splitway_envoy::DEADLINE;
 use tempfile::TempDir;
 
+use crate::poll::DEADLINE;
+
 /// A browser with one page. It ends when dropped.
-pub(crate) struct Browser {
+#[derive(Debug)]
+pub struct Browser {
     child: Child,
     to: File,
     from: BufReader<File>,
@@ -21,7 +30,7 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Opens `url` in a window of this width; `None` if there is no Chromium on PATH.
-    pub(crate) fn open(url: &str, width: u32) -> Option<Self> {
+    pub fn open(url: &str, width: u32) -> Option<Self> {
         let version =
             Command::new("chromium").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         version.ok().filter(std::process::ExitStatus::success)?;
@@ -61,7 +70,7 @@ impl Browser {
     }
 
     /// The value of a JavaScript expression in the page.
-    pub(crate) fn value(&mut self, expression: &str) -> Value {
+    pub fn value(&mut self, expression: &str) -> Value {
         let answer = self.call(
             "Runtime.evaluate",
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true }),
@@ -71,7 +80,7 @@ impl Browser {
     }
 
     /// Waits until an expression is true.
-    pub(crate) fn wait_for(&mut self, expression: &str) {
+    pub fn wait_for(&mut self, expression: &str) {
         let start = Instant::now();
         while self.value(expression) != json!(true) {
             assert!(
@@ -84,7 +93,7 @@ impl Browser {
     }
 
     /// A method of the DevTools protocol, to its answer.
-    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut message = json!({ "id": id, "method": method, "params": params });

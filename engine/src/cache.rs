@@ -1,0 +1,69 @@
+//! What shared caches must know of a response (RFC 9111).
+
+/// How responses are kept from being served to other variants' units.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheSafety {
+    /// The request headers that decisions depend on, as a `Vary` value.
+    pub(crate) vary: Box<str>,
+    /// Decisions depend on something that no `Vary` can name.
+    pub(crate) private: bool,
+}
+
+/// Directives that allow, or are only for, shared caches.
+const SHARED: [&[u8]; 4] = [b"public", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"];
+
+/// Response headers by which some caches are told apart from the others; they override
+/// `Cache-Control` there.
+pub const CACHE_OVERRIDES: [&str; 2] = ["surrogate-control", "cdn-cache-control"];
+
+/// `Cache-Control` for a response that only its client may keep: `existing` (all lines, joined)
+/// without what allows sharing, and `private`.
+#[must_use]
+pub fn private_cache_control(existing: &[u8]) -> Vec<u8> {
+    let directives = existing.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|d| !d.is_empty());
+    let mut value = Vec::with_capacity(existing.len().saturating_add(9));
+    let mut closed = false;
+    for directive in directives {
+        let name = directive.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+        let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
+        // With field names (`private="set-cookie"`) it covers those alone.
+        let whole = !directive.contains(&b'=');
+        closed |= is(b"no-store") || is(b"private") && whole;
+        if !SHARED.iter().any(|word| is(word)) {
+            if !value.is_empty() {
+                value.extend_from_slice(b", ");
+            }
+            value.extend_from_slice(directive);
+        }
+    }
+    if !closed {
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.extend_from_slice(b"private");
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shared_is_left() {
+        for (existing, expected) in [
+            ("", "private"),
+            ("public, max-age=60", "max-age=60, private"),
+            ("S-MaxAge=9 ,max-age=60", "max-age=60, private"),
+            ("no-store", "no-store"),
+            ("Private, max-age=1", "Private, max-age=1"),
+            ("private=\"set-cookie\", max-age=1", "private=\"set-cookie\", max-age=1, private"),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&private_cache_control(existing.as_bytes())),
+                expected,
+                "{existing}"
+            );
+        }
+    }
+}

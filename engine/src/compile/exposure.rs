@@ -1,0 +1,92 @@
+//! Exposures: how they show the unit, and where they go.
+
+use super::Compiler;
+use crate::document::describe_text;
+use crate::exposure::{ExposurePolicy, Otlp};
+use crate::headers;
+use crate::plan::Sinks;
+use crate::problem::{Code, Place};
+use crate::wire;
+
+/// Least and most bytes of a worker's buffer.
+const BUFFER: std::ops::RangeInclusive<u32> = 65_536..=16_777_216;
+
+impl Compiler<'_> {
+    pub(super) fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
+        let exposure = self.config.exposure.clone().unwrap_or_default();
+        if let Some(key) = &exposure.key
+            && key.len() < 16
+        {
+            let found = format!("{} characters", key.chars().count());
+            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
+        }
+        match (exposure.unit, &exposure.key) {
+            (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
+            (Some(wire::UnitForm::None) | None, None) | (Some(wire::UnitForm::None), Some(_)) => {
+                ExposurePolicy::Nothing
+            }
+            (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
+            (Some(wire::UnitForm::Pseudonym), None) => {
+                // Without a secret, whoever has a list of ids can undo it.
+                self.error(at.key("key"), Code::MissingField, "a key for the pseudonym", "none");
+                ExposurePolicy::Nothing
+            }
+        }
+    }
+
+    pub(super) fn sinks(&mut self, at: Place<'_>) -> Sinks {
+        let exposure = self.config.exposure.clone().unwrap_or_default();
+        let once_per_unit = exposure.once_per == Some(wire::OncePer::Unit);
+        let filter_state = exposure.filter_state.unwrap_or(false);
+        if once_per_unit && filter_state {
+            // An access logger writes a line for every request.
+            self.error(at.key("filter_state"), Code::Conflict, "`once_per: request` with it", "`unit`");
+        }
+        Sinks {
+            once_per_unit,
+            details: exposure.details.unwrap_or(false),
+            log: exposure.log.unwrap_or(true),
+            filter_state,
+            otlp: exposure.otlp.as_ref().and_then(|otlp| self.otlp(at.key("otlp"), otlp)),
+        }
+    }
+
+    fn otlp(&mut self, at: Place<'_>, otlp: &wire::Otlp) -> Option<Otlp> {
+        let cluster = self.text(at.key("cluster"), &otlp.cluster);
+        let path = otlp.path.as_deref().unwrap_or("/v1/logs");
+        if !path.starts_with('/') || !path.bytes().all(|b| b.is_ascii_graphic()) {
+            self.error(at.key("path"), Code::InvalidValue, "a path such as /v1/logs", &describe_text(path));
+        }
+        let timeout_ms = self.period(at.key("timeout"), otlp.timeout.as_ref(), 5_000);
+        if !(100..=60_000).contains(&timeout_ms) {
+            let found = otlp.timeout.as_ref().map_or("", |period| &period.0);
+            self.error(at.key("timeout"), Code::OutOfRange, "100ms to 60s", found);
+        }
+        let buffer = otlp.buffer.unwrap_or(1_048_576);
+        if !BUFFER.contains(&buffer) {
+            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216 bytes", &buffer.to_string());
+        }
+        let mut headers = Vec::new();
+        for (name, value) in otlp.headers.iter() {
+            let list = at.key("headers");
+            let name = self.header_name(list.key(name), name);
+            if !headers::is_value(value) {
+                self.error(
+                    list.key(name.as_deref().unwrap_or_default()),
+                    Code::InvalidValue,
+                    "a header value",
+                    &describe_text(value),
+                );
+            }
+            headers.extend(name.map(|name| (name, value.as_str().into())));
+        }
+        Some(Otlp {
+            path: path.into(),
+            host: otlp.host.as_deref().unwrap_or(&otlp.cluster).into(),
+            cluster: cluster?,
+            headers: headers.into(),
+            timeout_ms: u32::try_from(timeout_ms).unwrap_or(5_000),
+            buffer: usize::try_from(buffer).unwrap_or(usize::MAX),
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Guardrails.
+
+use super::layers::handle;
+use super::values::Parts;
+use super::{Compiler, MAX_GUARDRAILS};
+use crate::guardrail::{Guardrail, Metric, SLOTS};
+use crate::order::insert_by;
+use crate::plan::Experiment;
+use crate::problem::{Code, Place};
+use crate::wire;
+
+const DEFAULT_ALPHA: f64 = 0.001;
+
+impl Compiler<'_> {
+    /// All guardrails, in order of `experiments`, which are in order of their ids.
+    pub(super) fn guardrails(&mut self, experiments: &[Experiment]) -> Box<[Guardrail]> {
+        let config = self.config;
+        let mut all = Vec::new();
+        let list = Place::Root.key("experiments");
+        for (position, written) in config.experiments.iter().enumerate() {
+            let index = experiments.binary_search_by(|known| (*known.id).cmp(&written.id));
+            let Some(id) = index.ok().map(handle) else { continue };
+            let at = list.index(position);
+            let guardrails_at = at.key("guardrails");
+            for (index, guardrail) in written.guardrails.iter().enumerate() {
+                let guardrail = self.guardrail(guardrails_at.index(index), guardrail, written);
+                if let Some(guardrail) = guardrail {
+                    insert_by(&mut all, Guardrail { experiment: id, ..guardrail }, |a, b| {
+                        a.experiment.cmp(&b.experiment)
+                    });
+                }
+            }
+        }
+        self.limit(list, "guardrails", all.len(), MAX_GUARDRAILS);
+        all.into()
+    }
+
+    fn guardrail(
+        &mut self,
+        at: Place<'_>,
+        guardrail: &wire::Guardrail,
+        experiment: &wire::Experiment,
+    ) -> Option<Guardrail> {
+        let metric = match (guardrail.metric, &guardrail.slower_than) {
+            (wire::GuardrailMetric::Latency, Some(period)) => {
+                Metric::SlowerThan(self.period(at.key("slower_than"), Some(period), 0))
+            }
+            (wire::GuardrailMetric::Latency, None) => {
+                let expected = "from when on an exchange is slow, such as `500ms`";
+                self.error(at.key("slower_than"), Code::MissingField, expected, "nothing");
+                return None;
+            }
+            (wire::GuardrailMetric::Http5xxRate, None) => Metric::ServerErrors,
+            (wire::GuardrailMetric::Http5xxRate, Some(_)) => {
+                let found = "`http_5xx_rate`";
+                self.error(at.key("slower_than"), Code::Conflict, "`metric: latency` with it", found);
+                return None;
+            }
+        };
+        let max = guardrail.max.as_ref().and_then(|share| self.share(at.key("max"), share));
+        let increase = guardrail.max_increase.as_ref();
+        let increase = increase.and_then(|share| self.share(at.key("max_increase"), share));
+        if experiment.variants.len() == 1 && guardrail.max.is_none() {
+            let expected = "a limit of its own, because there is no control to compare with";
+            self.error(at.key("max"), Code::MissingField, expected, "nothing");
+        }
+        let min_requests = guardrail.min_requests.unwrap_or(500);
+        if min_requests == 0 {
+            self.error(at.key("min_requests"), Code::OutOfRange, "at least 1", "0");
+        }
+        let window = self.period(at.key("window"), guardrail.window.as_ref(), 60_000);
+        if !(6_000..=3_600_000).contains(&window) {
+            let found = guardrail.window.as_ref().map_or("", |period| &period.0);
+            self.error(at.key("window"), Code::OutOfRange, "6s to 1h", found);
+        }
+        let alpha = guardrail.alpha.unwrap_or(DEFAULT_ALPHA);
+        if !(alpha > 0.0 && alpha <= 0.1) {
+            self.error(at.key("alpha"), Code::OutOfRange, "more than 0, at most 0.1", "another number");
+        }
+        let compares = guardrail.max_increase.is_some() || guardrail.max.is_none();
+        let max_increase = compares.then(|| increase.map_or(0.0, Parts::fraction));
+        let tests = if compares && max.is_some() { 2.0 } else { 1.0 };
+        Some(Guardrail {
+            experiment: handle(0),
+            metric,
+            max_increase,
+            max: max.map(Parts::fraction),
+            min_requests,
+            slot_ms: i64::try_from(window).ok()?.checked_div(SLOTS as i64)?,
+            enough: (tests * SLOTS as f64 / alpha).ln(),
+            enforces: guardrail.action != Some(wire::GuardrailAction::Observe),
+        })
+    }
+}

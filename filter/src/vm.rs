@@ -1,0 +1,93 @@
+//! What outlives a config: a swap makes a new root context in the same VM.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use splitway_engine::{Exposure, Plan, Seen};
+
+use crate::exchange::Exchange;
+use crate::host::{Background, Headers, Level, Log, Metrics};
+use crate::sink::Sink;
+
+/// The state of one VM, that is, of one worker.
+#[derive(Debug, Default)]
+pub struct Vm {
+    /// The first pass of a request that the proxy is redirecting to itself.
+    pub(crate) redirected: Option<Box<Exchange>>,
+    pub(crate) seen: Seen,
+    sinks: Vec<SharedSink>,
+}
+
+/// A sink: the exchanges of one config or more fill it.
+pub type SharedSink = Rc<RefCell<Sink>>;
+
+impl Vm {
+    /// The sink that `plan` asks for: the one there is, with what it holds, or a new one.
+    pub fn sink(&mut self, plan: &Plan, host: &impl Metrics) -> Option<SharedSink> {
+        let target = plan.sinks().otlp.as_ref()?;
+        let namespace = plan.namespace();
+        // Those that no config uses go when they are empty.
+        self.sinks.retain(|sink| Rc::strong_count(sink) > 1 || !sink.borrow().is_idle());
+        let known = self.sinks.iter().find(|sink| sink.borrow().is_for(target, namespace));
+        let sink = known.map(Rc::clone).unwrap_or_else(|| {
+            let sink = Rc::new(RefCell::new(Sink::new(target, namespace, host)));
+            self.sinks.push(Rc::clone(&sink));
+            sink
+        });
+        Some(sink)
+    }
+
+    /// Sends what waits, in the name of the root context.
+    pub fn send(&self, root: u32, host: &impl Background) {
+        for sink in &self.sinks {
+            sink.borrow_mut().send(root, host);
+        }
+    }
+
+    /// Takes the answer to a call of the root context; see [`Sink::answered`].
+    pub fn answered(
+        &self,
+        root: u32,
+        token: u32,
+        host: &(impl Background + Headers),
+        body: impl Fn() -> Vec<u8>,
+    ) {
+        for sink in &self.sinks {
+            if sink.borrow_mut().answered(root, token, host, &body) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the root context may go: none of its calls is on its way, and if it is the last, nothing
+    /// waits.
+    #[must_use]
+    pub fn may_end(&self, root: u32, is_last: bool) -> bool {
+        self.sinks.iter().all(|sink| {
+            let sink = sink.borrow();
+            !sink.is_sending_for(root) && (!is_last || sink.is_idle())
+        })
+    }
+
+    /// The root context is gone.
+    pub fn forget(&self, root: u32, host: &impl Background) {
+        for sink in &self.sinks {
+            sink.borrow_mut().forget(root, host);
+        }
+    }
+}
+
+/// Gives a record to the sinks of its plan.
+pub(crate) fn emit(
+    exposure: &Exposure<'_>,
+    plan: &Plan,
+    sink: Option<&SharedSink>,
+    host: &(impl Metrics + Log),
+) {
+    if plan.sinks().log {
+        host.log(Level::Info, &exposure.to_json());
+    }
+    if let Some(sink) = sink {
+        sink.borrow_mut().push(exposure, host);
+    }
+}

@@ -1,0 +1,602 @@
+//! What operators rely on: exposures, their way to a collector, metrics, guardrails. On the compiled
+//! filter, with several workers, on the virtual clock.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proxy_wasm_host::{
+    Fault, FaultPlan, Host, HostBuilder, HostError, Hostcall, LogSource, Request, Route, Status,
+    SweepOptions, UpstreamResponse, When, sweep,
+};
+use serde_json::{Value, json};
+
+fn builder(config: &Value) -> HostBuilder {
+    Host::builder(&support::splitway())
+        .root_id("splitway")
+        .seed(7)
+        .configuration(config.to_string())
+        .route(Route::header("x-splitway-cluster", "v2").to("v2"))
+        .default_route("v1")
+        .upstream("v1", |_| UpstreamResponse::ok("v1"))
+        .upstream("v2", |_| UpstreamResponse::ok("v2"))
+}
+
+/// A 50:50 experiment `button` (control, big), and whatever else.
+fn config(more: Value) -> Value {
+    let mut config = json!({
+        "version": 1,
+        "unit": [{ "header": "x-user-id" }],
+        "experiments": [{
+            "id": "button",
+            "variants": [{ "id": "control" }, { "id": "big", "route": { "cluster": "v2" } }],
+        }],
+    });
+    merge(&mut config, more);
+    config
+}
+
+fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+fn visit(user: usize) -> Request {
+    Request::get("/").header("x-user-id", format!("user-{user}"))
+}
+
+/// The records in a host's log since the last call.
+fn exposures(host: &mut Host) -> Vec<Value> {
+    events(host, "feature_flag.evaluation")
+}
+
+fn events(host: &mut Host, name: &str) -> Vec<Value> {
+    let lines = host.take_logs().into_iter().filter(|line| line.source == LogSource::Guest);
+    lines
+        .filter_map(|line| serde_json::from_str::<Value>(&line.message).ok())
+        .filter(|event| event["event"] == name)
+        .collect()
+}
+
+#[test]
+fn an_internal_redirect_gives_one_record_of_what_was_served() -> Result<(), HostError> {
+    let everywhere = config(json!({}))["experiments"][0].clone();
+    let config = config(json!({ "experiments": [
+        everywhere,
+        { "id": "only-a", "targeting": { "path": { "prefix": "/a" } }, "variants": [{ "id": "on" }] },
+        { "id": "only-b", "targeting": { "path": { "prefix": "/b" } }, "variants": [{ "id": "on" }] },
+    ]}));
+    let mut host = builder(&config)
+        .route(Route::prefix("/a").to("moved").internal_redirects(2))
+        .upstream("moved", |request| {
+            let path = request.headers.text(":path").unwrap_or_default();
+            let next = if path == "/a/1" { "/a/2" } else { "/b" };
+            UpstreamResponse::status(302).header("location", format!("http://example.com{next}"))
+        })
+        .start()?;
+    let mut control = 0..;
+    let control = control.find(|user| {
+        let exchange = host.send(visit(*user)).expect("an answer");
+        exchange.response.header("x-splitway").as_deref() == Some("button=control")
+    });
+    host.take_logs();
+    let user = format!("user-{}", control.expect("one of them"));
+    for path in ["/a/1", "/a/2"] {
+        let request = Request::get(path).header("x-user-id", user.as_str());
+        // A client cannot make it look redirected.
+        let request = request.header("x-envoy-original-url", "http://example.com/a");
+        assert_eq!(host.send(request)?.response.status, 200);
+        let records = exposures(&mut host);
+        let mut keys: Vec<_> = records.iter().map(|r| r["feature_flag.key"].as_str().unwrap_or("")).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["button", "only-a", "only-b"], "{path}");
+        for record in &records {
+            assert_eq!(
+                (&record["http.response.status_code"], &record["splitway.cluster"]),
+                (&json!(200), &json!("v1"))
+            );
+            assert_eq!(record["splitway.request_id"], records[0]["splitway.request_id"]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_never_reached_the_filter_gives_no_record() -> Result<(), HostError> {
+    let mut host = builder(&config(json!({}))).start()?;
+    assert_eq!(host.send(visit(1).rejected_by_codec(431))?.response.status, 431);
+    assert_eq!(exposures(&mut host), Vec::<Value>::new());
+    host.send(visit(1))?;
+    assert_eq!(exposures(&mut host).len(), 1);
+    Ok(())
+}
+
+#[test]
+fn details_tell_attempts_and_flags() -> Result<(), HostError> {
+    let failures = Arc::new(AtomicU32::new(1));
+    let left = Arc::clone(&failures);
+    let failing = move |_: &proxy_wasm_host::UpstreamRequest| match left.fetch_update(
+        Ordering::Relaxed,
+        Ordering::Relaxed,
+        |n| n.checked_sub(1),
+    ) {
+        Ok(_) => UpstreamResponse::status(503),
+        Err(_) => UpstreamResponse::ok("at last"),
+    };
+    let mut host = builder(&config(json!({ "exposure": { "details": true } })))
+        .route(Route::prefix("/flaky").to("flaky").retries(1))
+        .upstream("flaky", failing)
+        .property(["response", "flags"], (1_u64 << 5).to_le_bytes())
+        .start()?;
+    host.send(Request::get("/flaky").header("x-user-id", "user-1"))?;
+    let records = exposures(&mut host);
+    assert_eq!(records.len(), 1, "a retry runs the filter once");
+    assert_eq!(records[0]["splitway.attempts"], 2);
+    assert_eq!(records[0]["splitway.response_flags"], "UF");
+    assert_eq!(records[0]["http.response.status_code"], 200);
+    Ok(())
+}
+
+#[test]
+fn once_per_unit_holds_over_a_config_swap() -> Result<(), HostError> {
+    let document = |description: &str| {
+        let mut config = config(json!({ "exposure": { "once_per": "unit" } }));
+        config["experiments"][0]["description"] = description.into();
+        config
+    };
+    let mut host = builder(&document("one")).start()?;
+    for _ in 0..3 {
+        for user in 0..10 {
+            host.send(visit(user))?;
+        }
+    }
+    assert_eq!(exposures(&mut host).len(), 10);
+    host.reconfigure(document("two").to_string())?;
+    for user in 0..11 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(exposures(&mut host).len(), 1, "only the eleventh is new");
+    Ok(())
+}
+
+#[test]
+fn a_million_units_take_no_more_memory() -> Result<(), HostError> {
+    const UNITS: usize = 1_000_000;
+    let config = config(json!({ "exposure": { "once_per": "unit" } }));
+    let mut host = builder(&config).log_capacity(0).start()?;
+    let mut warm = Vec::new();
+    for user in 0..UNITS {
+        host.send(visit(user))?;
+        if user == 60_000 {
+            // By now both generations have been filled.
+            warm = host.memory_bytes();
+        }
+    }
+    assert_eq!(host.memory_bytes(), warm);
+    Ok(())
+}
+
+#[test]
+fn access_loggers_get_the_records_through_filter_state() -> Result<(), HostError> {
+    let config = config(json!({ "exposure": { "filter_state": true, "log": false, "unit": "raw" } }));
+    let mut host = builder(&config).start()?;
+    let exchange = host.send(visit(1))?;
+    let state = exchange.filter_state.get("splitway_exposures").expect("filter state");
+    let records: Value = serde_json::from_slice(state).expect("JSON");
+    assert_eq!(records[0]["feature_flag.key"], "button");
+    assert_eq!(records[0]["feature_flag.context.id"], "user-1");
+    assert_eq!(exposures(&mut host), Vec::<Value>::new());
+    assert!(host.send(Request::get("/"))?.filter_state.is_empty(), "no assignment, no state");
+    Ok(())
+}
+
+#[test]
+fn service_metrics_by_variant() -> Result<(), HostError> {
+    let slow =
+        |_: &proxy_wasm_host::UpstreamRequest| UpstreamResponse::status(503).after(Duration::from_millis(40));
+    let mut host =
+        builder(&config(json!({ "service_metrics": true }))).workers(2).upstream("v2", slow).start()?;
+    for user in 0..40 {
+        host.send(visit(user))?;
+    }
+    let of = |name: &str| host.metric(&format!("splitway.{name}"));
+    let big = of("assignments.experiment.button.variant.big");
+    assert!((5..35).contains(&big), "{big}");
+    assert_eq!(of("responses.experiment.button.variant.big.class.5xx"), big);
+    assert_eq!(of("responses.experiment.button.variant.control.class.2xx"), 40 - big);
+    let histogram = &host.metrics()["splitway.duration_ms.experiment.button.variant.big"];
+    assert!(format!("{histogram:?}").contains("40"), "{histogram:?}");
+    assert_eq!(host.metric("splitway.config_version").to_string().len(), 15, "48 bits");
+    assert_eq!(host.metric("splitway.config_since"), 1_767_225_600);
+    Ok(())
+}
+
+#[test]
+fn metric_series_are_capped() -> Result<(), HostError> {
+    let experiment =
+        |n: usize| json!({ "id": format!("e{n:03}"), "variants": [{ "id": "a" }, { "id": "b" }] });
+    let experiments: Vec<Value> = (0..200).map(experiment).collect();
+    let config = config(json!({ "service_metrics": true, "experiments": experiments }));
+    let host = builder(&config).start()?;
+    let series = host.metrics().keys().filter(|name| name.contains(".variant.")).count();
+    assert_eq!(series, 2_000 / 8 * 8 + 8);
+    assert!(host.metrics().contains_key("splitway.assignments.experiment.__other__.variant.__other__"));
+    Ok(())
+}
+
+/// What a collector does and has got.
+#[derive(Default)]
+struct Collector {
+    answers: Mutex<Vec<UpstreamResponse>>,
+    /// Status of every request from now on, if it is not to answer.
+    down: AtomicU32,
+    batches: Mutex<Vec<Value>>,
+}
+
+impl Collector {
+    fn answer(&self, body: &[u8]) -> UpstreamResponse {
+        if self.down.load(Ordering::Relaxed) > 0 {
+            return UpstreamResponse::connection_refused();
+        }
+        let next = self.answers.lock().expect("not poisoned").pop();
+        let response = next.unwrap_or_else(|| UpstreamResponse::ok(r#"{"partialSuccess":null}"#));
+        self.batches.lock().expect("not poisoned").push(serde_json::from_slice(body).expect("JSON"));
+        response
+    }
+
+    /// How often each request id has arrived.
+    fn request_ids(&self) -> BTreeMap<String, u32> {
+        let mut ids = BTreeMap::new();
+        for batch in self.batches.lock().expect("not poisoned").iter() {
+            for record in batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().expect("records")
+            {
+                let attributes = record["attributes"].as_array().expect("attributes");
+                let id = attributes.iter().find(|a| a["key"] == "splitway.request_id").expect("an id");
+                *ids.entry(id["value"]["stringValue"].to_string()).or_default() += 1;
+            }
+        }
+        ids
+    }
+}
+
+fn with_collector(config: &Value) -> (HostBuilder, Arc<Collector>) {
+    let collector = Arc::new(Collector::default());
+    let own = Arc::clone(&collector);
+    (builder(config).upstream("otel", move |request| own.answer(&request.body)), collector)
+}
+
+fn to_collector(more: Value) -> Value {
+    let mut document = config(json!({ "exposure": { "log": false, "otlp": { "cluster": "otel" } } }));
+    merge(&mut document, more);
+    document
+}
+
+/// Emitted, delivered, and dropped by reason.
+fn fates(host: &Host) -> [u64; 5] {
+    [
+        "emitted",
+        "delivered",
+        "dropped.reason.buffer_full",
+        "dropped.reason.rejected",
+        "dropped.reason.gave_up",
+    ]
+    .map(|fate| host.metric(&format!("splitway.exposures_{fate}")))
+}
+
+#[test]
+fn records_reach_the_collector_in_batches() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.workers(2).start()?;
+    for user in 0..50 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(1));
+    assert_eq!(fates(&host), [50, 50, 0, 0, 0]);
+    let ids = collector.request_ids();
+    assert_eq!((ids.len(), ids.values().max()), (50, Some(&1)));
+    assert_eq!(collector.batches.lock().expect("not poisoned").len(), 2, "one from each worker");
+    assert_eq!(exposures(&mut host), Vec::<Value>::new(), "the log is off");
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_down_costs_no_record_within_the_buffer() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.workers(2).start()?;
+    collector.down.store(1, Ordering::Relaxed);
+    for second in 0..30 {
+        for n in 0..10 {
+            assert_eq!(host.send(visit(second * 10 + n))?.response.status, 200);
+        }
+        host.advance(Duration::from_secs(1));
+    }
+    assert_eq!(fates(&host), [300, 0, 0, 0, 0]);
+    collector.down.store(0, Ordering::Relaxed);
+    host.advance(Duration::from_secs(60));
+    assert_eq!(fates(&host), [300, 300, 0, 0, 0]);
+    assert_eq!(collector.request_ids().values().filter(|times| **times == 1).count(), 300);
+    Ok(())
+}
+
+#[test]
+fn what_has_no_room_is_counted() -> Result<(), HostError> {
+    let (builder, collector) =
+        with_collector(&to_collector(json!({ "exposure": { "otlp": { "buffer": 65_536 } } })));
+    let mut host = builder.start()?;
+    collector.down.store(1, Ordering::Relaxed);
+    for user in 0..500 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(30));
+    collector.down.store(0, Ordering::Relaxed);
+    host.advance(Duration::from_secs(60));
+    let [emitted, delivered, full, rejected, gave_up] = fates(&host);
+    assert_eq!((emitted, delivered + full, rejected, gave_up), (500, 500, 0, 0));
+    assert!(full > 300, "{full}");
+    assert_eq!(collector.request_ids().len() as u64, delivered);
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_never_comes_back_is_given_up() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.down.store(1, Ordering::Relaxed);
+    host.send(visit(1))?;
+    host.advance(Duration::from_secs(600));
+    assert_eq!(fates(&host), [1, 0, 0, 0, 1]);
+    Ok(())
+}
+
+#[test]
+fn refusals_are_counted_and_busy_collectors_asked_again() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    for (status, expected) in [(400, [1, 0, 0, 1, 0]), (429, [2, 1, 0, 1, 0]), (503, [3, 2, 0, 1, 0])] {
+        collector.answers.lock().expect("not poisoned").push(UpstreamResponse::status(status));
+        host.send(visit(1))?;
+        host.advance(Duration::from_secs(5));
+        assert_eq!(fates(&host), expected, "{status}");
+    }
+    let partial = r#"{"partialSuccess":{"rejectedLogRecords":"2","errorMessage":"no"}}"#;
+    collector.answers.lock().expect("not poisoned").push(UpstreamResponse::ok(partial));
+    for user in 0..3 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(5));
+    assert_eq!(fates(&host), [6, 3, 0, 3, 0]);
+    Ok(())
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_told_and_the_requests_pass() -> Result<(), HostError> {
+    let mut host = builder(&to_collector(json!({}))).start()?;
+    assert_eq!(host.send(visit(1))?.response.status, 200);
+    host.advance(Duration::from_secs(1));
+    let told = host.take_logs().into_iter().any(|line| line.message.contains("exposures not sent to otel"));
+    assert!(told);
+    host.advance(Duration::from_secs(600));
+    assert_eq!(fates(&host), [1, 0, 0, 0, 1]);
+    Ok(())
+}
+
+#[test]
+fn config_swaps_neither_lose_nor_double_records() -> Result<(), HostError> {
+    let document = |n: usize| {
+        let mut document = to_collector(json!({}));
+        document["experiments"][0]["description"] = n.to_string().into();
+        document.to_string()
+    };
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.workers(2).start()?;
+    let slow = || UpstreamResponse::ok("{}").after(Duration::from_millis(400));
+    for swap in 0..20 {
+        for user in 0..10 {
+            host.send(visit(user))?;
+        }
+        // The old root context has a call on its way when it is to end.
+        collector.answers.lock().expect("not poisoned").extend([slow(), slow()]);
+        host.advance(Duration::from_millis(250));
+        host.reconfigure(document(swap))?;
+    }
+    // The sink goes with the last config; what waits is sent all the same.
+    for user in 0..10 {
+        host.send(visit(user))?;
+    }
+    host.reconfigure(config(json!({})).to_string())?;
+    host.advance(Duration::from_secs(10));
+    assert_eq!(fates(&host), [210, 210, 0, 0, 0]);
+    let ids = collector.request_ids();
+    assert_eq!((ids.len(), ids.values().max()), (210, Some(&1)));
+    Ok(())
+}
+
+fn guarded(guardrail: Value) -> Value {
+    let mut document = config(json!({}));
+    document["experiments"][0]["guardrails"] = json!([guardrail]);
+    document
+}
+
+/// Three of ten requests fail.
+fn bad_upstream() -> impl Fn(&proxy_wasm_host::UpstreamRequest) -> UpstreamResponse {
+    let count = AtomicU32::new(0);
+    move |_| match count.fetch_add(1, Ordering::Relaxed) % 10 {
+        0..3 => UpstreamResponse::status(500),
+        _ => UpstreamResponse::ok("v2"),
+    }
+}
+
+#[test]
+fn a_bad_variant_is_off_on_every_worker() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "http_5xx_rate", "max_increase": "1%", "min_requests": 100 }));
+    let mut host = builder(&document).workers(3).upstream("v2", bad_upstream()).start()?;
+    let gauge = "splitway.guardrail_tripped.experiment.button.variant.big";
+    assert_eq!(host.metric(gauge), 0);
+    let mut treated = 0;
+    let mut user = 0;
+    while treated < 100 {
+        treated += usize::from(host.send(visit(user))?.cluster() == Some("v2"));
+        user += 1;
+        assert_eq!(host.metric(gauge), 0, "not before the minimum");
+    }
+    host.take_logs();
+    host.advance(Duration::from_secs(2));
+    let events = events(&mut host, "splitway.guardrail");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!((&events[0]["variant"], &events[0]["action"]), (&json!("big"), &json!("kill")));
+    assert_eq!((&events[0]["requests"], &events[0]["bad"]), (&json!(100), &json!(30)));
+    assert_eq!(host.metric(gauge), 1);
+    for worker in 0..3 {
+        for user in 0..30 {
+            let exchange = host.send(visit(user).on_worker(worker))?;
+            assert_eq!(exchange.cluster(), Some("v1"), "worker {worker}");
+            assert_eq!(exchange.response.header("x-splitway").as_deref(), Some("button=control"));
+        }
+    }
+    let reasons: Vec<Value> =
+        exposures(&mut host).into_iter().map(|record| record["feature_flag.result.reason"].clone()).collect();
+    assert!(reasons.contains(&json!("guardrail")) && reasons.contains(&json!("split")), "{reasons:?}");
+    // It stays off, whatever happens, …
+    host.advance(Duration::from_secs(3600));
+    assert_eq!(host.send(visit(0))?.cluster(), host.send(visit(1))?.cluster());
+    // … until the config changes.
+    let mut again = document;
+    again["experiments"][0]["description"] = "mended".into();
+    host.reconfigure(again.to_string())?;
+    assert_eq!(host.metric(gauge), 0);
+    let mut clusters = (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
+    assert!(clusters.any(|cluster| cluster == "v2"));
+    Ok(())
+}
+
+#[test]
+fn observing_tells_and_does_not_act() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "http_5xx_rate", "min_requests": 50, "action": "observe" }));
+    let mut host = builder(&document).workers(2).upstream("v2", bad_upstream()).start()?;
+    for user in 0..200 {
+        host.send(visit(user))?;
+    }
+    host.take_logs();
+    host.advance(Duration::from_secs(2));
+    assert_eq!(events(&mut host, "splitway.guardrail").len(), 1);
+    assert_eq!(host.metric("splitway.guardrail_observed.experiment.button.variant.big"), 1);
+    let mut clusters = (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
+    assert!(clusters.any(|cluster| cluster == "v2"));
+    Ok(())
+}
+
+#[test]
+fn a_slow_variant_trips_and_an_equal_one_does_not() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "latency", "slower_than": "50ms", "min_requests": 50 }));
+    for (delay, expected) in [(80, 1), (20, 0)] {
+        let upstream = move |_: &proxy_wasm_host::UpstreamRequest| {
+            UpstreamResponse::ok("v2").after(Duration::from_millis(delay))
+        };
+        let mut host = builder(&document).workers(2).upstream("v2", upstream).start()?;
+        for user in 0..300 {
+            host.send(visit(user))?;
+        }
+        host.advance(Duration::from_secs(2));
+        assert_eq!(host.metric("splitway.guardrail_tripped.experiment.button.variant.big"), expected);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_one_armed_rollout_is_stopped_by_its_limit() -> Result<(), HostError> {
+    let mut document = guarded(json!({ "metric": "http_5xx_rate", "max": "5%", "min_requests": 50 }));
+    document["experiments"][0]["variants"] = json!([{ "id": "on", "route": { "cluster": "v2" } }]);
+    let mut host = builder(&document).upstream("v2", bad_upstream()).start()?;
+    for user in 0..60 {
+        assert_eq!(host.send(visit(user))?.cluster(), Some("v2"));
+    }
+    host.advance(Duration::from_secs(2));
+    let exchange = host.send(visit(0))?;
+    assert_eq!((exchange.cluster(), exchange.response.header("x-splitway")), (Some("v1"), None));
+    Ok(())
+}
+
+#[test]
+fn clock_jumps_trip_nothing_and_hide_nothing() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "http_5xx_rate", "min_requests": 100 }));
+    let mut host = builder(&document).workers(2).upstream("v2", bad_upstream()).start()?;
+    let day = Duration::from_secs(86_400);
+    for user in 0..150 {
+        host.send(visit(user))?;
+    }
+    let now = host.now();
+    for jump in [now + day, now - day, now] {
+        host.jump_to(jump);
+        host.advance(Duration::from_millis(250));
+        host.send(visit(1))?;
+    }
+    assert!(host.traps().is_empty());
+    for user in 0..300 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(2));
+    assert_eq!(host.metric("splitway.guardrail_tripped.experiment.button.variant.big"), 1);
+    Ok(())
+}
+
+/// Every hostcall with every status and garbage at every call, with everything switched on.
+#[test]
+fn no_failing_hostcall_traps_the_filter() -> Result<(), HostError> {
+    let mut document = to_collector(json!({
+        "service_metrics": true,
+        "exposure": { "details": true, "filter_state": true, "log": true },
+    }));
+    document["experiments"][0]["guardrails"] = json!([{ "metric": "http_5xx_rate", "min_requests": 1 }]);
+    let start = || with_collector(&document).0.upstream("v2", bad_upstream());
+    let report = sweep(&SweepOptions::default(), start, |host| {
+        for user in 0..4 {
+            host.send(visit(user))?;
+        }
+        host.advance(Duration::from_millis(600));
+        let _ = host.reconfigure(config(json!({})).to_string());
+        host.send(visit(4))?;
+        host.advance(Duration::from_secs(1));
+        Ok(())
+    })?;
+    println!("{report}");
+    assert!(report.cases > 500, "{} cases", report.cases);
+    assert!(report.traps.is_empty(), "{report}");
+    assert_eq!(report.stuck, 0);
+    Ok(())
+}
+
+#[test]
+fn guardrails_that_cannot_be_shared_are_counted_and_harm_nobody() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "http_5xx_rate", "min_requests": 1 }));
+    let mut host = builder(&document).upstream("v2", bad_upstream()).start()?;
+    let fault = Fault::Status(Status::InternalFailure);
+    host.set_faults(&FaultPlan::new().fail(Hostcall::SetSharedData, When::Always, fault));
+    for user in 0..20 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(1));
+    assert!(host.metric("splitway.hostcall_failures") > 0);
+    assert!(host.traps().is_empty());
+    // What was counted meanwhile is not lost.
+    host.set_faults(&FaultPlan::new());
+    host.take_logs();
+    for user in 0..300 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(1));
+    let events = events(&mut host, "splitway.guardrail");
+    assert_eq!(events.len(), 1, "{events:?}");
+    let told =
+        events[0]["requests"].as_u64().unwrap_or(0) + events[0]["control_requests"].as_u64().unwrap_or(0);
+    assert_eq!(told, 320);
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Runs benches and keeps what they said: numbers, command, machine.
+
+mod cases;
+mod engine;
+mod envoy;
+mod load;
+mod process;
+mod svg;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+
+use crate::shell;
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Decisions natively, beside other engines (criterion).
+    Engine,
+    /// Requests through a real Envoy under load, beside what people use instead.
+    Envoy(envoy::Options),
+}
+
+/// Runs a bench and writes `benches/runs/<date>/<name>.md`.
+pub(crate) fn run(bench: Bench) -> Result<()> {
+    match bench {
+        Bench::Engine => engine::run(),
+        Bench::Envoy(options) => envoy::run(&options),
+    }
+}
+
+/// Writes a file into today's folder of runs.
+fn keep(name: &str, text: &str) -> Result<PathBuf> {
+    let folder = shell::root().join("benches/runs").join(date()?);
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(name);
+    fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(file)
+}
+
+fn date() -> Result<String> {
+    first_line("date", &["-u", "+%F"])
+}
+
+/// Processor, cores, load and compiler; what cannot be found out is left out.
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let processors = read("/proc/cpuinfo");
+    let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let load = read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned();
+    let compiler = first_line("rustc", &["--version"]).unwrap_or_default();
+    format!(
+        "{}, {cores} cores, load {load} at the end, {compiler}, {}",
+        model.unwrap_or("unknown processor"),
+        std::env::consts::OS
+    )
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(shell::output(command)?.lines().next().unwrap_or_default().to_owned())
+}
+
+/// The middle value; of an even number, the mean of the two in the middle. 0 for none.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(vec![]), 0.0);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+}
