@@ -287,6 +287,9 @@ pub(crate) struct Simulate {
     /// The config: a file, or several or a folder, which are then one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
+    /// Write shares and independence as a picture, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
     /// How many units, named unit-0, unit-1, …
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,

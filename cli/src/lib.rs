@@ -13,6 +13,7 @@ mod chi_square;
 #[cfg(feature = "host")]
 mod dev;
 mod diff;
+mod drawing;
 mod edit;
 mod explain;
 #[cfg(feature = "host")]

@@ -9,7 +9,7 @@ use splitway_engine::{Timestamp, read_wire, wire};
 use crate::args::Token;
 use crate::edit::experiment;
 use crate::input::{self, Input};
-use crate::outcome::{Failure, Outcome, print, print_json};
+use crate::outcome::{Failure, Outcome, print, print_answer};
 
 pub(crate) fn run(args: &Token) -> Outcome {
     let input = Input::read_all(&args.config)?;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Token) -> Outcome {
     let ways = ways(tokens, &token);
     let ends = Timestamp(expires.saturating_mul(1_000)).to_string();
     if args.asked.json {
-        return print_json(&serde_json::json!({
+        return print_answer(&serde_json::json!({
             "token": token,
             "key": key.id,
             "expires": ends,

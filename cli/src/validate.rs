@@ -5,7 +5,7 @@ use splitway_engine::{Problem, Severity, compile, launch_problems};
 
 use crate::args::Validate;
 use crate::input::Input;
-use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 use crate::underline::underlined;
 
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Validate) -> Outcome {
     }
     if args.json {
         let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
-        print_json(&serde_json::json!({ "files": files }))?;
+        print_answer(&serde_json::json!({ "files": files }))?;
     } else {
         show(&reports)?;
     }

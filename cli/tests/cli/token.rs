@@ -32,7 +32,7 @@ fn stamp(token: &str, user: &str, minutes: i64) -> Option<String> {
     let now = Timestamp(Timestamp::parse(NOW).unwrap().0 + minutes * 60_000);
     let mut decision = Decision::default();
     plan.decide_into(&RequestView::new(&headers), now, &mut NoTrace, &mut decision);
-    plan.stamp(&decision)
+    plan.stamp(&decision).map(|stamp| stamp.into_owned())
 }
 
 #[test]
@@ -40,7 +40,11 @@ fn a_tester_gets_the_variant_until_the_token_ends() {
     let ran = token("--experiment checkout --variant one-step --expires-in 30m");
     assert_eq!(ran.code, 0, "{}", ran.all());
     assert_eq!(ran.out.lines().count(), 1, "only the token is on stdout: {}", ran.all());
-    assert!(ran.err.contains("ends 2026-11-20T00:30:00") && ran.err.contains("-H 'x-qa: v1.2026."), "{}", ran.all());
+    assert!(
+        ran.err.contains("ends 2026-11-20T00:30:00") && ran.err.contains("-H 'x-qa: v1.2026."),
+        "{}",
+        ran.all()
+    );
     assert_eq!(stamp(&ran.out, "u1", 29).as_deref(), Some("checkout=one-step"));
     assert_eq!(stamp(&ran.out, "u1", 31), None);
     assert_ne!(token("--experiment checkout --variant one-step").out, ran.out, "each is unique");
