@@ -90,7 +90,7 @@ async fn known(rules: &str) -> BTreeSet<String> {
         )
         .replace(
             "    traffic: 50%\n",
-            "    traffic: 50%\n    guardrails: [{ metric: http_5xx_rate, max_increase: 1% }]\n",
+            "    traffic: 50%\n    guardrails: [{ metric: http_5xx_rate, max_increase: 1% }, { metric: latency, slower_than: 1s, max: 10%, action: observe }]\n",
         );
     let bench = Bench::new(&[("splitway.yaml", &all)]);
     let ran = bench.run(
