@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-const BOOTSTRAP: &str = include_str!("../bootstrap.yaml");
-const ECDS: &str = include_str!("../ecds.yaml");
+pub(crate) const BOOTSTRAP: &str = include_str!("../bootstrap.yaml");
+pub(crate) const ECDS: &str = include_str!("../ecds.yaml");
 
 /// What Envoy does with a request, and with later ones, when the filter's VM traps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -238,13 +238,13 @@ pub fn scene_bootstrap(listeners: &Path, clusters: &Path) -> Result<String> {
 }
 
 /// `text` with its only `old` replaced.
-fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
+pub(crate) fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
     anyhow::ensure!(text.matches(old).count() == 1, "expected one {old:?} in\n{text}");
     Ok(text.replace(old, new))
 }
 
 /// One pass over the template, so that a `${...}` inside a value is never taken for a placeholder.
-fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
+pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("${") {
@@ -266,7 +266,7 @@ fn quoted_path(path: &Path) -> Result<String> {
 }
 
 /// A JSON string is also a double-quoted YAML scalar.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
