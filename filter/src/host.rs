@@ -16,8 +16,6 @@ pub enum Map {
     Request,
     /// Of the response.
     Response,
-    /// Of the answer to a call of our own.
-    Callout,
 }
 
 /// Severity of a log line.
@@ -116,6 +114,11 @@ pub trait Callout {
         body: &[u8],
         timeout_ms: u32,
     ) -> Result<u32, Failure>;
+    /// The headers of the answer that has just arrived.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn answer(&self) -> Result<HeaderBlock, Failure>;
 }
 
 /// The proxy's log.

@@ -8,6 +8,7 @@ mod ci;
 mod demo;
 mod edge;
 mod licences;
+mod oci;
 mod panics;
 mod setup;
 mod shell;
@@ -46,6 +47,8 @@ enum Task {
     /// Measure, and keep the numbers under benches/runs/.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Pack the filter as an OCI image under target/oci, as Istio expects it; no daemon is needed.
+    Oci,
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench(bench) => bench::run(bench),
+        Task::Oci => oci::run(),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

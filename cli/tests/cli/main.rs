@@ -2,17 +2,25 @@
 
 mod assign;
 #[cfg(feature = "host")]
-#[cfg(feature = "host")]
 mod dev;
 #[cfg(feature = "host")]
 mod dev_page;
 mod diff;
+#[cfg(feature = "host")]
+mod docs;
 mod edit;
 mod explain;
+mod init;
+mod merge;
 mod mistakes;
+#[cfg(feature = "host")]
+mod observability;
 mod readme;
+#[cfg(feature = "host")]
+mod render;
 mod schema;
 mod simulate;
 mod support;
 mod test;
+mod token;
 mod validate;
