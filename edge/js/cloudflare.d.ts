@@ -16,8 +16,8 @@ interface Context {
 export interface WorkerOptions<Env = any> {
   /** The KV namespace. Default: `SPLITWAY_KV`, if bound. */
   kv?: (env: Env) => Kv | undefined;
-  /** The config (JSON), where KV has none. Default: the text binding `SPLITWAY_CONFIG`. */
-  config?: (env: Env) => string | undefined;
+  /** The config (JSON text, or an object), where KV has none. Default: the text binding `SPLITWAY_CONFIG`. */
+  config?: (env: Env) => string | object | undefined;
   /** Default: `config`. */
   configKey?: string;
   /** While KV has a value there that is not empty, `0`, `off` or `false`, all pass untouched. Default: `kill`. */

@@ -25,6 +25,7 @@ class State {
   #killKey;
   #refresh;
   #checked = -Infinity;
+  #isSettled = false;
   #loaded;
   #isKilled = false;
   #sink;
@@ -63,13 +64,14 @@ class State {
 
   /** Whether experiments are on, after looking for a newer config where it is time to. */
   async isOn(env, ctx) {
-    const isFirst = this.#checked === -Infinity;
     const now = Date.now();
-    if (isFirst || now - this.#checked >= this.#refresh) {
+    if (!this.#isSettled || now - this.#checked >= this.#refresh) {
       this.#checked = now;
+      // A request waits only where there is nothing to go on, or the user wants no delay in updates. It cannot
+      // wait for another request's look: workers do not share I/O.
+      const waits = !this.#isSettled || this.#refresh === 0 || this.#loaded === undefined;
       const renewal = this.renew(env);
-      // A request waits only where there is nothing to go on, or the user wants no delay in updates.
-      if (isFirst || this.#refresh === 0 || this.#loaded === undefined) await renewal;
+      if (waits) await renewal;
       else ctx.waitUntil(renewal);
     }
     return !this.#isKilled && this.splitway.version !== '';
@@ -87,6 +89,7 @@ class State {
     } catch (error) {
       this.log(`splitway: KV cannot be read, the config stays: ${error}`);
     }
+    this.#isSettled = true;
     // A KV that is empty or out of reach does not take back what is in force.
     if (text === undefined || text === null) text = this.#loaded === undefined ? this.#text(env) : undefined;
     if (text === undefined || text === null || text === this.#loaded) return;

@@ -112,11 +112,13 @@ export class Exchange {
     this.#request = request;
     this.#requestId = requestId;
     if (!handle) return;
-    this.#handle = handle;
     this.changes = triples(handle.requestChanges());
     this.isIdle = handle.isIdle() && this.changes.length === 0;
     this.isAssigned = handle.isAssigned();
     this.isOverridden = handle.isOverridden();
+    // Not left to the garbage collector, which does not see the module's memory.
+    if (this.isIdle) handle.free();
+    else this.#handle = handle;
   }
 
   /** The cluster that a variant routes to; '' if none does. */

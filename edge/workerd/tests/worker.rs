@@ -285,6 +285,36 @@ async fn kv_updates_the_config_without_a_restart() -> Result<()> {
     Ok(())
 }
 
+/// Units keep their variants from the first request of an isolate on, however many come at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_passes_before_the_config_is_there() -> Result<()> {
+    let kv = Kv::start()?;
+    kv.put("config", &config("button"));
+    let origin = Upstream::start("origin")?;
+    let bindings = vec![
+        ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
+        ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+        ("V2".to_owned(), Binding::Service(origin.address())),
+    ];
+    let patient = SITE.replace("refresh: 0", "refresh: 600_000");
+    let workerd = Workerd::start(&Worker { main: &patient, bindings, cache: None })?;
+    let client = Client::http1(workerd.address());
+    let tasks: Vec<_> = (0..40)
+        .map(|user| {
+            let client = client.clone();
+            let call = Call::get("/checkout").header("x-user-id", format!("user-{user}"));
+            tokio::spawn(async move { client.send(&call).await })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await??.variant("button").is_some());
+    }
+    // And later nobody waits for KV.
+    kv.put("config", &config("banner"));
+    assert!(client.send(&Call::get("/checkout").header("x-user-id", "u")).await?.variant("button").is_some());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_good_config_the_origin_is_served() -> Result<()> {
     let site = Site::start("no config at all", echo)?;
