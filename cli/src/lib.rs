@@ -9,7 +9,6 @@ mod allocate;
 mod args;
 mod assign;
 mod carrier;
-mod chi_square;
 #[cfg(feature = "host")]
 mod dev;
 mod diff;

@@ -1,0 +1,1 @@
+//! Exposures and outcomes to a verdict.
