@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+#[cfg(feature = "analyze")]
+mod analysis;
 mod args;
 mod assign;
 mod carrier;
@@ -18,6 +20,7 @@ mod explain;
 mod filter_module;
 mod input;
 mod outcome;
+mod power;
 mod render;
 mod reweight;
 mod simulate;
@@ -77,5 +80,12 @@ fn command(command: &Command) -> Outcome {
         Command::Diff(args) => diff::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),
+        Command::Power(args) => power::run(args),
+        #[cfg(feature = "analyze")]
+        Command::Analyze(args) => analysis::analyze(args),
+        #[cfg(feature = "analyze")]
+        Command::Report(args) => analysis::report(args),
+        #[cfg(feature = "analyze")]
+        Command::Compact(args) => analysis::compact(args),
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Experiment, Plan, Timestamp, wire};
+use splitway_stats::srm::{self, goodness};
 
 use super::App;
 use super::board::{Board, Record};
-use splitway_stats::srm::{self, goodness};
 
 /// Below this a split differs from its plan: the threshold of sample ratio checks.
 const ALPHA: f64 = srm::ALPHA;
