@@ -31,7 +31,7 @@ pub struct Integrity {
     pub unknown_variant: u64,
     /// Units that were left out as bots or by name.
     pub excluded_units: u64,
-    /// Hours between the first and the last without a single exposure, where 50 or more an hour are usual.
+    /// Hours between the first and the last without a single exposure, where 20 or more an hour are usual.
     pub silent_hours: Vec<i64>,
 }
 
@@ -47,7 +47,7 @@ impl Integrity {
 }
 
 /// Fewer exposures in the median hour, and a silent one says nothing.
-const USUAL: u64 = 50;
+const USUAL: u64 = 20;
 
 /// Checks the tables against `plan`. `most_exposures` is the reduction's.
 ///

@@ -94,7 +94,7 @@ impl Setting {
     fn new(data: &Data) -> Result<Self, Failure> {
         let (document, plan) = Input::read(&data.config)?.plan()?;
         let config =
-            read_wire(&document).map_err(|_| Failure::Usage("the config cannot be read".to_owned()))?;
+            read_wire(&document);
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
         let lower: BTreeSet<String> = data.lower_is_better.iter().cloned().collect();

@@ -137,7 +137,7 @@ fn detectable(args: &Power, units: f64, design: &Design) -> Result<f64, splitway
 fn stated(args: &Power) -> Result<Stated, Failure> {
     let (Some(path), Some(id)) = (&args.config, &args.experiment) else { return Ok(Stated::default()) };
     let (document, plan) = Input::read(path)?.plan()?;
-    let config = read_wire(&document).map_err(|_| Failure::Usage("the config cannot be read".to_owned()))?;
+    let config = read_wire(&document);
     let missing = || Failure::Usage(format!("no experiment `{id}` in the config"));
     let (_, experiment) = plan.find(id).ok_or_else(missing)?;
     let stated = config.experiments.iter().find(|stated| stated.id == *id);
