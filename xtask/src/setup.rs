@@ -12,12 +12,33 @@ use crate::shell;
 /// hash seed and the clock traps.
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 
-/// The wasm target and Envoy.
+/// The wasm target, Envoy, and DuckDB, which the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
     wasm_target()?;
+    duckdb()?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     Ok(())
+}
+
+/// The pinned DuckDB in a virtual environment, unless it is there.
+fn duckdb() -> Result<()> {
+    let environment = tools::target_dir()?.join("tools/duckdb");
+    let python = environment.join("bin/python");
+    let requirements = shell::root().join("analysis/tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(());
+    }
+    eprintln!("installing DuckDB");
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&environment);
+    shell::run(venv).context("Python 3 with `venv` is needed")?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]).arg(requirements);
+    shell::run(pip)?;
+    Ok(std::fs::write(installed, wanted)?)
 }
 
 /// Adds the wasm target unless it is there.

@@ -1,5 +1,7 @@
 //! Every command, through the real binary.
 
+#[cfg(feature = "analyze")]
+mod analysis;
 mod assign;
 #[cfg(feature = "host")]
 mod browser;
@@ -11,6 +13,7 @@ mod diff;
 mod edit;
 mod explain;
 mod mistakes;
+mod power;
 mod readme;
 mod schema;
 mod simulate;
