@@ -88,6 +88,10 @@ impl Rules {
                     all.push((define(name), role));
                 }
             }
+            if all.is_empty() {
+                // What every log has is better than nothing.
+                all = ["http_5xx_rate", "latency_mean"].map(|name| (define(name), Role::Secondary)).to_vec();
+            }
             let control = experiment.variant(experiment.control()).map_or("", |variant| variant.id());
             Self {
                 experiment: experiment.id().to_owned(),

@@ -9,6 +9,7 @@ use splitway_analysis::integrity;
 use splitway_analysis::judge::{Effect, Judgement, Method, Rules, Verdict, judge};
 use splitway_analysis::metric::{Columns, Metric, Role};
 use splitway_analysis::reduce::{self, Group, Tables};
+use splitway_analysis::report::{Facts, page};
 use splitway_analysis::sql::{Dialect, Reduction};
 use splitway_engine::{Document, NoTrace, Plan, RequestView, Served, Timestamp, compile, read_wire, wire};
 
@@ -313,7 +314,7 @@ fn the_reduction_counts_what_it_should() {
 #[test]
 fn duckdb_gives_the_same_numbers() {
     let Some(python) = duckdb() else {
-        println!("SKIPPED: duckdb: not installed, set SPLITWAY_DUCKDB_PYTHON to a Python that has it");
+        splitway_envoy::skip("duckdb_gives_the_same_numbers", "no DuckDB: cargo xtask setup installs it");
         return;
     };
     let world = World::new();
@@ -349,9 +350,37 @@ duckdb.sql(sql).write_csv(out, header=True)";
     }
 }
 
+/// The Python of `cargo xtask setup`.
 fn duckdb() -> Option<PathBuf> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/stats/bin/python");
-    let python = std::env::var_os("SPLITWAY_DUCKDB_PYTHON").map_or(ours, PathBuf::from);
+    let python = splitway_envoy::tools::target_dir().unwrap().join("tools/duckdb/bin/python");
     let has_it = std::process::Command::new(&python).args(["-c", "import duckdb"]).output();
     has_it.is_ok_and(|output| output.status.success()).then_some(python)
+}
+
+/// The page that `splitway report` writes. It stays in `target/tmp/report.html`, to be looked at.
+#[test]
+fn the_report_says_it_all_and_needs_nothing_else() {
+    let world = World::new();
+    let found = world.analyze(Faults { lift: 0.08, lost: 0.0, ..Faults::default() }, Method::Sequential);
+    let inputs = [("exposures: 1 record, 1 malformed".to_owned(), vec!["a.log:1: <script>".to_owned()])];
+    let sql = reduction().sql(Dialect::DataFusion);
+    let facts = Facts { config: world.plan.content_hash(), title: "shop", inputs: &inputs, sql: &sql };
+    let experiments: Vec<Judgement> = found.all.into_values().collect();
+    let html = page(&facts, &experiments);
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &html).unwrap();
+    for said in [
+        "✓ SHIP",
+        "✗ DO NOT SHIP",
+        world.plan.content_hash(),
+        "Sample ratio: p",
+        "<svg",
+        "Fieller",
+        "a.log:1: &lt;script&gt;",
+        "CUPED took",
+    ] {
+        assert!(html.contains(said), "{said}");
+    }
+    for foreign in ["http://", "https://", "<script", "src=", "url(", "NaN"] {
+        assert!(!html.contains(foreign), "{foreign}");
+    }
 }

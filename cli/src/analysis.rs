@@ -93,8 +93,7 @@ struct Setting {
 impl Setting {
     fn new(data: &Data) -> Result<Self, Failure> {
         let (document, plan) = Input::read(&data.config)?.plan()?;
-        let config =
-            read_wire(&document);
+        let config = read_wire(&document);
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
         let lower: BTreeSet<String> = data.lower_is_better.iter().cloned().collect();
