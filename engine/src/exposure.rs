@@ -245,16 +245,16 @@ enum Value<'a> {
     True,
 }
 
-// Everything below is `inline` so that it is compiled with the filter, for speed; the engine itself
-// is compiled for size.
+// The encoders are `inline` so that they are compiled with the filter, for speed; the engine itself is
+// compiled for size.
 impl Exposure<'_> {
-    /// The attributes that are there, in the order in which they are written.
-    #[inline]
-    fn attributes(&self, put: &mut impl FnMut(&'static str, Value<'_>)) {
+    /// The attributes in the order in which they are written, as far as there are any.
+    #[inline(never)]
+    fn attributes(&self) -> [(&'static str, Option<Value<'_>>); 18] {
         let text = |text| Some(Value::Text(text));
         let flag = |is_set: bool| is_set.then_some(Value::True);
         let served = &self.served;
-        let all = [
+        [
             ("feature_flag.key", text(self.key)),
             ("feature_flag.result.variant", text(self.variant)),
             ("feature_flag.result.reason", text(self.reason)),
@@ -273,12 +273,7 @@ impl Exposure<'_> {
             ("splitway.response_flags", served.flags.map(Value::Text)),
             ("splitway.attempts", served.attempts.map(Value::Number)),
             ("splitway.duration_ms", served.duration_ms.map(Value::Number)),
-        ];
-        for (name, value) in all {
-            if let Some(value) = value {
-                put(name, value);
-            }
-        }
+        ]
     }
 
     /// The record as one line of JSON, without the line end.
@@ -289,7 +284,8 @@ impl Exposure<'_> {
         text.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
         text.push_str(&self.timestamp.to_string());
         text.push('"');
-        self.attributes(&mut |name, value| {
+        for (name, value) in self.attributes() {
+            let Some(value) = value else { continue };
             text.push_str(",\"");
             text.push_str(name);
             text.push_str("\":");
@@ -298,7 +294,7 @@ impl Exposure<'_> {
                 Value::Number(number) => push_number(&mut text, number),
                 Value::True => text.push_str("true"),
             }
-        });
+        }
         text.push('}');
         text
     }
@@ -312,7 +308,8 @@ impl Exposure<'_> {
         text.push_str(EVENT);
         text.push_str(r#"","attributes":["#);
         let mut comma = "";
-        self.attributes(&mut |name, value| {
+        for (name, value) in self.attributes() {
+            let Some(value) = value else { continue };
             text.push_str(comma);
             comma = ",";
             text.push_str(r#"{"key":""#);
@@ -331,7 +328,7 @@ impl Exposure<'_> {
                 Value::True => text.push_str(r#""boolValue":true"#),
             }
             text.push_str("}}");
-        });
+        }
         text.push_str("]}");
     }
 }

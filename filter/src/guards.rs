@@ -176,26 +176,40 @@ fn event(
     host: &impl Background,
 ) -> String {
     let (metric, slower_than) = match rail.metric() {
-        Metric::ServerErrors => ("http_5xx_rate", String::new()),
-        Metric::SlowerThan(limit) => ("latency", format!(r#","slower_than_ms":{limit}"#)),
+        Metric::ServerErrors => ("http_5xx_rate", None),
+        Metric::SlowerThan(limit) => ("latency", Some(limit)),
     };
-    format!(
-        concat!(
-            r#"{{"event":"splitway.guardrail","timestamp":"{}","experiment":"{}","variant":"{}","#,
-            r#""metric":"{}"{},"above":"{}","action":"{}","requests":{},"bad":{},"#,
-            r#""control_requests":{},"control_bad":{},"version":"{}"}}"#
-        ),
-        host.now(),
-        experiment.id(),
-        experiment.variant(finding.variant).map_or("", |variant| variant.id()),
-        metric,
-        slower_than,
-        if finding.limit { "limit" } else { "control" },
-        if rail.enforces() { "kill" } else { "observe" },
-        finding.seen.requests,
-        finding.seen.bad,
-        finding.compared.requests,
-        finding.compared.bad,
-        plan.content_hash(),
-    )
+    let texts = [
+        ("timestamp", &*host.now().to_string()),
+        ("experiment", experiment.id()),
+        ("variant", experiment.variant(finding.variant).map_or("", |variant| variant.id())),
+        ("version", plan.content_hash()),
+        ("metric", metric),
+        ("above", if finding.limit { "limit" } else { "control" }),
+        ("action", if rail.enforces() { "kill" } else { "observe" }),
+    ];
+    let count = |count: u32| Some(u64::from(count));
+    let numbers = [
+        ("requests", count(finding.seen.requests)),
+        ("bad", count(finding.seen.bad)),
+        ("control_requests", count(finding.compared.requests)),
+        ("control_bad", count(finding.compared.bad)),
+        ("slower_than_ms", slower_than),
+    ];
+    let mut line = r#"{"event":"splitway.guardrail""#.to_owned();
+    let mut put = |name: &str, quote: &str, value: &str| {
+        for piece in [",\"", name, "\":", quote, value, quote] {
+            line.push_str(piece);
+        }
+    };
+    for (name, text) in texts {
+        put(name, "\"", text);
+    }
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            put(name, "", &number.to_string());
+        }
+    }
+    line.push('}');
+    line
 }

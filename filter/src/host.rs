@@ -16,8 +16,6 @@ pub enum Map {
     Request,
     /// Of the response.
     Response,
-    /// Of the answer to a call of our own.
-    Callout,
 }
 
 /// Severity of a log line.
@@ -116,12 +114,23 @@ pub trait Callout {
         body: &[u8],
         timeout_ms: u32,
     ) -> Result<u32, Failure>;
+    /// The headers of the answer that has just arrived.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn answer(&self) -> Result<HeaderBlock, Failure>;
 }
 
 /// The proxy's log.
 pub trait Log {
     /// Writes one line.
     fn log(&self, level: Level, line: &str);
+
+    /// Whether the host takes every exposure by [`Self::log`] and sends it on itself, whatever sinks the
+    /// config names.
+    fn is_sink(&self) -> bool {
+        false
+    }
 }
 
 /// What the proxy knows about the exchange.

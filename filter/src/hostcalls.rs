@@ -101,6 +101,7 @@ const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 const HISTOGRAM: u32 = 2;
 const CALLOUT_BODY: u32 = 4;
+const CALLOUT_HEADERS: u32 = 6;
 const CRITICAL: u32 = 5;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
@@ -177,19 +178,22 @@ fn taken(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, 
     }
 }
 
+fn pairs(map: u32) -> Result<HeaderBlock, Failure> {
+    // SAFETY: both out-pointers are valid for the call.
+    let bytes = taken(|data, len| unsafe { proxy_get_header_map_pairs(map, data, len) })?;
+    HeaderBlock::parse(bytes)
+}
+
 fn number(map: Map) -> u32 {
     match map {
         Map::Request => 0,
         Map::Response => 2,
-        Map::Callout => 6,
     }
 }
 
 impl Headers for Proxy {
     fn pairs(&self, map: Map) -> Result<HeaderBlock, Failure> {
-        // SAFETY: both out-pointers are valid for the call.
-        let bytes = taken(|data, len| unsafe { proxy_get_header_map_pairs(number(map), data, len) })?;
-        HeaderBlock::parse(bytes)
+        pairs(number(map))
     }
 
     fn set(&self, map: Map, name: &str, value: &[u8]) -> Result<(), Failure> {
@@ -304,6 +308,10 @@ impl Callout for Proxy {
             )
         })?;
         Ok(token)
+    }
+
+    fn answer(&self) -> Result<HeaderBlock, Failure> {
+        pairs(CALLOUT_HEADERS)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use splitway_engine::{Exposure, Otlp, Timestamp};
 
-use crate::host::{Background, Level, Map, Metrics};
+use crate::host::{Background, Level, Metrics};
 
 /// A batch is closed at this size, in bytes.
 const BATCH: usize = 262_144;
@@ -171,14 +171,14 @@ impl Sink {
         &mut self,
         root: u32,
         token: u32,
-        host: &(impl Background + crate::host::Headers),
+        host: &impl Background,
         body: impl FnOnce() -> Vec<u8>,
     ) -> bool {
         if self.call != Some((root, token)) {
             return false;
         }
         self.call = None;
-        let block = host.pairs(Map::Callout).unwrap_or_default();
+        let block = host.answer().unwrap_or_default();
         let status = block.iter().find(|(name, _)| *name == b":status").map(|(_, value)| value);
         let outcome = match status {
             Some([b'2', ..]) => Outcome::Taken(rejected(&body())),

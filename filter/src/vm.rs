@@ -6,7 +6,7 @@ use std::rc::Rc;
 use splitway_engine::{Exposure, Plan, Seen};
 
 use crate::exchange::Exchange;
-use crate::host::{Background, Headers, Level, Log, Metrics};
+use crate::host::{Background, Level, Log, Metrics};
 use crate::sink::Sink;
 
 /// The state of one VM, that is, of one worker.
@@ -45,13 +45,7 @@ impl Vm {
     }
 
     /// Takes the answer to a call of the root context; see [`Sink::answered`].
-    pub fn answered(
-        &self,
-        root: u32,
-        token: u32,
-        host: &(impl Background + Headers),
-        body: impl Fn() -> Vec<u8>,
-    ) {
+    pub fn answered(&self, root: u32, token: u32, host: &impl Background, body: impl Fn() -> Vec<u8>) {
         for sink in &self.sinks {
             if sink.borrow_mut().answered(root, token, host, &body) {
                 return;
@@ -84,10 +78,10 @@ pub(crate) fn emit(
     sink: Option<&SharedSink>,
     host: &(impl Metrics + Log),
 ) {
-    if plan.sinks().log {
+    if host.is_sink() || plan.sinks().log {
         host.log(Level::Info, &exposure.to_json());
     }
-    if let Some(sink) = sink {
+    if let Some(sink) = sink.filter(|_| !host.is_sink()) {
         sink.borrow_mut().push(exposure, host);
     }
 }

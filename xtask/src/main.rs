@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod edge;
 mod licences;
 mod oci;
 mod panics;
@@ -29,10 +30,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what the other tasks need: the wasm target, and Envoy under target/tools/.
+    /// Install what the other tasks need: the wasm targets, and Envoy and workerd under target/tools/.
     Setup,
     /// Compile the filter to target/wasm32-wasip1/wasm/splitway_filter.wasm.
     BuildWasm,
+    /// Compile the edge build and lay out its npm package in target/edge/pkg.
+    Edge,
     /// Split real traffic in a real Envoy, then roll the experiment back under load.
     Demo {
         /// Leave the proxy up until Ctrl-C, to try it with curl.
@@ -55,7 +58,8 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => setup::setup(),
-        Task::BuildWasm => setup::wasm_target().and_then(|()| wasm::build()),
+        Task::BuildWasm => setup::wasm_target(setup::TARGET).and_then(|()| wasm::build()),
+        Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench(bench) => bench::run(bench),

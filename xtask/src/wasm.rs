@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use splitway_envoy::tools;
 
 use crate::setup::TARGET;
@@ -35,7 +35,7 @@ const WASM_OPT: [&str; 12] = [
 pub(crate) fn build() -> Result<()> {
     // First, so that a missing npm is told before a minute of compiling.
     let wasm_opt = wasm_opt()?;
-    shell::run(compiler("splitway-filter")?)?;
+    shell::run(compiler("splitway-filter", TARGET)?)?;
     let wasm = tools::filter_wasm()?;
     optimise(&wasm_opt, &wasm)?;
     let bytes = fs::metadata(&wasm)?.len();
@@ -48,18 +48,18 @@ pub(crate) fn build() -> Result<()> {
 
 /// Builds the bench's filter that does nothing and gives where it is.
 pub(crate) fn build_no_op() -> Result<PathBuf> {
-    shell::run(compiler("splitway-noop-filter")?)?;
+    shell::run(compiler("splitway-noop-filter", TARGET)?)?;
     Ok(tools::target_dir()?.join("wasm32-wasip1/wasm/splitway_noop_filter.wasm"))
 }
 
 /// `cargo rustc` and not `cargo build`: a crate that is an rlib and a cdylib at once gets no LTO.
-fn compiler(package: &str) -> Result<Command> {
+pub(crate) fn compiler(package: &str, target: &str) -> Result<Command> {
     let mut command = shell::cargo(&[
         "rustc",
         "--profile",
         "wasm",
         "--target",
-        TARGET,
+        target,
         "--package",
         package,
         "--lib",
@@ -92,7 +92,7 @@ fn registry_folders() -> Vec<PathBuf> {
 
 /// Runs wasm-opt. Through a file of its own and a rename, because cargo's output is a hard link
 /// into its cache.
-fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
+pub(crate) fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
     let optimised = wasm.with_extension("opt.wasm");
     let mut command = Command::new(wasm_opt);
     let cut = wasm.with_extension("cut.wasm");
@@ -104,22 +104,7 @@ fn optimise(wasm_opt: &Path, wasm: &Path) -> Result<()> {
     Ok(())
 }
 
-/// wasm-opt from npm, by lock file, under `target/tools/npm`.
-fn wasm_opt() -> Result<PathBuf> {
-    let folder = tools::target_dir()?.join("tools/npm");
-    let program = folder.join("node_modules/.bin/wasm-opt");
-    let manifest = shell::root().join("xtask/npm");
-    fs::create_dir_all(&folder)?;
-    let lock = fs::read(manifest.join("package-lock.json"))?;
-    let installed = folder.join("package-lock.json");
-    if program.exists() && fs::read(&installed).ok().as_ref() == Some(&lock) {
-        return Ok(program);
-    }
-    eprintln!("installing wasm-opt from npm under {}", folder.display());
-    fs::copy(manifest.join("package.json"), folder.join("package.json"))?;
-    fs::write(&installed, &lock)?;
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
-    shell::run(npm).context("npm is needed (it comes with Node 20): apt-get install nodejs npm")?;
-    Ok(program)
+/// wasm-opt from npm.
+pub(crate) fn wasm_opt() -> Result<PathBuf> {
+    Ok(shell::npm("xtask/npm", "npm")?.join(".bin/wasm-opt"))
 }

@@ -165,7 +165,6 @@ struct State {
     now: Timestamp,
     request: Headers,
     response: Headers,
-    callout: Headers,
     status: u16,
     cluster: String,
     entropy: [u8; 16],
@@ -180,8 +179,6 @@ impl State {
         match map {
             Map::Request => &mut self.request,
             Map::Response => &mut self.response,
-            // Nothing calls out here.
-            Map::Callout => &mut self.callout,
         }
     }
 }
