@@ -11,29 +11,6 @@ pub(crate) fn plan(config: &Value) -> Plan {
     compile(&Document::from_json(config.to_string().as_bytes()).unwrap()).unwrap()
 }
 
-/// `count` experiments of two variants, each in a layer of its own.
-pub(crate) fn config(count: usize) -> Value {
-    let one = |n| json!({ "id": format!("e{n}"), "variants": [{ "id": "a" }, { "id": "b" }] });
-    json!({
-        "version": 1,
-        "namespace": "shop",
-        "unit": [{ "header": "x-user" }, { "cookie": "uid" }],
-        "experiments": (0..count).map(one).collect::<Vec<Value>>(),
-    })
-}
-
-/// The same experiments in one layer, an equal share of its buckets each.
-pub(crate) fn one_layer(count: usize) -> Value {
-    let mut config = config(count);
-    let width = 10_000 / count;
-    config["layers"] = json!([{ "id": "l" }]);
-    for n in 0..count {
-        config["experiments"][n]["layer"] = json!("l");
-        config["experiments"][n]["buckets"] = json!([[n * width, n * width + width - 1]]);
-    }
-    config
-}
-
 /// Every dialect, for two variants of half each.
 pub(crate) fn dialects() -> Vec<(&'static str, Value)> {
     let ends = |name: &str, total: u32| json!([{ "variant": "a", name: total / 2 }, { "variant": "b", name: total }]);

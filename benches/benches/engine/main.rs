@@ -9,7 +9,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use splitway_engine::{Decision, Document, NoTrace, RequestView, Timestamp, compile};
 use std::hint::black_box;
 
-use configs::{UUID, config, dialects, plan, targeting};
+use configs::{UUID, dialects, plan, targeting};
+use splitway_benches::documents::{layers, one_layer};
 
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
 
@@ -52,16 +53,16 @@ fn decide(c: &mut Criterion, group: &str, name: &str, config: &serde_json::Value
 /// Each experiment in a layer of its own: the unit is in all of them.
 fn experiments(c: &mut Criterion) {
     for count in [1, 10, 100, 1_000] {
-        decide(c, "experiments", &count.to_string(), &config(count));
+        decide(c, "experiments", &count.to_string(), &layers(count));
     }
     for count in [100, 1_000] {
-        decide(c, "experiments in one layer", &count.to_string(), &configs::one_layer(count));
+        decide(c, "experiments in one layer", &count.to_string(), &one_layer(count));
     }
 }
 
 fn by_dialect(c: &mut Criterion) {
     for (name, bucketing) in dialects() {
-        let mut config = config(1);
+        let mut config = layers(1);
         config["experiments"][0]["bucketing"] = bucketing;
         decide(c, "dialect", name, &config);
     }
@@ -69,7 +70,7 @@ fn by_dialect(c: &mut Criterion) {
 
 fn by_targeting(c: &mut Criterion) {
     for (name, rule) in targeting() {
-        let mut config = config(1);
+        let mut config = layers(1);
         config["experiments"][0]["targeting"] = rule;
         decide(c, "targeting", name, &config);
     }
@@ -78,7 +79,7 @@ fn by_targeting(c: &mut Criterion) {
 fn compiling(c: &mut Criterion) {
     let mut group = c.benchmark_group("compile");
     for count in [1, 100, 1_000] {
-        let text = config(count).to_string();
+        let text = layers(count).to_string();
         group.bench_function(count.to_string(), |b| {
             b.iter(|| compile(&Document::from_json(black_box(text.as_bytes())).unwrap()).unwrap());
         });
@@ -89,7 +90,7 @@ fn compiling(c: &mut Criterion) {
 /// comes out, one variant per experiment.
 fn side_by_side(c: &mut Criterion) {
     for count in [1, 10, 100] {
-        let plan = plan(&config(count));
+        let plan = plan(&layers(count));
         let headers: [(&[u8], &[u8]); 1] = [(b"x-user", UUID.as_bytes())];
         let mut decision = Decision::default();
         let mut group = c.benchmark_group(format!("side by side, {count} experiments"));

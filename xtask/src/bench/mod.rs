@@ -5,7 +5,9 @@ mod engine;
 mod envoy;
 mod load;
 mod process;
+mod size;
 mod svg;
+mod wasm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub(crate) enum Bench {
     Engine,
     /// Requests through a real Envoy under load, beside what people use instead.
     Envoy(envoy::Options),
+    /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
+    Wasm,
 }
 
 /// Runs a bench and writes `benches/runs/<date>/<name>.md`.
@@ -30,6 +34,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
         Bench::Envoy(options) => envoy::run(&options),
+        Bench::Wasm => wasm::run(),
     }
 }
 
