@@ -45,6 +45,6 @@ pub use module::{EngineOptions, FilterModule};
 pub use route::Route;
 pub use shared::SharedState;
 pub use sweep::{SweepCase, SweepOptions, SweepReport, sweep};
-pub use vm::CallCost;
 pub use types::{AbiVersion, LogLevel, Peer, Status};
+pub use vm::CallCost;
 pub use worker::{Stats, StreamId, Worker};

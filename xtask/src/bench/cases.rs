@@ -56,8 +56,7 @@ pub(super) fn all() -> Result<Vec<Case>> {
     let shipped = tools::filter_wasm()?;
     let case =
         |name, stamps, filter| Case { name, filter, answer: Answer::Direct, log: true, stamps, workers: ONE };
-    let splitway =
-        |document: Value| Filter::Wasm {
+    let splitway = |document: Value| Filter::Wasm {
         module: shipped.clone(),
         configuration: documents::with_header(document).to_string(),
     };
