@@ -6,6 +6,7 @@ mod envoy;
 mod load;
 mod process;
 mod size;
+mod start;
 mod svg;
 mod wasm;
 
@@ -25,6 +26,8 @@ pub(crate) enum Bench {
     Engine,
     /// Requests through a real Envoy under load, beside what people use instead.
     Envoy(envoy::Options),
+    /// How long a new config takes to act, by its size.
+    Start(start::Options),
     /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
     Wasm,
 }
@@ -34,6 +37,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
         Bench::Envoy(options) => envoy::run(&options),
+        Bench::Start(options) => start::run(&options),
         Bench::Wasm => wasm::run(),
     }
 }
