@@ -6,35 +6,11 @@ mod configs;
 mod peers;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use splitway_engine::{Decision, Document, NoTrace, RequestView, Timestamp, compile};
+use splitway_engine::{Decision, Document, NoTrace, RequestView, compile};
 use std::hint::black_box;
 
-use configs::{UUID, dialects, plan, targeting};
+use configs::{NOW, UUID, browser, cookie, dialects, plan, targeting};
 use splitway_benches::documents::{layers, one_layer};
-
-const NOW: Timestamp = Timestamp(1_795_262_400_000);
-
-fn cookie() -> Vec<u8> {
-    format!("theme=dark; consent=yes; uid={UUID}").into_bytes()
-}
-
-/// A browser's headers, the unit in a cookie.
-fn browser(cookie: &[u8]) -> Vec<(&[u8], &[u8])> {
-    vec![
-        (b":authority", b"shop.example"),
-        (b":path", b"/checkout/cart?step=2"),
-        (b":method", b"GET"),
-        (b":scheme", b"https"),
-        (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-        (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-        (b"accept-language", b"en-GB,en;q=0.7,de;q=0.3"),
-        (b"accept-encoding", b"gzip, deflate, br, zstd"),
-        (b"referer", b"https://shop.example/"),
-        (b"cookie", cookie),
-        (b"x-forwarded-for", b"192.0.2.7"),
-        (b"x-request-id", b"6f1c0a52-2c8f-4a57-9a3e-4d4b1e1f5b8f"),
-    ]
-}
 
 fn decide(c: &mut Criterion, group: &str, name: &str, config: &serde_json::Value) {
     let plan = plan(config);

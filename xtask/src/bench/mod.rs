@@ -3,6 +3,7 @@
 mod cases;
 mod engine;
 mod envoy;
+mod instructions;
 mod load;
 mod process;
 mod size;
@@ -24,6 +25,8 @@ use crate::shell;
 pub(crate) enum Bench {
     /// Decisions natively, beside other engines (criterion).
     Engine,
+    /// Instructions of decisions and of compiling configs, by callgrind.
+    Instructions,
     /// Requests through a real Envoy under load, beside what people use instead.
     Envoy(envoy::Options),
     /// How long a new config takes to act, by its size.
@@ -36,6 +39,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
+        Bench::Instructions => instructions::run(),
         Bench::Envoy(options) => envoy::run(&options),
         Bench::Start(options) => start::run(&options),
         Bench::Wasm => wasm::run(),

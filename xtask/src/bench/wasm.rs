@@ -8,7 +8,7 @@ use crate::{setup, shell, wasm};
 pub(super) fn run() -> Result<()> {
     setup::wasm_target()?;
     let named = wasm::build_named()?;
-    let arguments = ["run", "--quiet", "--package", "splitway-benches", "--example", "wasm"];
+    let arguments = ["run", "--quiet", "--package", "splitway-costs", "--example", "wasm"];
     let counts = shell::output(shell::cargo(&arguments)?)?;
     let report = format!(
         "# The compiled filter, {}\n\nCommand: `cargo xtask bench wasm`\n\nMachine: {}\n\n{counts}{}",

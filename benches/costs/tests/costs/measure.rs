@@ -109,7 +109,7 @@ pub(crate) fn counting() -> FilterModule {
         .args(["--package", "splitway-filter", "--features", "count-allocations"])
         .args(["--lib", "--crate-type", "cdylib", "--target-dir"])
         .arg(&target)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let status = command.status().expect("cargo runs");

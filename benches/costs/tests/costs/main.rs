@@ -24,7 +24,7 @@ fn is_fresh() -> bool {
     let Some(built) = splitway_envoy::tools::filter_wasm().ok().and_then(|wasm| modified(&wasm)) else {
         return false;
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let parts = ["filter/src", "filter/Cargo.toml", "engine/src", "engine/Cargo.toml", "Cargo.lock"];
     let mut open: Vec<_> = parts.map(|part| root.join(part)).into();
     while let Some(path) = open.pop() {
@@ -69,7 +69,7 @@ fn written(numbers: &BTreeMap<String, u64>) -> String {
     let head = format!(
         "# What the compiled filter costs; sums over {REQUESTS} requests. Checked by main.rs beside it.\n\
          # After a change that is worth it: cargo xtask build-wasm && \
-         {UPDATE}=1 cargo test -p splitway-benches --test costs\n"
+         {UPDATE}=1 cargo test -p splitway-costs\n"
     );
     numbers.iter().fold(head, |text, (name, number)| format!("{text}{name} = {number}\n"))
 }
@@ -105,8 +105,7 @@ fn the_filter_costs_what_is_committed() {
     let off = off(&parsed(&std::fs::read_to_string(FILE).expect("costs.txt")), &measured);
     assert!(
         off.is_empty(),
-        "the filter's costs changed:\n  {}\nIf that is right, commit new numbers: {UPDATE}=1 cargo test -p \
-         splitway-benches --test costs",
+        "the filter's costs changed:\n  {}\nIf that is right, commit new numbers: {UPDATE}=1 cargo test -p splitway-costs",
         off.join("\n  ")
     );
 }
