@@ -80,6 +80,9 @@ impl Exchange {
         self.started = host.now();
         let before = vm.redirected.take();
         let Ok(block) = host.pairs(Map::Request) else {
+            if let Some(before) = before {
+                before.write(host, vm);
+            }
             self.active.count(host, Event::Failure, 1);
             unmark(host);
             return Flow::Continue;

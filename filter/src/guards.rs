@@ -6,7 +6,7 @@ use splitway_engine::guardrail::{Count, Finding, Guardrail, Metric, Tripped, Win
 use splitway_engine::{Assignment, Experiment, Plan, Reason};
 
 use crate::config::series;
-use crate::host::{Background, CAS_MISMATCH, Level, Metrics, SharedData};
+use crate::host::{CAS_MISMATCH, Clock, Level, Log, Metrics, SharedData};
 
 /// How often a merge is tried on a tick; what is left is merged on the next.
 const ATTEMPTS: usize = 8;
@@ -32,9 +32,9 @@ struct Rail {
 }
 
 impl Guards {
-    /// The guardrails of `plan`. What all workers share is made here, because the first of them to
-    /// configure does so alone.
-    pub fn new(plan: &Plan, host: &(impl Metrics + SharedData)) -> Self {
+    /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
+    /// because the first of them to configure does so alone.
+    pub fn new(plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> Self {
         let rails = (0_u32..).zip(plan.guardrails()).filter_map(|(index, rail)| {
             let experiment = plan.experiment(rail.experiment())?;
             let variants = experiment.variants();
@@ -56,7 +56,10 @@ impl Guards {
                 gauges: variants.iter().map(gauge).collect(),
             })
         });
-        Self { rails: rails.collect(), tripped: RefCell::default() }
+        let guards = Self { rails: rails.collect(), tripped: RefCell::default() };
+        // What fails here is tried, and counted, on every tick.
+        let _ = guards.merge(plan, host);
+        guards
     }
 
     /// Whether there are none.
@@ -97,7 +100,7 @@ impl Guards {
 
     /// Shares this worker's counts, judges, and takes over what any worker has found. Gives how many
     /// guardrails could not be shared.
-    pub fn merge(&self, plan: &Plan, host: &impl Background) -> u32 {
+    pub fn merge(&self, plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> u32 {
         let mut failures = 0_u32;
         for (rail, state) in plan.guardrails().iter().zip(&self.rails) {
             if let Some(experiment) = plan.experiment(rail.experiment())
@@ -115,7 +118,7 @@ impl Guards {
         rail: &Guardrail,
         experiment: &Experiment,
         state: &Rail,
-        host: &impl Background,
+        host: &(impl Clock + Metrics + Log + SharedData),
     ) -> bool {
         let Ok(mut counts) = state.counts.try_borrow_mut() else { return false };
         let variants = experiment.variants();
@@ -173,7 +176,7 @@ fn event(
     rail: &Guardrail,
     experiment: &Experiment,
     finding: &Finding,
-    host: &impl Background,
+    host: &impl Clock,
 ) -> String {
     let (metric, slower_than) = match rail.metric() {
         Metric::ServerErrors => ("http_5xx_rate", None),
