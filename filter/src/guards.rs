@@ -1,6 +1,6 @@
 //! Guardrails: counts of this worker, merged with those of all others on the tick.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 
 use splitway_engine::guardrail::{Count, Finding, Guardrail, Metric, Tripped, Window};
 use splitway_engine::{Assignment, Experiment, Plan, Reason};
@@ -68,12 +68,9 @@ impl Guards {
         self.rails.is_empty()
     }
 
-    /// Runs `work` with the variants that are off.
-    pub fn with_tripped<T>(&self, work: impl FnOnce(&Tripped) -> T) -> T {
-        match self.tripped.try_borrow() {
-            Ok(tripped) => work(&tripped),
-            Err(_) => work(&Tripped::default()),
-        }
+    /// The variants that are off.
+    pub fn tripped(&self) -> Option<Ref<'_, Tripped>> {
+        self.tripped.try_borrow().ok().filter(|tripped| !tripped.is_empty())
     }
 
     /// Counts what became of an exchange. People that chose their variant, and units that were moved to
@@ -178,9 +175,9 @@ fn event(
     finding: &Finding,
     host: &impl Clock,
 ) -> String {
-    let (metric, slower_than) = match rail.metric() {
-        Metric::ServerErrors => ("http_5xx_rate", None),
-        Metric::SlowerThan(limit) => ("latency", Some(limit)),
+    let metric = match rail.metric() {
+        Metric::ServerErrors => "http_5xx_rate",
+        Metric::SlowerThan(_) => "latency",
     };
     let texts = [
         ("timestamp", &*host.now().to_string()),
@@ -191,27 +188,19 @@ fn event(
         ("above", if finding.limit { "limit" } else { "control" }),
         ("action", if rail.enforces() { "kill" } else { "observe" }),
     ];
-    let count = |count: u32| Some(u64::from(count));
-    let numbers = [
-        ("requests", count(finding.seen.requests)),
-        ("bad", count(finding.seen.bad)),
-        ("control_requests", count(finding.compared.requests)),
-        ("control_bad", count(finding.compared.bad)),
-        ("slower_than_ms", slower_than),
-    ];
     let mut line = r#"{"event":"splitway.guardrail""#.to_owned();
-    let mut put = |name: &str, quote: &str, value: &str| {
-        for piece in [",\"", name, "\":", quote, value, quote] {
-            line.push_str(piece);
-        }
-    };
     for (name, text) in texts {
-        put(name, "\"", text);
+        line.push_str(&format!(r#","{name}":"{text}""#));
     }
+    let (seen, compared) = (finding.seen, finding.compared);
+    let numbers = [
+        ("requests", seen.requests),
+        ("bad", seen.bad),
+        ("control_requests", compared.requests),
+        ("control_bad", compared.bad),
+    ];
     for (name, number) in numbers {
-        if let Some(number) = number {
-            put(name, "", &number.to_string());
-        }
+        line.push_str(&format!(r#","{name}":{number}"#));
     }
     line.push('}');
     line

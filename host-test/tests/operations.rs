@@ -396,7 +396,10 @@ fn a_cluster_that_is_not_there_is_told_and_the_requests_pass() -> Result<(), Hos
     let mut host = builder(&to_collector(json!({}))).start()?;
     assert_eq!(host.send(visit(1))?.response.status, 200);
     host.advance(Duration::from_secs(1));
-    let told = host.take_logs().into_iter().any(|line| line.message.contains("exposures not sent to otel"));
+    let told = host
+        .take_logs()
+        .into_iter()
+        .any(|line| line.message.contains("exposures not taken by otel: status 2"));
     assert!(told);
     host.advance(Duration::from_secs(600));
     assert_eq!(fates(&host), [1, 0, 0, 0, 1]);

@@ -13,7 +13,8 @@ const BUFFER: std::ops::RangeInclusive<u32> = 65_536..=16_777_216;
 
 impl Compiler<'_> {
     pub(super) fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
+        let default = wire::Exposure::default();
+        let exposure = self.config.exposure.as_ref().unwrap_or(&default);
         if let Some(key) = &exposure.key
             && key.len() < 16
         {
@@ -35,7 +36,8 @@ impl Compiler<'_> {
     }
 
     pub(super) fn sinks(&mut self, at: Place<'_>) -> Sinks {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
+        let default = wire::Exposure::default();
+        let exposure = self.config.exposure.as_ref().unwrap_or(&default);
         let once_per_unit = exposure.once_per == Some(wire::OncePer::Unit);
         let filter_state = exposure.filter_state.unwrap_or(false);
         if once_per_unit && filter_state {

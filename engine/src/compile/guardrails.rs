@@ -46,7 +46,7 @@ impl Compiler<'_> {
                 Metric::SlowerThan(self.period(at.key("slower_than"), Some(period), 0))
             }
             (wire::GuardrailMetric::Latency, None) => {
-                let expected = "from when on an exchange is slow, such as `500ms`";
+                let expected = "a duration such as 30s";
                 self.error(at.key("slower_than"), Code::MissingField, expected, "nothing");
                 return None;
             }
@@ -61,7 +61,7 @@ impl Compiler<'_> {
         let increase = guardrail.max_increase.as_ref();
         let increase = increase.and_then(|share| self.share(at.key("max_increase"), share));
         if experiment.variants.len() == 1 && guardrail.max.is_none() {
-            let expected = "a limit of its own, because there is no control to compare with";
+            let expected = "a limit, for want of a control";
             self.error(at.key("max"), Code::MissingField, expected, "nothing");
         }
         let min_requests = guardrail.min_requests.unwrap_or(500);
