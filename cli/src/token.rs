@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Token) -> Outcome {
     };
     let now = input::at(args.asked.at);
     let lifetime = i64::try_from(args.expires_in.as_millis()).unwrap_or(i64::MAX);
-    if lifetime < 1_000 || lifetime > MAX_LIFETIME_MS {
+    if !(1_000..=MAX_LIFETIME_MS).contains(&lifetime) {
         return Err(Failure::Usage("--expires-in is from 1s to 24h".to_owned()));
     }
     let expires = now.0.saturating_add(lifetime) / 1_000;

@@ -176,6 +176,28 @@ async fn the_snippets_fit_an_existing_bootstrap() {
     .unwrap();
 }
 
+/// The restriction lets through what the sink needs, and the collector's cluster must be there.
+#[tokio::test]
+async fn exposures_reach_a_collector() {
+    let collector = Upstream::start("collector").unwrap();
+    let config = format!("{CONFIG}exposure: {{ key: 0123456789abcdef, otlp: {{ cluster: collector }} }}\n");
+    let bench = Bench::new(&[("splitway.yaml", &config)]);
+    let args = "render envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster v2=127.0.0.1:1 \
+                --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy";
+    let ran = bench.run(args);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.err.contains("exposures go to the cluster `collector`"), "{}", ran.all());
+    fine(bench.run(&format!("{args} --cluster collector={}", collector.address())));
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    envoy.http1().send(&Call::get("/").header("x-user-id", "u1")).await.unwrap();
+    splitway_envoy::eventually("a delivered exposure", async || {
+        let metrics = envoy.prometheus().await?;
+        Ok(metrics.lines().any(|line| line == "splitway_exposures_delivered{} 1").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
 #[test]
 fn the_module_is_pinned_and_may_do_only_what_it_does() {
     let rendered = Rendered::new("--at /etc/splitway --on-trap closed");
