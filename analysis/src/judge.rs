@@ -743,12 +743,13 @@ impl Judgement {
             Method::Fixed => c.fixed.relative_interval,
             Method::Sequential => c.sequential_relative,
         };
-        let level = (1.0 - self.alpha) * 100.0;
         let absolute = format!(
-            "{:+.5} ({level:.4} % interval {:+.5} to {:+.5}",
-            c.fixed.absolute, interval.low, interval.high
-        )
-        .replace(".0000 %", " %");
+            "{:+.5} ({} % interval {:+.5} to {:+.5}",
+            c.fixed.absolute,
+            level(self.alpha),
+            interval.low,
+            interval.high
+        );
         match (c.fixed.relative, relative) {
             (Some(relative), Some(interval)) => format!(
                 "{absolute}; relative {:+.2} %, {:+.2} to {:+.2} %)",
@@ -791,6 +792,12 @@ impl Judgement {
         }
         self.remarks = remarks;
     }
+}
+
+/// An interval's level in percent, for people: `95` for .05.
+#[must_use]
+pub fn level(alpha: f64) -> f64 {
+    ((1.0 - alpha) * 1e6).round() / 1e4
 }
 
 /// A probability for people.

@@ -7,7 +7,7 @@ mod plot;
 
 use std::fmt::{self, Write as _};
 
-use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, probability};
+use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, level, probability};
 use crate::metric::Role;
 
 /// What the page says of the whole.
@@ -105,7 +105,7 @@ fn sample(html: &mut String, found: &Judgement) -> fmt::Result {
             html,
             "<tr><td>{}{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2} %</td><td class=\"n\">{:.2} %</td></tr>",
             escape(&arm.variant),
-            if arm.is_control { " (control)" } else { "" },
+            if arm.is_control && arm.variant != "control" { " (control)" } else { "" },
             thousands(arm.units),
             arm.observed * 100.0,
             arm.planned * 100.0
@@ -181,8 +181,8 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
     };
     if !rows.is_empty() {
         let caption = format!(
-            "Relative change against the control in percent, with {:.3} % intervals that hold {hold}",
-            (1.0 - found.alpha) * 100.0
+            "Relative change against the control in percent, with {} % intervals that hold {hold}",
+            level(found.alpha)
         );
         plot::intervals(html, &rows, &caption)?;
     }
