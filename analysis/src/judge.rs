@@ -743,12 +743,13 @@ impl Judgement {
             Method::Fixed => c.fixed.relative_interval,
             Method::Sequential => c.sequential_relative,
         };
-        let level = (1.0 - self.alpha) * 100.0;
         let absolute = format!(
-            "{:+.5} ({level:.4} % interval {:+.5} to {:+.5}",
-            c.fixed.absolute, interval.low, interval.high
-        )
-        .replace(".0000 %", " %");
+            "{:+.5} ({} % interval {:+.5} to {:+.5}",
+            c.fixed.absolute,
+            level(self.alpha),
+            interval.low,
+            interval.high
+        );
         match (c.fixed.relative, relative) {
             (Some(relative), Some(interval)) => format!(
                 "{absolute}; relative {:+.2} %, {:+.2} to {:+.2} %)",
@@ -793,6 +794,12 @@ impl Judgement {
     }
 }
 
+/// An interval's level in percent, for people: `95` for .05.
+#[must_use]
+pub fn level(alpha: f64) -> f64 {
+    ((1.0 - alpha) * 1e6).round() / 1e4
+}
+
 /// A probability for people.
 #[must_use]
 pub fn probability(p: f64) -> String {
@@ -814,4 +821,107 @@ pub fn unknown(rules: &[Rules], groups: &[Group]) -> BTreeMap<String, f64> {
         *unknown.entry(group.experiment.clone()).or_default() += group.moments.count();
     }
     unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(guardrails: &[&str]) -> Rules {
+        let mut metrics: Vec<(Metric, Role)> =
+            guardrails.iter().map(|name| (Metric::named(name), Role::Guardrail)).collect();
+        metrics.push((Metric::named("orders"), Role::Primary));
+        Rules {
+            experiment: "button".to_owned(),
+            shares: [("control", 0.5), ("big", 0.25), ("huge", 0.25)]
+                .map(|(v, s)| (v.to_owned(), s))
+                .to_vec(),
+            control: "control".to_owned(),
+            metrics,
+            alpha: 0.05,
+            effect: Some(0.01),
+            min_units: 1000,
+            method: Method::Fixed,
+        }
+    }
+
+    /// `units` of which `share` have an order; column 0 is a guardrail's, of which 1 % have one.
+    fn group(variant: &str, segment: &str, units: f64, share: f64) -> Group {
+        let (bad, good) = (0.01 * units, share * units);
+        let moments = Moments::from_sums(units, &[bad, good], &[bad, 0.0, 0.0, good]).unwrap();
+        let (experiment, variant) = ("button".to_owned(), variant.to_owned());
+        Group { experiment, variant, segment: segment.to_owned(), day: 20_000, in_two: 0.0, moments }
+    }
+
+    fn judged(rules: &Rules, groups: &[Group]) -> Judgement {
+        let metrics = [Metric::named("complaints"), Metric::named("orders")];
+        judge(rules, groups, &Columns::of(&metrics, false), None)
+    }
+
+    fn arms(segment: &str, units: f64) -> Vec<Group> {
+        vec![
+            group("control", segment, 2.0 * units, 0.10),
+            group("big", segment, units, 0.10),
+            group("huge", segment, units, 0.15),
+        ]
+    }
+
+    #[test]
+    fn the_best_of_two_treatments_is_shipped() {
+        let found = judged(&rules(&["complaints"]), &arms("", 4000.0));
+        assert_eq!((found.verdict, found.treatment.as_deref()), (Verdict::Ship, Some("huge")), "{found:?}");
+        assert_eq!(found.alpha, 0.025);
+        assert!(found.reasons.iter().any(|reason| reason.starts_with("big: ")), "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn without_a_measured_guardrail_nothing_is_shipped() {
+        let none = judged(&rules(&[]), &arms("", 4000.0));
+        assert_eq!(none.verdict, Verdict::Inconclusive);
+        let missing = judged(&rules(&["latency_p95"]), &arms("", 4000.0));
+        assert_eq!(missing.verdict, Verdict::Inconclusive);
+        assert!(missing.reasons[0].contains("latency_p95 could not be measured"), "{:?}", missing.reasons);
+    }
+
+    #[test]
+    fn too_few_units_say_nothing() {
+        let found = judged(&rules(&["complaints"]), &arms("", 900.0));
+        assert_eq!(found.verdict, Verdict::Inconclusive);
+        assert!(
+            found.reasons[0].contains("900 units in the smaller arm, 1000 are needed"),
+            "{:?}",
+            found.reasons
+        );
+        assert_eq!(judged(&rules(&["complaints"]), &[]).verdict, Verdict::Inconclusive);
+    }
+
+    /// Two segments that are off in opposite ways look right together.
+    #[test]
+    fn a_mismatch_of_one_segment_is_found() {
+        let mut groups = arms("desktop", 4000.0);
+        groups.extend(arms("phone", 4000.0));
+        assert_eq!(judged(&rules(&["complaints"]), &groups).verdict, Verdict::Ship);
+        groups[0] = group("control", "desktop", 7200.0, 0.10);
+        groups[3] = group("control", "phone", 8800.0, 0.10);
+        let found = judged(&rules(&["complaints"]), &groups);
+        assert!(found.sample_ratio.p.unwrap() > 0.9);
+        assert_eq!(found.verdict, Verdict::Invalid);
+        assert_eq!(found.sample_ratio.mismatches.len(), 2, "{:?}", found.sample_ratio);
+        assert!(found.reasons[0].contains("segment `desktop`"), "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn less_may_be_better() {
+        let mut rules = rules(&["complaints"]);
+        rules.metrics[1].0.is_lower_better = true;
+        let found = judged(&rules, &arms("", 4000.0));
+        // Huge got worse; the interval of big still holds an effect of a point.
+        assert_eq!(
+            (found.verdict, found.treatment.as_deref()),
+            (Verdict::Inconclusive, Some("big")),
+            "{found:?}"
+        );
+        let standing = found.metrics[1].values[2].standing.unwrap();
+        assert!(standing.probability_best < 1e-6);
+    }
 }

@@ -7,7 +7,7 @@ mod plot;
 
 use std::fmt::{self, Write as _};
 
-use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, probability};
+use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, level, probability};
 use crate::metric::Role;
 
 /// What the page says of the whole.
@@ -105,7 +105,7 @@ fn sample(html: &mut String, found: &Judgement) -> fmt::Result {
             html,
             "<tr><td>{}{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2} %</td><td class=\"n\">{:.2} %</td></tr>",
             escape(&arm.variant),
-            if arm.is_control { " (control)" } else { "" },
+            if arm.is_control && arm.variant != "control" { " (control)" } else { "" },
             thousands(arm.units),
             arm.observed * 100.0,
             arm.planned * 100.0
@@ -154,14 +154,14 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
                 .map_or("-".to_owned(), |s| format!("{:.1} %", s.probability_best * 100.0));
             writeln!(
                 table,
-                "<tr><td>{} <span class=\"dim\">{role}</span></td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td><td class=\"n\">{best}</td></tr>",
+                "<tr><td>{} <span class=\"dim\">{role}</span></td><td>{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{best}</td></tr>",
                 escape(&metric.name),
                 escape(&c.treatment),
-                control.map_or("-".to_owned(), |v| format!("{:.5}", v.value)),
                 c.fixed.absolute,
                 interval.low,
                 interval.high,
                 probability(p),
+                control.map_or("-".to_owned(), |v| format!("{:.5}", v.value)),
             )?;
             if let (Some(centre), Some(interval)) = (c.fixed.relative, relative) {
                 let label = format!("{}, {}", metric.name, c.treatment);
@@ -181,14 +181,14 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
     };
     if !rows.is_empty() {
         let caption = format!(
-            "Relative change against the control in percent, with {:.3} % intervals that hold {hold}",
-            (1.0 - found.alpha) * 100.0
+            "Relative change against the control in percent, with {} % intervals that hold {hold}",
+            level(found.alpha)
         );
         plot::intervals(html, &rows, &caption)?;
     }
     write!(
         html,
-        "<div class=\"wide\"><table><thead><tr><th>metric</th><th>treatment</th><th class=\"n\">control</th><th class=\"n\">lift</th><th class=\"n\">p</th><th class=\"n\">best</th></tr></thead><tbody>\n{table}</tbody></table></div>\n"
+        "<div class=\"wide\"><table><thead><tr><th>metric</th><th>treatment</th><th class=\"n\">lift</th><th class=\"n\">p</th><th class=\"n\">control</th><th class=\"n\">best</th></tr></thead><tbody>\n{table}</tbody></table></div>\n"
     )?;
     let removed =
         found.metrics.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c.variance_removed)));

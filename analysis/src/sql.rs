@@ -44,7 +44,8 @@ impl Dialect {
 
     fn double(self) -> &'static str {
         match self {
-            Self::ClickHouse | Self::BigQuery => "FLOAT64",
+            Self::ClickHouse => "Float64",
+            Self::BigQuery => "FLOAT64",
             Self::Postgres => "DOUBLE PRECISION",
             _ => "DOUBLE",
         }
@@ -52,7 +53,8 @@ impl Dialect {
 
     fn integer(self) -> &'static str {
         match self {
-            Self::ClickHouse | Self::BigQuery => "INT64",
+            Self::ClickHouse => "Int64",
+            Self::BigQuery => "INT64",
             _ => "BIGINT",
         }
     }

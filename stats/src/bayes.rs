@@ -111,12 +111,12 @@ impl Posterior {
 pub struct Standing {
     /// Probability that it has the highest value.
     pub probability_best: f64,
-    /// Expected value lost by choosing it: E[highest] - E[its own], in the metric's unit.
+    /// Expected value lost by choosing it: E(highest) - E(its own), in the metric's unit.
     pub expected_loss: f64,
 }
 
 /// Compares independent posteriors by quadrature: P(i is best) is the integral of f_i times the others' F, and
-/// E[highest] that of x times the density of the maximum. Absolute error below 1e-9 of the widest range.
+/// E(highest) that of x times the density of the maximum. Absolute error below 1e-9 of the widest range.
 #[must_use]
 pub fn compare(arms: &[Posterior]) -> Vec<Standing> {
     let ranges: Vec<(f64, f64)> = arms.iter().map(Posterior::range).collect();
@@ -125,7 +125,7 @@ pub fn compare(arms: &[Posterior]) -> Vec<Standing> {
     let narrowest = arms.iter().map(Posterior::deviation).fold(f64::INFINITY, f64::min);
     let panels = (((high - low) / narrowest).ceil() as usize).clamp(32, 4000);
     let mut best = vec![0.0; arms.len()];
-    // E[highest] = high - integral of the product of all F: no product of large numbers cancels.
+    // E(highest) = high - integral of the product of all F: no product of large numbers cancels.
     let mut below = 0.0;
     for (x, weight) in nodes(low, high, panels) {
         let cdfs: Vec<f64> = arms.iter().map(|arm| arm.cdf(x)).collect();
