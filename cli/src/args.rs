@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use splitway_engine::Timestamp;
 
+#[cfg(feature = "analyze")]
+use crate::analysis::args::{ANALYZE_EXAMPLES, Analyze, Compact, Report};
+use crate::power::Power;
+
 /// A/B tests in the proxy: check, try, compare and edit configs.
 ///
 /// Exit codes: 0 fine, 1 problems found, 2 bad usage or an unreadable file.
@@ -101,6 +105,26 @@ pub(crate) enum Command {
     /// name adds a variant, --remove takes one out.
     #[command(after_help = "Example: splitway reweight splitway.yaml checkout control=80 one-step=20")]
     Reweight(Reweight),
+    /// Say how many units an experiment needs, and how long it takes
+    #[command(after_help = "Example: splitway power --baseline 10% --effect 0.02 --daily 5000")]
+    Power(Power),
+    /// Exposures and outcomes to a verdict
+    ///
+    /// Whether the arms have the planned shares comes first, then the guardrails, then the primary metric. Intervals hold
+    /// at every look unless --fixed. Exit 1 if an experiment is not to be shipped or its data not to be believed.
+    #[cfg(feature = "analyze")]
+    #[command(after_help = ANALYZE_EXAMPLES)]
+    Analyze(Analyze),
+    /// The same as one HTML page that needs nothing else
+    #[cfg(feature = "analyze")]
+    #[command(
+        after_help = "Example: splitway report --config splitway.yaml --exposures envoy.log --out report.html"
+    )]
+    Report(Report),
+    /// Turn logs or outcomes into Parquet, for analyze or any other engine
+    #[cfg(feature = "analyze")]
+    #[command(after_help = "Example: splitway compact envoy.log --out exposures.parquet")]
+    Compact(Compact),
 }
 
 #[derive(Debug, Args)]
@@ -395,7 +419,7 @@ pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// A percentage as a fraction.
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     match number {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),

@@ -6,10 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+#[cfg(feature = "analyze")]
+mod analysis;
 mod args;
 mod assign;
 mod carrier;
-mod chi_square;
 #[cfg(feature = "host")]
 mod dev;
 mod diff;
@@ -24,6 +25,7 @@ mod input;
 mod manual;
 mod merge;
 mod outcome;
+mod power;
 mod reference;
 #[cfg(feature = "host")]
 mod render;
@@ -97,5 +99,12 @@ fn command(command: &Command) -> Outcome {
         Command::Render(args) => render::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),
+        Command::Power(args) => power::run(args),
+        #[cfg(feature = "analyze")]
+        Command::Analyze(args) => analysis::analyze(args),
+        #[cfg(feature = "analyze")]
+        Command::Report(args) => analysis::report(args),
+        #[cfg(feature = "analyze")]
+        Command::Compact(args) => analysis::compact(args),
     }
 }

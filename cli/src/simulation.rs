@@ -5,14 +5,13 @@ use std::fmt;
 use serde::Serialize;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Experiment, HoldoutId, Plan, Timestamp, wire};
+use splitway_stats::srm::{self, ChiSquare, goodness};
 
-use crate::chi_square::{goodness, p_value};
 use crate::drawing::{self, Bars, Relation};
 use crate::simulate::{BINS, Tally};
 
-/// Below this (corrected) probability a test fails: the threshold of sample
-/// ratio checks.
-const ALPHA: f64 = 0.001;
+/// Below this (corrected) probability a test fails.
+const ALPHA: f64 = srm::ALPHA;
 /// Fewest units an arm, where the experiment does not say.
 const MIN_UNITS: u64 = 10_000;
 /// Pairs that are shown to people, the least independent first.
@@ -142,7 +141,7 @@ impl Setting<'_> {
         let shares: Vec<f64> = experiment.variants().iter().map(|variant| variant.share()).collect();
         let planned = self.planned(experiment);
         let expected: Vec<f64> = shares.iter().map(|share| share * entered).collect();
-        let test = |(statistic, degrees)| (degrees > 0 && entered > 0.0).then(|| p_value(statistic, degrees));
+        let test = |found: ChiSquare| (found.degrees > 0.0 && entered > 0.0).then_some(found.p);
         let bins: Vec<f64> = tally.bins.iter().map(|bin| *bin as f64).collect();
         let is_own = experiment.hash().is_some();
         let smallest = shares.iter().copied().filter(|share| *share > 0.0).fold(1.0, f64::min) * planned;
@@ -197,7 +196,7 @@ impl Setting<'_> {
                         experiments: [one.id().to_owned(), other.id().to_owned()],
                         chi_square: statistic,
                         degrees,
-                        p: p_value(statistic, degrees),
+                        p: ChiSquare::of(statistic, degrees).p,
                         p_corrected: 1.0,
                     });
                 }

@@ -187,8 +187,7 @@ impl Host {
     fn message(&self, map: Map) -> &RefCell<Message> {
         match map {
             Map::Request => &self.request,
-            // Nobody makes calls here.
-            Map::Response | Map::Callout => &self.response,
+            Map::Response => &self.response,
         }
     }
 }

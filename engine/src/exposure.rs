@@ -206,6 +206,13 @@ impl Plan {
         Some(unit_hash ^ (half(1) << 32 | half(2)))
     }
 
+    /// What exposures show of a unit that is known as it is, for those who join them with other
+    /// records: its pseudonym, itself, or nothing.
+    #[must_use]
+    pub fn show_unit(&self, unit: &str) -> Option<String> {
+        self.exposure.show(unit)
+    }
+
     /// The record of `assignment`, made at `now`. `None` only for an assignment
     /// of another plan.
     #[must_use]
@@ -342,12 +349,16 @@ fn push_text(text: &mut String, value: &str) {
     } else {
         for character in value.chars() {
             match character {
-                '"' | '\\' => text.extend(['\\', character]),
+                '"' | '\\' => {
+                    text.push('\\');
+                    text.push(character);
+                }
                 '\0'..='\x1f' => {
                     let code = u32::from(character);
                     let digit = |n| char::from_digit(n, 16).unwrap_or('0');
                     text.push_str("\\u00");
-                    text.extend([digit(code >> 4), digit(code & 15)]);
+                    text.push(digit(code >> 4));
+                    text.push(digit(code & 15));
                 }
                 other => text.push(other),
             }
@@ -360,7 +371,7 @@ fn push_number(text: &mut String, number: u64) {
     if number >= 10 {
         push_number(text, number / 10);
     }
-    text.extend(u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10)));
+    text.push(u32::try_from(number % 10).ok().and_then(|digit| char::from_digit(digit, 10)).unwrap_or('0'));
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ fn a_tripped_variant_gets_the_control_and_says_why() {
 
 #[test]
 fn mistakes_are_told() {
-    let problems = |guardrail: &str, variants: &str| {
+    let problems = |guardrail: &str, variants: &str| -> Vec<String> {
         let text = format!(
             r#"{{"version":1,"unit":[{{"cookie":"u"}}],
                 "experiments":[{{"id":"e","variants":{variants},"guardrails":[{guardrail}]}}]}}"#
@@ -185,7 +185,7 @@ fn mistakes_are_told() {
         compile(&Document::from_json(text.as_bytes()).unwrap())
             .err()
             .map(|problems| problems.iter().map(|p| format!("{} {}", p.path, p.code.as_str())).collect())
-            .unwrap_or_else(Vec::<String>::new)
+            .unwrap_or_default()
     };
     let at = |rest: &str| vec![format!("experiments[0].guardrails[0].{rest}")];
     for (guardrail, variants, expected) in [

@@ -104,7 +104,7 @@ pub enum Event {
 }
 
 impl Active {
-    fn new(plan: Plan, vm: &mut Vm, host: &(impl Metrics + SharedData)) -> Self {
+    fn new(plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) -> Self {
         let each = Series::count(&plan);
         let mut left = MAX_SERIES;
         let mut other = None;

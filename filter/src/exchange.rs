@@ -80,6 +80,9 @@ impl Exchange {
         self.started = host.now();
         let before = vm.redirected.take();
         let Ok(block) = host.pairs(Map::Request) else {
+            if let Some(before) = before {
+                before.write(host, vm);
+            }
             self.active.count(host, Event::Failure, 1);
             unmark(host);
             return Flow::Continue;
@@ -102,18 +105,17 @@ impl Exchange {
         let request = RequestView::new(&headers).with_entropy(host);
         if let Some(before) = before {
             // It follows its first pass at once, before any other request.
-            let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
-            if before.request_id.as_deref() == id {
+            if before.request_id.as_deref().map(str::as_bytes) == request.header("x-request-id") {
                 self.before = Some(before);
             } else {
                 before.write(host, vm);
             }
         }
         let mut steps = plan.steps(&request);
-        active.guards.with_tripped(|tripped| {
-            let request = if tripped.is_empty() { request } else { request.with_tripped(tripped) };
-            plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
-        });
+        let tripped = active.guards.tripped();
+        let decided = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
+        plan.decide_into(&decided, self.started, &mut steps, &mut self.decision);
+        drop(tripped);
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
         if self.decision.assignments.is_empty() {

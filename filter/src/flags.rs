@@ -1,21 +1,20 @@
 //! Envoy's response flags, which a filter gets as the bits of a number.
 
 /// By bit (Envoy 1.40, `CoreResponseFlag`), with the names of Envoy's access logs.
-const NAMES: [&str; 30] = [
-    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
-    "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
-];
+const NAMES: &[u8] = b"LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF,DO,DR,UDO";
 
 /// The names of the flags, joined by commas; empty for none.
 pub(crate) fn names(bits: u64) -> String {
     let mut all = String::new();
-    for (bit, name) in (0_u32..).zip(NAMES) {
-        if bits & 1_u64.wrapping_shl(bit) != 0 {
+    let mut bits = bits;
+    for name in NAMES.split(|byte| *byte == b',') {
+        if bits & 1 != 0 {
             if !all.is_empty() {
                 all.push(',');
             }
-            all.push_str(name);
+            all.push_str(std::str::from_utf8(name).unwrap_or_default());
         }
+        bits >>= 1;
     }
     all
 }

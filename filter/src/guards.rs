@@ -1,12 +1,12 @@
 //! Guardrails: counts of this worker, merged with those of all others on the tick.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 
 use splitway_engine::guardrail::{Count, Finding, Guardrail, Metric, Tripped, Window};
 use splitway_engine::{Assignment, Experiment, Plan, Reason};
 
 use crate::config::series;
-use crate::host::{Background, CAS_MISMATCH, Level, Metrics, SharedData};
+use crate::host::{CAS_MISMATCH, Clock, Level, Log, Metrics, SharedData};
 
 /// How often a merge is tried on a tick; what is left is merged on the next.
 const ATTEMPTS: usize = 8;
@@ -32,9 +32,9 @@ struct Rail {
 }
 
 impl Guards {
-    /// The guardrails of `plan`. What all workers share is made here, because the first of them to
-    /// configure does so alone.
-    pub fn new(plan: &Plan, host: &(impl Metrics + SharedData)) -> Self {
+    /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
+    /// because the first of them to configure does so alone.
+    pub fn new(plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> Self {
         let rails = (0_u32..).zip(plan.guardrails()).filter_map(|(index, rail)| {
             let experiment = plan.experiment(rail.experiment())?;
             let variants = experiment.variants();
@@ -56,7 +56,10 @@ impl Guards {
                 gauges: variants.iter().map(gauge).collect(),
             })
         });
-        Self { rails: rails.collect(), tripped: RefCell::default() }
+        let guards = Self { rails: rails.collect(), tripped: RefCell::default() };
+        // What fails here is tried, and counted, on every tick.
+        let _ = guards.merge(plan, host);
+        guards
     }
 
     /// Whether there are none.
@@ -65,12 +68,9 @@ impl Guards {
         self.rails.is_empty()
     }
 
-    /// Runs `work` with the variants that are off.
-    pub fn with_tripped<T>(&self, work: impl FnOnce(&Tripped) -> T) -> T {
-        match self.tripped.try_borrow() {
-            Ok(tripped) => work(&tripped),
-            Err(_) => work(&Tripped::default()),
-        }
+    /// The variants that are off.
+    pub fn tripped(&self) -> Option<Ref<'_, Tripped>> {
+        self.tripped.try_borrow().ok().filter(|tripped| !tripped.is_empty())
     }
 
     /// Counts what became of an exchange. People that chose their variant, and units that were moved to
@@ -97,7 +97,7 @@ impl Guards {
 
     /// Shares this worker's counts, judges, and takes over what any worker has found. Gives how many
     /// guardrails could not be shared.
-    pub fn merge(&self, plan: &Plan, host: &impl Background) -> u32 {
+    pub fn merge(&self, plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> u32 {
         let mut failures = 0_u32;
         for (rail, state) in plan.guardrails().iter().zip(&self.rails) {
             if let Some(experiment) = plan.experiment(rail.experiment())
@@ -115,7 +115,7 @@ impl Guards {
         rail: &Guardrail,
         experiment: &Experiment,
         state: &Rail,
-        host: &impl Background,
+        host: &(impl Clock + Metrics + Log + SharedData),
     ) -> bool {
         let Ok(mut counts) = state.counts.try_borrow_mut() else { return false };
         let variants = experiment.variants();
@@ -173,11 +173,11 @@ fn event(
     rail: &Guardrail,
     experiment: &Experiment,
     finding: &Finding,
-    host: &impl Background,
+    host: &impl Clock,
 ) -> String {
-    let (metric, slower_than) = match rail.metric() {
-        Metric::ServerErrors => ("http_5xx_rate", None),
-        Metric::SlowerThan(limit) => ("latency", Some(limit)),
+    let metric = match rail.metric() {
+        Metric::ServerErrors => "http_5xx_rate",
+        Metric::SlowerThan(_) => "latency",
     };
     let texts = [
         ("timestamp", &*host.now().to_string()),
@@ -188,27 +188,19 @@ fn event(
         ("above", if finding.limit { "limit" } else { "control" }),
         ("action", if rail.enforces() { "kill" } else { "observe" }),
     ];
-    let count = |count: u32| Some(u64::from(count));
-    let numbers = [
-        ("requests", count(finding.seen.requests)),
-        ("bad", count(finding.seen.bad)),
-        ("control_requests", count(finding.compared.requests)),
-        ("control_bad", count(finding.compared.bad)),
-        ("slower_than_ms", slower_than),
-    ];
     let mut line = r#"{"event":"splitway.guardrail""#.to_owned();
-    let mut put = |name: &str, quote: &str, value: &str| {
-        for piece in [",\"", name, "\":", quote, value, quote] {
-            line.push_str(piece);
-        }
-    };
     for (name, text) in texts {
-        put(name, "\"", text);
+        line.push_str(&format!(r#","{name}":"{text}""#));
     }
+    let (seen, compared) = (finding.seen, finding.compared);
+    let numbers = [
+        ("requests", seen.requests),
+        ("bad", seen.bad),
+        ("control_requests", compared.requests),
+        ("control_bad", compared.bad),
+    ];
     for (name, number) in numbers {
-        if let Some(number) = number {
-            put(name, "", &number.to_string());
-        }
+        line.push_str(&format!(r#","{name}":{number}"#));
     }
     line.push('}');
     line

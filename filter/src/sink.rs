@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use splitway_engine::{Exposure, Otlp, Timestamp};
 
-use crate::host::{Background, Level, Metrics};
+use crate::host::{Background, Level, Log, Metrics};
 
 /// A batch is closed at this size, in bytes.
 const BATCH: usize = 262_144;
@@ -151,15 +151,15 @@ impl Sink {
         let records = batch.text.len();
         batch.text.push_str(self.frame.1);
         let (cluster, timeout) = (self.target.cluster(), self.target.timeout_ms());
-        let sent = host.call(cluster, &self.target.headers(), batch.text.as_bytes(), timeout);
+        let headers = self.target.headers();
+        let sent = host.call(cluster, &headers, batch.text.as_bytes(), timeout);
         batch.text.truncate(records);
         match sent {
             Ok(token) => self.call = Some((root, token)),
             Err(failure) => {
-                host.log(
-                    Level::Warn,
-                    &format!("splitway: exposures not sent to {cluster}: status {}", failure.0),
-                );
+                // Most likely it is not there.
+                let status = failure.0.to_string();
+                self.complain(&status, host);
                 self.end(&Outcome::Failed, host);
             }
         }
@@ -187,9 +187,8 @@ impl Sink {
             _ => Outcome::Failed,
         };
         if !matches!(outcome, Outcome::Taken(_)) {
-            let status = String::from_utf8_lossy(status.unwrap_or(b"none"));
-            let line = format!("splitway: {} answered {status} to exposures", self.target.cluster());
-            host.log(Level::Warn, &line);
+            let status = status.and_then(|status| std::str::from_utf8(status).ok());
+            self.complain(status.unwrap_or("none"), host);
         }
         self.end(&outcome, host);
         // What has waited meanwhile follows at once, unless there is reason to wait.
@@ -197,6 +196,12 @@ impl Sink {
             self.send(root, host);
         }
         true
+    }
+
+    #[inline(never)]
+    fn complain(&self, status: &str, host: &impl Log) {
+        let cluster = self.target.cluster();
+        host.log(Level::Warn, &format!("splitway: exposures not taken by {cluster}: status {status}"));
     }
 
     /// The root context is gone, and with it a call that it made.
@@ -248,7 +253,7 @@ fn rejected(body: &[u8]) -> u32 {
     const NAME: &[u8] = b"\"rejectedLogRecords\"";
     let Some(start) = body.windows(NAME.len()).position(|window| window == NAME) else { return 0 };
     let rest = body.get(start.saturating_add(NAME.len())..).unwrap_or_default();
-    let rest = rest.iter().skip_while(|b| matches!(b, b' ' | b':' | b'"' | b'\n' | b'\r' | b'\t'));
+    let rest = rest.iter().skip_while(|b| matches!(b, b' ' | b':' | b'"'));
     rest.take_while(|b| b.is_ascii_digit())
         .fold(0, |sum: u32, b| sum.saturating_mul(10).saturating_add(u32::from(b.saturating_sub(b'0'))))
 }

@@ -111,6 +111,20 @@ fn an_internal_redirect_gives_one_record_of_what_was_served() -> Result<(), Host
 }
 
 #[test]
+fn a_redirect_whose_second_pass_cannot_be_read_keeps_its_record() -> Result<(), HostError> {
+    let mut host = builder(&config(json!({})))
+        .route(Route::prefix("/a").to("moved").internal_redirects(1))
+        .upstream("moved", |_| UpstreamResponse::status(302).header("location", "http://example.com/b"))
+        .start()?;
+    // The second reading is that of the second pass.
+    host.set_faults(&FaultPlan::new().fail(Hostcall::GetHeaderMapPairs, When::Nth(2), Fault::Garbage));
+    let exchange = host.send(Request::get("/a").header("x-user-id", "user-1"))?;
+    assert_eq!(exchange.response.status, 200);
+    assert_eq!(exposures(&mut host).len(), 1);
+    Ok(())
+}
+
+#[test]
 fn what_never_reached_the_filter_gives_no_record() -> Result<(), HostError> {
     let mut host = builder(&config(json!({}))).start()?;
     assert_eq!(host.send(visit(1).rejected_by_codec(431))?.response.status, 431);
@@ -382,7 +396,10 @@ fn a_cluster_that_is_not_there_is_told_and_the_requests_pass() -> Result<(), Hos
     let mut host = builder(&to_collector(json!({}))).start()?;
     assert_eq!(host.send(visit(1))?.response.status, 200);
     host.advance(Duration::from_secs(1));
-    let told = host.take_logs().into_iter().any(|line| line.message.contains("exposures not sent to otel"));
+    let told = host
+        .take_logs()
+        .into_iter()
+        .any(|line| line.message.contains("exposures not taken by otel: status 2"));
     assert!(told);
     host.advance(Duration::from_secs(600));
     assert_eq!(fates(&host), [1, 0, 0, 0, 1]);
@@ -468,13 +485,21 @@ fn a_bad_variant_is_off_on_every_worker() -> Result<(), HostError> {
     // It stays off, whatever happens, …
     host.advance(Duration::from_secs(3600));
     assert_eq!(host.send(visit(0))?.cluster(), host.send(visit(1))?.cluster());
-    // … until the config changes.
-    let mut again = document;
+    // … until the config changes, …
+    let mut again = document.clone();
     again["experiments"][0]["description"] = "mended".into();
     host.reconfigure(again.to_string())?;
     assert_eq!(host.metric(gauge), 0);
-    let mut clusters = (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
-    assert!(clusters.any(|cluster| cluster == "v2"));
+    let treated = |host: &mut Host| {
+        let mut clusters =
+            (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
+        clusters.any(|cluster| cluster == "v2")
+    };
+    assert!(treated(&mut host));
+    // … and the version that has tripped is off from its first request on, should it come back.
+    host.reconfigure(document.to_string())?;
+    assert!(!treated(&mut host));
+    assert_eq!(host.metric(gauge), 1);
     Ok(())
 }
 

@@ -19,6 +19,11 @@ pub(crate) fn run() -> Result<()> {
         let package = ["clippy", "--package", "splitway-filter", "--target", setup::TARGET];
         cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
     })?;
+    step("lints of the edge build", || {
+        setup::wasm_target(setup::EDGE_TARGET)?;
+        let package = ["clippy", "--package", "splitway-edge", "--target", setup::EDGE_TARGET];
+        cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
+    })?;
     step("docs", || {
         let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps"])?;
         doc.env("RUSTDOCFLAGS", "-D warnings");

@@ -35,7 +35,7 @@ pub(crate) fn build() -> Result<()> {
     bindgen.arg(target.join(EDGE_TARGET).join("wasm/splitway_edge.wasm")).arg(&package);
     shell::run(bindgen)?;
     let module = package.join("splitway_edge_bg.wasm");
-    wasm::optimise(&wasm_opt, &module)?;
+    wasm::optimise(&wasm_opt, &module, &wasm::STRIP)?;
     // The types of raw exports, which nobody imports.
     fs::remove_file(package.join("splitway_edge_bg.wasm.d.ts"))?;
     let sources = shell::root().join("edge/js");

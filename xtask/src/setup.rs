@@ -15,15 +15,36 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// The wasm target of the edge build, whose host is JavaScript.
 pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The wasm targets, Envoy, workerd and a collector.
+/// The wasm targets, Envoy, workerd, a collector, and DuckDB, which the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
     wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
     shell::npm("edge/npm", "edge")?;
+    duckdb()?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     println!("collector: {}", tools::ensure_collector()?.display());
     Ok(())
+}
+
+/// The pinned DuckDB in a virtual environment, unless it is there.
+fn duckdb() -> Result<()> {
+    let environment = tools::target_dir()?.join("tools/duckdb");
+    let python = environment.join("bin/python");
+    let requirements = shell::root().join("analysis/tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(());
+    }
+    eprintln!("installing DuckDB");
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&environment);
+    shell::run(venv).context("Python 3 with `venv` is needed")?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]).arg(requirements);
+    shell::run(pip)?;
+    Ok(std::fs::write(installed, wanted)?)
 }
 
 /// Adds a wasm target unless it is there.

@@ -1,5 +1,7 @@
 //! Every command, through the real binary.
 
+#[cfg(feature = "analyze")]
+mod analysis;
 mod assign;
 #[cfg(feature = "host")]
 mod dev;
@@ -15,6 +17,7 @@ mod merge;
 mod mistakes;
 #[cfg(feature = "host")]
 mod observability;
+mod power;
 mod readme;
 #[cfg(feature = "host")]
 mod render;

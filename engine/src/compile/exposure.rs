@@ -13,7 +13,8 @@ const BUFFER: std::ops::RangeInclusive<u32> = 65_536..=16_777_216;
 
 impl Compiler<'_> {
     pub(super) fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
+        let default = wire::Exposure::default();
+        let exposure = self.config.exposure.as_ref().unwrap_or(&default);
         if let Some(key) = &exposure.key
             && key.len() < 16
         {
@@ -35,12 +36,13 @@ impl Compiler<'_> {
     }
 
     pub(super) fn sinks(&mut self, at: Place<'_>) -> Sinks {
-        let exposure = self.config.exposure.clone().unwrap_or_default();
+        let default = wire::Exposure::default();
+        let exposure = self.config.exposure.as_ref().unwrap_or(&default);
         let once_per_unit = exposure.once_per == Some(wire::OncePer::Unit);
         let filter_state = exposure.filter_state.unwrap_or(false);
         if once_per_unit && filter_state {
             // An access logger writes a line for every request.
-            self.error(at.key("filter_state"), Code::Conflict, "`once_per: request` with it", "`unit`");
+            self.error(at.key("filter_state"), Code::Conflict, "`once_per: request`", "`unit`");
         }
         Sinks {
             once_per_unit,
@@ -54,7 +56,7 @@ impl Compiler<'_> {
     fn otlp(&mut self, at: Place<'_>, otlp: &wire::Otlp) -> Option<Otlp> {
         let cluster = self.text(at.key("cluster"), &otlp.cluster);
         let path = otlp.path.as_deref().unwrap_or("/v1/logs");
-        if !path.starts_with('/') || !path.bytes().all(|b| b.is_ascii_graphic()) {
+        if !path.starts_with('/') || !headers::is_value(path) {
             self.error(at.key("path"), Code::InvalidValue, "a path such as /v1/logs", &describe_text(path));
         }
         let timeout_ms = self.period(at.key("timeout"), otlp.timeout.as_ref(), 5_000);
@@ -64,7 +66,7 @@ impl Compiler<'_> {
         }
         let buffer = otlp.buffer.unwrap_or(1_048_576);
         if !BUFFER.contains(&buffer) {
-            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216 bytes", &buffer.to_string());
+            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216", &buffer.to_string());
         }
         let mut headers = Vec::new();
         for (name, value) in otlp.headers.iter() {

@@ -46,14 +46,14 @@ impl Compiler<'_> {
                 Metric::SlowerThan(self.period(at.key("slower_than"), Some(period), 0))
             }
             (wire::GuardrailMetric::Latency, None) => {
-                let expected = "from when on an exchange is slow, such as `500ms`";
+                let expected = "a duration such as 30s";
                 self.error(at.key("slower_than"), Code::MissingField, expected, "nothing");
                 return None;
             }
             (wire::GuardrailMetric::Http5xxRate, None) => Metric::ServerErrors,
             (wire::GuardrailMetric::Http5xxRate, Some(_)) => {
                 let found = "`http_5xx_rate`";
-                self.error(at.key("slower_than"), Code::Conflict, "`metric: latency` with it", found);
+                self.error(at.key("slower_than"), Code::Conflict, "`metric: latency`", found);
                 return None;
             }
         };
@@ -61,7 +61,7 @@ impl Compiler<'_> {
         let increase = guardrail.max_increase.as_ref();
         let increase = increase.and_then(|share| self.share(at.key("max_increase"), share));
         if experiment.variants.len() == 1 && guardrail.max.is_none() {
-            let expected = "a limit of its own, because there is no control to compare with";
+            let expected = "a limit, without a control";
             self.error(at.key("max"), Code::MissingField, expected, "nothing");
         }
         let min_requests = guardrail.min_requests.unwrap_or(500);
@@ -75,7 +75,7 @@ impl Compiler<'_> {
         }
         let alpha = guardrail.alpha.unwrap_or(DEFAULT_ALPHA);
         if !(alpha > 0.0 && alpha <= 0.1) {
-            self.error(at.key("alpha"), Code::OutOfRange, "more than 0, at most 0.1", "another number");
+            self.error(at.key("alpha"), Code::OutOfRange, "above 0, at most 0.1", "not");
         }
         let compares = guardrail.max_increase.is_some() || guardrail.max.is_none();
         let max_increase = compares.then(|| increase.map_or(0.0, Parts::fraction));

@@ -231,7 +231,7 @@ async fn a_collector_that_was_down_gets_everything_or_it_is_counted() {
     }
     // It has been tried in vain, more than once.
     eventually("failed attempts", async || {
-        Ok((envoy.log()?.matches("otel-collector answered 503").count() >= 2).then_some(()))
+        Ok((envoy.log()?.matches("not taken by otel-collector: status 503").count() >= 2).then_some(()))
     })
     .await
     .expect("attempts");
