@@ -163,6 +163,11 @@ fn gitops() {
 }
 
 #[test]
+fn exposures_and_guardrails() {
+    page("exposures-and-guardrails.md");
+}
+
+#[test]
 fn readme() {
     let text = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, section) = text.split_once("\n## In your own Envoy\n").unwrap();
