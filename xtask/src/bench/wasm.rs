@@ -1,6 +1,9 @@
 //! `cargo xtask bench wasm`: what the compiled filter costs, counted.
 
+use std::process::Command;
+
 use anyhow::Result;
+use splitway_envoy::tools;
 
 use super::{date, keep, machine, size};
 use crate::{setup, shell, wasm};
@@ -8,8 +11,9 @@ use crate::{setup, shell, wasm};
 pub(super) fn run() -> Result<()> {
     setup::wasm_target(setup::TARGET)?;
     let named = wasm::build_named()?;
-    let arguments = ["run", "--quiet", "--package", "splitway-costs", "--example", "wasm"];
-    let counts = shell::output(shell::cargo(&arguments)?)?;
+    // With the features of the whole workspace, so that wasmtime is the one that the tests built.
+    shell::run(shell::cargo(&["build", "--quiet", "--workspace", "--example", "wasm"])?)?;
+    let counts = shell::output(Command::new(tools::target_dir()?.join("debug/examples/wasm")))?;
     let report = format!(
         "# The compiled filter, {}\n\nCommand: `cargo xtask bench wasm`\n\nMachine: {}\n\n{counts}{}",
         date()?,

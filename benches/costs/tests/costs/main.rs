@@ -69,7 +69,7 @@ fn written(numbers: &BTreeMap<String, u64>) -> String {
     let head = format!(
         "# What the compiled filter costs; sums over {REQUESTS} requests. Checked by main.rs beside it.\n\
          # After a change that is worth it: cargo xtask build-wasm && \
-         {UPDATE}=1 cargo test -p splitway-costs\n"
+         {UPDATE}=1 cargo test --workspace --test costs\n"
     );
     numbers.iter().fold(head, |text, (name, number)| format!("{text}{name} = {number}\n"))
 }
@@ -105,7 +105,7 @@ fn the_filter_costs_what_is_committed() {
     let off = off(&parsed(&std::fs::read_to_string(FILE).expect("costs.txt")), &measured);
     assert!(
         off.is_empty(),
-        "the filter's costs changed:\n  {}\nIf that is right, commit new numbers: {UPDATE}=1 cargo test -p splitway-costs",
+        "the filter's costs changed:\n  {}\nIf that is right, commit new numbers: {UPDATE}=1 cargo test --workspace --test costs",
         off.join("\n  ")
     );
 }
