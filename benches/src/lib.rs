@@ -1,1 +1,3 @@
-//! The benches themselves are in `benches/`; this crate exists for their dependencies.
+//! What the benches have in common. They are in `benches/`, the gates of their numbers in `tests/`.
+
+pub mod documents;

@@ -10,6 +10,7 @@ use crate::outcome::{Failure, Outcome};
 
 pub(crate) fn run(args: &Allocate) -> Outcome {
     let input = Input::read(&args.file)?;
+    input.must_be_one()?;
     let document = input.document().map_err(|problems| input.refuse(&problems))?;
     let mut config = read_wire(&document);
     let (index, own) = experiment(&config, &args.experiment)?;

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use splitway_engine::Timestamp;
 
+#[cfg(feature = "analyze")]
+use crate::analysis::args::{ANALYZE_EXAMPLES, Analyze, Compact, Report};
+use crate::power::Power;
+
 /// A/B tests in the proxy: check, try, compare and edit configs.
 ///
 /// Exit codes: 0 fine, 1 problems found, 2 bad usage or an unreadable file.
@@ -20,6 +24,16 @@ pub(crate) enum Command {
     /// Report every problem of configs, with its source line
     #[command(after_help = "Example: splitway validate --launch splitway.yaml")]
     Validate(Validate),
+    /// Write a commented config to begin with, and its schema for editors
+    ///
+    /// On a terminal it asks what has no flag; elsewhere, and with --yes, it takes the defaults.
+    #[command(
+        after_help = "Example: splitway init --unit cookie:uid --experiment new-checkout --cluster checkout-v2"
+    )]
+    Init(Init),
+    /// Bring configs into one layout; comments and meaning stay
+    #[command(after_help = "Example: splitway fmt --check experiments/")]
+    Fmt(Fmt),
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
     Schema(Schema),
@@ -65,21 +79,58 @@ pub(crate) enum Command {
     #[cfg(feature = "host")]
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Make files that are deployed as they are: Envoy, Istio, ConfigMap, Google
+    #[cfg(feature = "host")]
+    #[command(after_help = "Example: splitway render configmap --config splitway.yaml")]
+    Render(crate::render::Render),
     /// Give an experiment free buckets of its layer, and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),
+    /// Print a shell's completions
+    #[command(after_help = "Example: splitway completions bash > /etc/bash_completion.d/splitway")]
+    Completions(Completions),
+    /// Write man pages, one a command
+    #[command(after_help = "Example: splitway man --out /usr/local/share/man/man1")]
+    Man(Man),
+    /// Sign a QA token: a tester gets the variant, whatever the buckets say
+    ///
+    /// The key is the config's, under `qa_tokens`. With --debug the response tells every step of the decision.
+    #[command(
+        after_help = "Example: splitway token --config splitway.yaml --experiment checkout --variant one-step"
+    )]
+    Token(Token),
     /// Change weights, add or remove variants so that the fewest units move
     ///
     /// Writes each variant's buckets. Every variant gets a weight: 0 keeps it without units, a new
     /// name adds a variant, --remove takes one out.
     #[command(after_help = "Example: splitway reweight splitway.yaml checkout control=80 one-step=20")]
     Reweight(Reweight),
+    /// Say how many units an experiment needs, and how long it takes
+    #[command(after_help = "Example: splitway power --baseline 10% --effect 0.02 --daily 5000")]
+    Power(Power),
+    /// Exposures and outcomes to a verdict
+    ///
+    /// Whether the arms have the planned shares comes first, then the guardrails, then the primary metric. Intervals hold
+    /// at every look unless --fixed. Exit 1 if an experiment is not to be shipped or its data not to be believed.
+    #[cfg(feature = "analyze")]
+    #[command(after_help = ANALYZE_EXAMPLES)]
+    Analyze(Analyze),
+    /// The same as one HTML page that needs nothing else
+    #[cfg(feature = "analyze")]
+    #[command(
+        after_help = "Example: splitway report --config splitway.yaml --exposures envoy.log --out report.html"
+    )]
+    Report(Report),
+    /// Turn logs or outcomes into Parquet, for analyze or any other engine
+    #[cfg(feature = "analyze")]
+    #[command(after_help = "Example: splitway compact envoy.log --out exposures.parquet")]
+    Compact(Compact),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// Configs, YAML or JSON; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
+    /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
+    #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
     /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
     #[arg(long)]
@@ -90,11 +141,98 @@ pub(crate) struct Validate {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The file to write; `-` is stdout
+    #[arg(long, value_name = "FILE", default_value = "splitway.yaml")]
+    pub(crate) out: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Ask nothing
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// The service: salt and metric prefix
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    /// What is randomised, such as header:x-user-id or cookie:uid
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) unit: Option<String>,
+    /// The experiment's id
+    #[arg(long, value_name = "ID")]
+    pub(crate) experiment: Option<String>,
+    /// The id of what is tried beside the control
+    #[arg(long, value_name = "ID")]
+    pub(crate) variant: Option<String>,
+    /// The cluster that serves it [default: the same, by a request header]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// How much of the traffic takes part
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) traffic: Option<String>,
+    /// The secret of the units' pseudonyms in logs [default: a random one]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) exposure_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// Configs, or folders with such files; `-` is stdin to stdout
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Change nothing; exit 1 if a file is not formatted
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
+    /// The experiment
+    #[arg(long, value_name = "ID", requires = "variant")]
+    pub(crate) experiment: Option<String>,
+    /// The variant that its bearer gets
+    #[arg(long, value_name = "ID", requires = "experiment")]
+    pub(crate) variant: Option<String>,
+    /// The only unit it holds for [default: any]
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) subject: Option<String>,
+    /// How long it holds, up to 24h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::token::lifetime)]
+    pub(crate) expires_in: std::time::Duration,
+    /// Which of the config's keys signs [default: the last]
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<String>,
+    /// Ask for the steps of the decision in the response
+    #[arg(long)]
+    pub(crate) debug: bool,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Schema {
     /// That of scenarios instead
     #[cfg(feature = "host")]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "markdown")]
     pub(crate) scenario: bool,
+    /// A reference for people, in Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 #[cfg(feature = "host")]
@@ -122,9 +260,9 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Assign {
-    /// The config
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// Which of the config's sources the ids are, such as `cookie:uid` [default: the first]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) unit_kind: Option<String>,
@@ -146,9 +284,9 @@ pub(crate) struct Asked {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The config
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// The request's method
     #[arg(long, default_value = "GET")]
     pub(crate) method: String,
@@ -170,9 +308,12 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// The config
+    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Write shares and independence as a picture, too
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    pub(crate) svg: Option<PathBuf>,
     /// How many units, named unit-0, unit-1, …
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
@@ -190,8 +331,8 @@ Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
 #[cfg(feature = "host")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// The config; it is read again when it changes
-    #[arg(long, value_name = "FILE")]
+    /// The config, a file or a folder; it is read again when it changes
+    #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
     /// A server that stands behind the proxy under a cluster's name; may be repeated
     #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
@@ -218,9 +359,9 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The config before
+    /// The config before, a file or a folder
     pub(crate) old: PathBuf,
-    /// The config after
+    /// The config after, a file or a folder
     pub(crate) new: PathBuf,
     /// Exit 1 if a larger share moves in any experiment, such as 1%
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -273,12 +414,12 @@ pub(crate) struct Reweight {
     pub(crate) write: bool,
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "expected a time such as 2026-11-20T00:00:00Z".to_owned())
 }
 
 /// A percentage as a fraction.
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     match number {
         Some(percent) if (0.0..=100.0).contains(&percent) => Ok(percent / 100.0),

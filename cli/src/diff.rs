@@ -15,7 +15,7 @@ use splitway_engine::{Experiment, Plan, Timestamp, read_wire, wire};
 
 use crate::args::Diff;
 use crate::input::{self, Input};
-use crate::outcome::{Exit, Outcome, print, print_json};
+use crate::outcome::{Exit, Outcome, print, print_answer};
 use crate::style::Style;
 
 /// Shares are multiples of 10^-8 (two divisions by 10,000): what is below this
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Diff) -> Outcome {
     let largest = changes.iter().map(|change| change.moved).fold(0.0, f64::max);
     let is_over = args.max_moved.is_some_and(|most| largest > most + NOTHING);
     if args.asked.json {
-        print_json(&serde_json::json!({
+        print_answer(&serde_json::json!({
             "at": now.to_string(),
             "old": old.plan.content_hash(),
             "new": new.plan.content_hash(),

@@ -238,7 +238,7 @@ pub(crate) fn settle(
     write: bool,
     is_next: impl Fn(&Problem) -> bool,
 ) -> Outcome {
-    let changed = Input { name: input.name.clone(), text };
+    let changed = Input::of(&input.name, text);
     let unfit = || {
         let why = "this layout cannot be edited without changing something else; nothing is written";
         Failure::Problems(why.to_owned())

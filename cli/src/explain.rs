@@ -4,7 +4,7 @@ use splitway_engine::{Explanation, Plan, RequestView, Timestamp};
 
 use crate::args::Explain;
 use crate::input;
-use crate::outcome::{Outcome, print, print_json};
+use crate::outcome::{Outcome, print, print_answer};
 use crate::style::Style;
 
 pub(crate) fn run(args: &Explain) -> Outcome {
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Explain) -> Outcome {
         eprintln!("{name} is left out: {WHY_LEFT_OUT}");
     }
     let explanation = explain(&plan, &headers, input::at(args.asked.at));
-    if args.asked.json { print_json(&explanation) } else { print(&coloured(&explanation)) }
+    if args.asked.json { print_answer(&explanation) } else { print(&coloured(&explanation)) }
 }
 
 /// Why a header of a request that is asked about is not looked at.

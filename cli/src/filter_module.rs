@@ -1,5 +1,6 @@
 //! Finds the compiled filter.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -15,10 +16,10 @@ const BUILT: &str = "wasm32-wasip1/wasm/splitway_filter.wasm";
 /// When there is none; the text says how to get one.
 pub(crate) fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = explicit {
-        return must_exist(path, "--wasm");
+        return must_be_wasm(path, "--wasm");
     }
     if let Some(path) = std::env::var_os("SPLITWAY_WASM").filter(|path| !path.is_empty()) {
-        return must_exist(Path::new(&path), "SPLITWAY_WASM");
+        return must_be_wasm(Path::new(&path), "SPLITWAY_WASM");
     }
     let here = std::env::current_dir().unwrap_or_default();
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -34,9 +35,12 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
-fn must_exist(path: &Path, named_by: &str) -> Result<PathBuf> {
-    if path.is_file() {
-        return Ok(path.to_owned());
+fn must_be_wasm(path: &Path, named_by: &str) -> Result<PathBuf> {
+    let mut magic = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    match read {
+        _ if !path.is_file() => bail!("{}, which {named_by} names, is not a file", path.display()),
+        Ok(()) if &magic == b"\0asm" => Ok(path.to_owned()),
+        _ => bail!("{}, which {named_by} names, is not WebAssembly", path.display()),
     }
-    bail!("{}, which {named_by} names, is not a file", path.display())
 }

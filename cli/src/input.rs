@@ -4,23 +4,61 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use splitway_engine::{Document, Plan, Problems, Timestamp, compile};
+use splitway_engine::{Document, Plan, Problem, Problems, Span, Timestamp, compile};
 
+use crate::merge::Merged;
 use crate::outcome::Failure;
-use crate::render::render;
 use crate::style::Style;
+use crate::underline::underlined;
 
 /// A config's text and where it came from.
 #[derive(Debug)]
 pub(crate) struct Input {
     /// As the user wrote it; `<stdin>` for `-`.
     pub(crate) name: String,
+    /// Empty for several files.
     pub(crate) text: String,
+    merged: Option<Box<Merged>>,
 }
 
 impl Input {
-    /// Reads `path`, or stdin for `-`.
+    /// Reads `path`: a file, a folder whose files are one config, or stdin for `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            let name = path.display().to_string();
+            let files = config_files(path)?;
+            if files.is_empty() {
+                return Err(Failure::Usage(format!("{name}: no .yaml, .yml or .json in this folder")));
+            }
+            return Self::merge(name, &files);
+        }
+        Self::read_file(path)
+    }
+
+    /// Reads several files or folders as one config.
+    pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Self, Failure> {
+        if let [path] = paths {
+            return Self::read(path);
+        }
+        let mut files = Vec::new();
+        for path in paths {
+            if path.is_dir() { files.extend(config_files(path)?) } else { files.push(path.clone()) }
+        }
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        Self::merge(names.join(" + "), &files)
+    }
+
+    fn merge(name: String, files: &[PathBuf]) -> Result<Self, Failure> {
+        let files = files.iter().map(|file| Self::read_file(file)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { name, text: String::new(), merged: Some(Box::new(Merged::new(files))) })
+    }
+
+    /// A text that is a file's.
+    pub(crate) fn of(name: &str, text: String) -> Self {
+        Self { name: name.to_owned(), text, merged: None }
+    }
+
+    fn read_file(path: &Path) -> Result<Self, Failure> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "<stdin>".to_owned() } else { path.display().to_string() };
         let mut bytes = Vec::new();
@@ -34,7 +72,7 @@ impl Input {
             let at = error.utf8_error().valid_up_to();
             Failure::Problems(format!("{name}: not UTF-8 at byte {at}"))
         })?;
-        Ok(Self { name, text })
+        Ok(Self { name, text, merged: None })
     }
 
     /// The document, with places if at all possible.
@@ -42,6 +80,9 @@ impl Input {
     /// YAML is a superset of JSON only nearly (tabs, some escapes): what begins
     /// like JSON is read as JSON, and as YAML for the places.
     pub(crate) fn document(&self) -> Result<Document, Problems> {
+        if let Some(merged) = &self.merged {
+            return merged.document();
+        }
         let yaml = Document::from_yaml(&self.text);
         if !self.text.trim_start().starts_with('{') {
             return yaml;
@@ -60,17 +101,57 @@ impl Input {
         Ok((document, plan))
     }
 
+    /// Refuses several files where one is to be edited.
+    pub(crate) fn must_be_one(&self) -> Result<(), Failure> {
+        match self.merged {
+            Some(_) => Err(Failure::Usage(format!("{}: name the one file to edit", self.name))),
+            None => Ok(()),
+        }
+    }
+
+    /// The file that `problem` is in, and its place there.
+    pub(crate) fn place(&self, problem: &Problem) -> (&Self, Option<Span>) {
+        match &self.merged {
+            None => (self, problem.span),
+            Some(merged) => merged.place(problem).unwrap_or((self, None)),
+        }
+    }
+
     /// The problems, rendered for people.
     pub(crate) fn refuse(&self, problems: &Problems) -> Failure {
         let style = Style::stderr();
-        let all: Vec<String> = problems.iter().map(|problem| render(self, problem, style)).collect();
+        let all: Vec<String> = problems.iter().map(|problem| underlined(self, problem, style)).collect();
         Failure::Problems(all.join("\n"))
     }
 }
 
-/// Reads and compiles the config at `path`.
-pub(crate) fn plan(path: &Path) -> Result<Plan, Failure> {
-    Ok(Input::read(path)?.plan()?.1)
+/// The configs in a folder and those below it, in order of their paths.
+pub(crate) fn config_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error: std::io::Error| Failure::Usage(format!("{}: {error}", folder.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        paths.push(entry.map_err(unreadable)?.path());
+    }
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let is_config =
+            path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json");
+        if is_hidden {
+            continue;
+        } else if path.is_dir() {
+            files.extend(config_files(&path)?);
+        } else if is_config {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// Reads and compiles the config at `paths`.
+pub(crate) fn plan(paths: &[PathBuf]) -> Result<Plan, Failure> {
+    Ok(Input::read_all(paths)?.plan()?.1)
 }
 
 /// The time given, or now.

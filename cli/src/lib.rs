@@ -6,19 +6,28 @@
 #![forbid(unsafe_code)]
 
 mod allocate;
+#[cfg(feature = "analyze")]
+mod analysis;
 mod args;
 mod assign;
 mod carrier;
-mod chi_square;
 #[cfg(feature = "host")]
 mod dev;
 mod diff;
+mod drawing;
 mod edit;
 mod explain;
 #[cfg(feature = "host")]
 mod filter_module;
+mod format;
+mod init;
 mod input;
+mod manual;
+mod merge;
 mod outcome;
+mod power;
+mod reference;
+#[cfg(feature = "host")]
 mod render;
 mod reweight;
 mod simulate;
@@ -26,6 +35,8 @@ mod simulation;
 mod style;
 #[cfg(feature = "host")]
 mod test;
+mod token;
+mod underline;
 mod validate;
 
 use std::ffi::OsString;
@@ -67,16 +78,33 @@ fn command(command: &Command) -> Outcome {
         Command::Validate(args) => validate::run(args),
         #[cfg(feature = "host")]
         Command::Schema(args) if args.scenario => outcome::print_json(&splitway_scenarios::schema()),
+        Command::Schema(args) if args.markdown => {
+            outcome::print(reference::markdown(&splitway_engine::schema()).trim_end())
+        }
         Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Fmt(args) => format::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         Command::Assign(args) => assign::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Simulate(args) => simulate::run(args),
         #[cfg(feature = "host")]
         Command::Dev(args) => dev::run(args),
         Command::Diff(args) => diff::run(args),
+        #[cfg(feature = "host")]
+        Command::Render(args) => render::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),
+        Command::Power(args) => power::run(args),
+        #[cfg(feature = "analyze")]
+        Command::Analyze(args) => analysis::analyze(args),
+        #[cfg(feature = "analyze")]
+        Command::Report(args) => analysis::report(args),
+        #[cfg(feature = "analyze")]
+        Command::Compact(args) => analysis::compact(args),
     }
 }

@@ -61,6 +61,19 @@ pub(crate) fn print(text: &str) -> Outcome {
     Ok(Exit::Fine)
 }
 
+/// Version of what `--json` prints. It grows when a field goes or changes what it means; new fields
+/// do not change it.
+const SHAPE: u32 = 1;
+
+/// Writes an answer as JSON to stdout, with the version of its shape.
+pub(crate) fn print_answer(value: &impl serde::Serialize) -> Outcome {
+    let mut value = serde_json::to_value(value)?;
+    if let serde_json::Value::Object(fields) = &mut value {
+        fields.insert("shape".to_owned(), SHAPE.into());
+    }
+    print_json(&value)
+}
+
 /// Writes `value` as JSON to stdout.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Outcome {
     print(&serde_json::to_string_pretty(value)?)

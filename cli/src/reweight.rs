@@ -13,6 +13,7 @@ type Runs = Vec<(u32, u32)>;
 
 pub(crate) fn run(args: &Reweight) -> Outcome {
     let input = Input::read(&args.file)?;
+    input.must_be_one()?;
     let (document, plan) = input.plan()?;
     let mut config = read_wire(&document);
     let (index, old) = experiment(&config, &args.experiment)?;

@@ -7,21 +7,25 @@ use splitway_engine::{Decision, Plan, Reason, Step, Timestamp, Trace, read_wire}
 use crate::args::Simulate;
 use crate::carrier::Carrier;
 use crate::input::{self, Input};
-use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::simulation::{Report, Setting};
 
 /// Bins of the uniformity test, 100 buckets wide.
 pub(crate) const BINS: usize = 100;
 
 pub(crate) fn run(args: &Simulate) -> Outcome {
-    let (document, plan) = Input::read(&args.config)?.plan()?;
+    let (document, plan) = Input::read_all(&args.config)?.plan()?;
     let config = read_wire(&document);
     let plan = plan.hashes_only();
     let now = input::at(args.asked.at);
     let tallies = simulate(&plan, now, args.units)?;
     let report = Report::new(&Setting { plan: &plan, config: &config, now, units: args.units }, &tallies);
+    if let Some(file) = &args.svg {
+        std::fs::write(file, report.svg())
+            .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    }
     if args.asked.json {
-        print_json(&report)?
+        print_answer(&report)?
     } else {
         print(&report.to_string())?
     };

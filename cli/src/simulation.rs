@@ -5,17 +5,19 @@ use std::fmt;
 use serde::Serialize;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Experiment, HoldoutId, Plan, Timestamp, wire};
+use splitway_stats::srm::{self, ChiSquare, goodness};
 
-use crate::chi_square::{goodness, p_value};
+use crate::drawing::{self, Bars, Relation};
 use crate::simulate::{BINS, Tally};
 
-/// Below this (corrected) probability a test fails: the threshold of sample
-/// ratio checks.
-const ALPHA: f64 = 0.001;
+/// Below this (corrected) probability a test fails.
+const ALPHA: f64 = srm::ALPHA;
 /// Fewest units an arm, where the experiment does not say.
 const MIN_UNITS: u64 = 10_000;
 /// Pairs that are shown to people, the least independent first.
 const SHOWN_PAIRS: usize = 5;
+/// Experiments whose matrix fits a terminal.
+const SHOWN_MATRIX: usize = 20;
 
 /// What was simulated.
 pub(crate) struct Setting<'s> {
@@ -91,6 +93,45 @@ impl Report {
     }
 }
 
+impl Report {
+    fn relation(&self, row: usize, column: usize) -> Relation {
+        let (Some(one), Some(other)) = (self.experiments.get(row), self.experiments.get(column)) else {
+            return Relation::Unknown;
+        };
+        if row == column {
+            return Relation::Own;
+        }
+        if one.layer == other.layer {
+            return Relation::Layer;
+        }
+        let names = [&one.experiment, &other.experiment];
+        let pair =
+            self.independence.iter().find(|pair| pair.experiments.iter().all(|name| names.contains(&name)));
+        match pair {
+            None => Relation::Unknown,
+            Some(pair) if pair.p_corrected < ALPHA => Relation::Dependent,
+            Some(pair) if pair.p < 0.05 => Relation::Chance,
+            Some(_) => Relation::Independent,
+        }
+    }
+
+    /// Shares and independence as a picture.
+    pub(crate) fn svg(&self) -> String {
+        let bars = self.experiments.iter().map(|experiment| Bars {
+            name: &experiment.experiment,
+            variants: experiment
+                .variants
+                .iter()
+                .map(|variant| (variant.variant.as_str(), variant.planned, variant.observed))
+                .collect(),
+        });
+        let all: Vec<Bars<'_>> = bars.collect();
+        drawing::svg(&format!("{} units at {}", self.units, self.at), &all, |row, column| {
+            self.relation(row, column)
+        })
+    }
+}
+
 impl Setting<'_> {
     fn experiment(&self, experiment: &Experiment, tally: &Tally) -> ExperimentReport {
         let count = experiment.variants().len();
@@ -100,7 +141,7 @@ impl Setting<'_> {
         let shares: Vec<f64> = experiment.variants().iter().map(|variant| variant.share()).collect();
         let planned = self.planned(experiment);
         let expected: Vec<f64> = shares.iter().map(|share| share * entered).collect();
-        let test = |(statistic, degrees)| (degrees > 0 && entered > 0.0).then(|| p_value(statistic, degrees));
+        let test = |found: ChiSquare| (found.degrees > 0.0 && entered > 0.0).then_some(found.p);
         let bins: Vec<f64> = tally.bins.iter().map(|bin| *bin as f64).collect();
         let is_own = experiment.hash().is_some();
         let smallest = shares.iter().copied().filter(|share| *share > 0.0).fold(1.0, f64::min) * planned;
@@ -155,7 +196,7 @@ impl Setting<'_> {
                         experiments: [one.id().to_owned(), other.id().to_owned()],
                         chi_square: statistic,
                         degrees,
-                        p: p_value(statistic, degrees),
+                        p: ChiSquare::of(statistic, degrees).p,
                         p_corrected: 1.0,
                     });
                 }
@@ -218,6 +259,10 @@ impl fmt::Display for Report {
             let [one, other] = &pair.experiments;
             writeln!(f, "  {one} and {other}: p = {:.4}, corrected {:.4}", pair.p, pair.p_corrected)?;
         }
+        if (2..=SHOWN_MATRIX).contains(&self.experiments.len()) {
+            let names: Vec<&str> = self.experiments.iter().map(|e| e.experiment.as_str()).collect();
+            writeln!(f, "{}", drawing::matrix(&names, |row, column| self.relation(row, column)))?;
+        }
         match self.failed {
             0 => f.write_str("all tests passed"),
             1 => write!(f, "1 test failed (p < {ALPHA}, corrected)"),
@@ -240,8 +285,9 @@ impl fmt::Display for ExperimentReport {
         for variant in &self.variants {
             writeln!(
                 f,
-                "  {:<20} planned {:>8}, observed {:>8}: {} units, {:.0} expected",
+                "  {:<20} {} planned {:>8}, observed {:>8}: {} units, {:.0} expected",
                 variant.variant,
+                drawing::bar(variant.observed),
                 percent(variant.planned),
                 percent(variant.observed),
                 variant.units,

@@ -12,7 +12,7 @@ use splitway_scenarios::{Difference, Host, HostName, Loaded, find, load};
 
 use crate::args::Test;
 use crate::filter_module;
-use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 
 pub(crate) fn run(args: &Test) -> Outcome {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Test) -> Outcome {
             .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
     }
     if args.json {
-        print_json(&summary)?;
+        print_answer(&summary)?;
     } else {
         print(&summary.line(style))?;
     }

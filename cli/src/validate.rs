@@ -5,9 +5,9 @@ use splitway_engine::{Problem, Severity, compile, launch_problems};
 
 use crate::args::Validate;
 use crate::input::Input;
-use crate::outcome::{Exit, Failure, Outcome, print, print_json};
-use crate::render::render;
+use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
+use crate::underline::underlined;
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Validate) -> Outcome {
     }
     if args.json {
         let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
-        print_json(&serde_json::json!({ "files": files }))?;
+        print_answer(&serde_json::json!({ "files": files }))?;
     } else {
         show(&reports)?;
     }
@@ -53,7 +53,7 @@ fn show(reports: &[Report]) -> Result<(), Failure> {
     let mut text = String::new();
     for report in reports {
         for problem in &report.problems {
-            text.push_str(&render(&report.input, problem, style));
+            text.push_str(&underlined(&report.input, problem, style));
             text.push('\n');
         }
         let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());
@@ -82,7 +82,7 @@ impl Report {
             file: &self.input.name,
             valid: self.errors() == 0,
             version: self.version.as_deref(),
-            problems: self.problems.iter().map(ProblemReport::new).collect(),
+            problems: self.problems.iter().map(|problem| ProblemReport::new(&self.input, problem)).collect(),
         }
     }
 }
@@ -97,6 +97,7 @@ struct FileReport<'a> {
 
 #[derive(Serialize)]
 struct ProblemReport<'a> {
+    file: &'a str,
     severity: &'static str,
     code: &'static str,
     path: String,
@@ -108,8 +109,10 @@ struct ProblemReport<'a> {
 }
 
 impl<'a> ProblemReport<'a> {
-    fn new(problem: &'a Problem) -> Self {
+    fn new(input: &'a Input, problem: &'a Problem) -> Self {
+        let (file, span) = input.place(problem);
         Self {
+            file: &file.name,
             severity: match problem.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
@@ -119,8 +122,8 @@ impl<'a> ProblemReport<'a> {
             expected: &problem.expected,
             found: &problem.found,
             suggestion: problem.suggestion.as_deref(),
-            line: problem.span.map(|span| span.line),
-            column: problem.span.map(|span| span.column),
+            line: span.map(|span| span.line),
+            column: span.map(|span| span.column),
         }
     }
 }

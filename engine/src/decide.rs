@@ -248,6 +248,10 @@ pub enum Step<'a> {
 
 /// Watches an evaluation.
 pub trait Trace {
+    /// Whether it wants to know of experiments that do not own the unit's
+    /// bucket. Without it they are not looked at.
+    const WANTS_ALL: bool = true;
+
     /// Takes note of a step.
     fn step(&mut self, step: Step<'_>);
 }
@@ -257,6 +261,8 @@ pub trait Trace {
 pub struct NoTrace;
 
 impl Trace for NoTrace {
+    const WANTS_ALL: bool = false;
+
     #[inline]
     fn step(&mut self, _step: Step<'_>) {}
 }
@@ -500,7 +506,7 @@ struct LayerPass<'p, 'r> {
 }
 
 impl<'p> LayerPass<'p, '_> {
-    fn run(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut impl Trace) {
+    fn run<T: Trace>(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut T) {
         let Some(unit) = units.resolve(self.layer.chain, trace) else { return };
         let allowed = || if self.layer.has_overrides { self.allow_list(unit.value()?) } else { None };
         let chosen = self.token_override().or_else(allowed);
@@ -522,7 +528,14 @@ impl<'p> LayerPass<'p, '_> {
             return;
         }
         let mut layer_bucket = None;
-        for (id, experiment) in self.experiments() {
+        let mut owner = None;
+        if !T::WANTS_ALL && !self.layer.is_open {
+            let bucket = self.layer_bucket(unit.value().unwrap_or_default(), trace);
+            let segment = self.layer.owners.at(bucket);
+            let Some(slot) = segment.and_then(|segment| segment.owner) else { return };
+            (layer_bucket, owner) = (Some(bucket), Some(slot.experiment));
+        }
+        for (id, experiment) in self.experiments_or(owner) {
             match self.enter(id, experiment, unit, &mut layer_bucket, trace) {
                 // Put together only here: passed on in pieces smaller than a word, it costs more than
                 // the hash.
@@ -553,6 +566,17 @@ impl<'p> LayerPass<'p, '_> {
     fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
         let plan = self.plan;
         self.layer.experiments.iter().filter_map(|id| plan.experiment(*id).map(|e| (*id, e)))
+    }
+
+    /// Only `owner`, if there is one.
+    fn experiments_or(
+        &self,
+        owner: Option<ExperimentId>,
+    ) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
+        let plan = self.plan;
+        let ids = owner.as_ref().map_or(&*self.layer.experiments, |_| &[]);
+        let ids = ids.iter().copied().chain(owner);
+        ids.filter_map(move |id| plan.experiment(id).map(|experiment| (id, experiment)))
     }
 
     fn token_override(&self) -> Option<Assignment> {

@@ -202,6 +202,13 @@ impl Plan {
         Some(unit_hash ^ (half(1) << 32 | half(2)))
     }
 
+    /// What exposures show of a unit that is known as it is, for those who join them with other
+    /// records: its pseudonym, itself, or nothing.
+    #[must_use]
+    pub fn show_unit(&self, unit: &str) -> Option<String> {
+        self.exposure.show(unit)
+    }
+
     /// The record of `assignment`, made at `now`. `None` only for an assignment
     /// of another plan.
     #[must_use]

@@ -138,7 +138,22 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(ms / DAY_MS);
         let (hour, minute) = (ms % DAY_MS / 3_600_000, ms % 3_600_000 / 60_000);
         let (second, milli) = (ms % 60_000 / 1000, ms % 1000);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+        // Every exposure has one, and `write!` with seven padded numbers took a sixth of its time.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let places =
+            [(0..4, year), (5..7, month), (8..10, day), (11..13, hour), (14..16, minute), (17..19, second)];
+        for (place, number) in places.into_iter().chain([(20..23, milli)]) {
+            put_digits(text.get_mut(place).unwrap_or_default(), number);
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes `number` in as many digits as there is room for.
+fn put_digits(room: &mut [u8], mut number: i64) {
+    for place in room.iter_mut().rev() {
+        *place = b'0'.wrapping_add((number % 10) as u8);
+        number /= 10;
     }
 }
 

@@ -47,7 +47,7 @@ impl Collector {
         let folder = TempDir::with_prefix("splitway-collector-")?;
         let log = File::create(folder.path().join("log"))?;
         let child = Command::new(tools::collector()?)
-            .args(["start", "--exporter", "blackhole", "--debug-log", "logs"])
+            .args(["start", "--exporter", "blackhole", "--debug-log", "logs", "--debug-log", "traces"])
             .args(["--debug-log-verbosity", "detailed"])
             .args(["--otlp-http-endpoint", &address.to_string()])
             .args(["--otlp-grpc-endpoint", &Self::free_address()?.to_string()])
@@ -75,6 +75,14 @@ impl Collector {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All that it has received and shown, as it shows it: for what [`Collector::records`] has not.
+    ///
+    /// # Errors
+    /// When its output cannot be read.
+    pub fn shown(&self) -> Result<String> {
+        self.log()
     }
 
     fn log(&self) -> Result<String> {

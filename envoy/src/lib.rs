@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod config_dir;
+pub mod deployment;
 pub mod exposure;
 pub mod poll;
 mod process;
@@ -17,6 +18,7 @@ pub mod proxy;
 pub mod render;
 pub mod scene;
 pub mod skip;
+pub mod standalone;
 pub mod tools;
 pub mod upstream;
 

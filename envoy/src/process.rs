@@ -18,7 +18,7 @@ use crate::tools;
 const LOG: &str = "envoy.log";
 
 /// Exposures are logged at info.
-const LOG_LEVELS: &str = "wasm:info,config:info";
+pub(crate) const LOG_LEVELS: &str = "wasm:info,config:info";
 
 /// A running Envoy with a bootstrap of any kind. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
@@ -40,9 +40,20 @@ impl Process {
     /// # Errors
     /// When Envoy is missing or refuses its bootstrap; the error then ends with its log.
     pub async fn start_logging(folder: TempDir, bootstrap: &str, workers: u32, levels: &str) -> Result<Self> {
+        Self::start_in(folder, bootstrap, workers, levels, None).await
+    }
+
+    /// The same with a working directory, for a bootstrap with relative paths.
+    pub(crate) async fn start_in(
+        folder: TempDir,
+        bootstrap: &str,
+        workers: u32,
+        levels: &str,
+        working: Option<&Path>,
+    ) -> Result<Self> {
         let binary = tools::envoy()?;
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-        let child = spawn(&binary, folder.path(), workers, levels)?;
+        let child = spawn(&binary, folder.path(), workers, levels, working)?;
         // From here on a failure drops `process`, and with it the child.
         let mut process = Self { child, admin: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         if let Err(error) = process.become_ready().await {
@@ -164,9 +175,13 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, workers: u32, levels: &str) -> Result<Child> {
+fn spawn(binary: &Path, folder: &Path, workers: u32, levels: &str, working: Option<&Path>) -> Result<Child> {
     let log = File::create(folder.join(LOG))?;
-    Command::new(binary)
+    let mut command = Command::new(binary);
+    if let Some(working) = working {
+        command.current_dir(working);
+    }
+    command
         .arg("--config-path")
         .arg(folder.join("bootstrap.yaml"))
         .arg("--admin-address-path")

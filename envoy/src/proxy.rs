@@ -101,6 +101,12 @@ impl Envoy {
         self.process.admin()
     }
 
+    /// The id of Envoy's process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// A new HTTP/1.1 client of this proxy.
     #[must_use]
     pub fn http1(&self) -> Client {

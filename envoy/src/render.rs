@@ -9,8 +9,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-const BOOTSTRAP: &str = include_str!("../bootstrap.yaml");
-const ECDS: &str = include_str!("../ecds.yaml");
+pub(crate) const BOOTSTRAP: &str = include_str!("../bootstrap.yaml");
+pub(crate) const ECDS: &str = include_str!("../ecds.yaml");
 
 /// What Envoy does with a request, and with later ones, when the filter's VM traps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +39,8 @@ impl fmt::Display for FailurePolicy {
 pub struct Additions {
     /// Entries of `access_log`, as YAML; see [`file_access_log`] and [`otlp_access_log`].
     pub access_logs: Vec<String>,
+    /// The value of `tracing`, as YAML; see [`otlp_tracing`].
+    pub tracing: Option<String>,
     /// Further clusters on loopback.
     pub clusters: Vec<(String, SocketAddr)>,
     /// Routes in front of the others.
@@ -61,15 +63,23 @@ pub fn otlp_access_log(collector: SocketAddr) -> Result<String> {
     fill(include_str!("../access-log-otlp.yaml"), &[("COLLECTOR", collector.to_string())])
 }
 
+/// `tracing-otlp.yaml`, sending to the cluster `otel-collector`, which is at `collector`.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn otlp_tracing(collector: SocketAddr) -> Result<String> {
+    fill(include_str!("../tracing-otlp.yaml"), &[("COLLECTOR", collector.to_string())])
+}
+
 impl Additions {
     fn put_into(&self, bootstrap: &str) -> Result<String> {
         let mut text = bootstrap.to_owned();
-        if !self.access_logs.is_empty() {
-            let indented = |line: &str| format!("                  {line}\n");
-            let entries: String =
-                self.access_logs.iter().flat_map(|entry| entry.lines()).map(indented).collect();
+        let access_logs = self.access_logs.concat();
+        for (key, value) in [("access_log", Some(&access_logs)), ("tracing", self.tracing.as_ref())] {
+            let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+            let lines: String = value.lines().map(|line| format!("                  {line}\n")).collect();
             let anchor = "                http_filters:\n";
-            text = replaced(&text, anchor, &format!("                access_log:\n{entries}{anchor}"))?;
+            text = replaced(&text, anchor, &format!("                {key}:\n{lines}{anchor}"))?;
         }
         let anchor = "                      routes:\n";
         let routes: String =
@@ -228,13 +238,13 @@ pub fn scene_bootstrap(listeners: &Path, clusters: &Path) -> Result<String> {
 }
 
 /// `text` with its only `old` replaced.
-fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
+pub(crate) fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
     anyhow::ensure!(text.matches(old).count() == 1, "expected one {old:?} in\n{text}");
     Ok(text.replace(old, new))
 }
 
 /// One pass over the template, so that a `${...}` inside a value is never taken for a placeholder.
-fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
+pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("${") {
@@ -256,7 +266,7 @@ fn quoted_path(path: &Path) -> Result<String> {
 }
 
 /// A JSON string is also a double-quoted YAML scalar.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

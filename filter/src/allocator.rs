@@ -5,8 +5,45 @@
 //! told), so those are answered here.
 #![allow(unsafe_code, reason = "C's allocation functions are symbols with fixed names")]
 
+#[cfg(not(feature = "count-allocations"))]
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
+#[cfg(feature = "count-allocations")]
+mod counting {
+    use std::alloc::{GlobalAlloc, Layout};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Counting(rlsf::SmallGlobalTlsf);
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting(rlsf::SmallGlobalTlsf::new());
+
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+
+    // SAFETY: all is handed through.
+    unsafe impl GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            COUNT.fetch_add(1, Ordering::Relaxed);
+            unsafe { self.0.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+            unsafe { self.0.dealloc(memory, layout) }
+        }
+
+        unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            COUNT.fetch_add(1, Ordering::Relaxed);
+            unsafe { self.0.realloc(memory, layout, size) }
+        }
+    }
+
+    /// How often memory was asked for since the start, growing included.
+    #[unsafe(no_mangle)]
+    pub(crate) extern "C" fn splitway_allocations() -> u64 {
+        COUNT.load(Ordering::Relaxed)
+    }
+}
 
 /// C's `malloc`: zeroed, because it is only ever asked for little.
 #[unsafe(no_mangle)]

@@ -125,6 +125,12 @@ pub trait Callout {
 pub trait Log {
     /// Writes one line.
     fn log(&self, level: Level, line: &str);
+
+    /// Whether the host takes every exposure by [`Self::log`] and sends it on itself, whatever sinks the
+    /// config names.
+    fn is_sink(&self) -> bool {
+        false
+    }
 }
 
 /// What the proxy knows about the exchange.

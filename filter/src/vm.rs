@@ -78,10 +78,10 @@ pub(crate) fn emit(
     sink: Option<&SharedSink>,
     host: &(impl Metrics + Log),
 ) {
-    if plan.sinks().log {
+    if host.is_sink() || plan.sinks().log {
         host.log(Level::Info, &exposure.to_json());
     }
-    if let Some(sink) = sink {
+    if let Some(sink) = sink.filter(|_| !host.is_sink()) {
         sink.borrow_mut().push(exposure, host);
     }
 }

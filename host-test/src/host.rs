@@ -12,7 +12,7 @@ use crate::message::{Exchange, Request, UpstreamRequest, UpstreamResponse};
 use crate::metrics::MetricValue;
 use crate::module::FilterModule;
 use crate::shared::SharedState;
-use crate::vm::Vm;
+use crate::vm::{CallCost, Vm};
 use crate::worker::{Stats, StreamId, Worker};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -327,6 +327,30 @@ impl Host {
     /// hostcalls took, when [`HostBuilder::measure`] is on.
     pub fn times(&self) -> (Duration, Duration) {
         self.vms().map(Vm::times).fold(Default::default(), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// What the calls into the guests cost since the start or since they were
+    /// taken last, by export, when [`HostBuilder::measure`] is on.
+    pub fn take_costs(&mut self) -> BTreeMap<&'static str, CallCost> {
+        let mut costs: BTreeMap<&'static str, CallCost> = BTreeMap::new();
+        for vm in self.vms_mut() {
+            for (name, cost) in std::mem::take(&mut vm.costs) {
+                let sum = costs.entry(name).or_default();
+                sum.calls += cost.calls;
+                sum.instructions += cost.instructions;
+                for (hostcall, count) in cost.hostcalls {
+                    *sum.hostcalls.entry(hostcall).or_default() += count;
+                }
+            }
+        }
+        costs
+    }
+
+    /// The sum over all VMs of what an exported function `() -> i64` of the
+    /// guest gives, such as a counter that a filter keeps for its tests; `None`
+    /// when one does not export it or traps in it.
+    pub fn read_export(&mut self, name: &str) -> Option<u64> {
+        self.vms_mut().map(|vm| vm.read_export(name)).sum()
     }
 
     /// Virtual time.

@@ -46,4 +46,5 @@ pub use route::Route;
 pub use shared::SharedState;
 pub use sweep::{SweepCase, SweepOptions, SweepReport, sweep};
 pub use types::{AbiVersion, LogLevel, Peer, Status};
+pub use vm::CallCost;
 pub use worker::{Stats, StreamId, Worker};

@@ -2,12 +2,14 @@
 
 use crate::config::World;
 use crate::error::{HostError, LoadError, Trap};
+use crate::faults::Hostcall;
 use crate::http::HttpStream;
 use crate::log::{LogSource, VmId};
 use crate::module::FilterModule;
 use crate::shared::Shared;
 use crate::state::{Context, Root, VM_CONTEXT, VmState};
 use crate::types::LogLevel;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmBacktrace, WasmParams, WasmResults};
@@ -25,6 +27,22 @@ pub(crate) struct Vm {
     /// When it was loaded, for the reload back-off.
     pub(crate) loaded_ns: u64,
     guest_time: Duration,
+    /// By export, when measured.
+    pub(crate) costs: BTreeMap<&'static str, CallCost>,
+}
+
+/// What the calls of one export cost in all, over main VM and workers; see
+/// [`Host::take_costs`](crate::Host::take_costs).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallCost {
+    /// How often the host called it.
+    pub calls: u64,
+    /// Wasm instructions that the guest executed, those of
+    /// `proxy_on_memory_allocate` inside hostcalls included. Exact: the same on
+    /// every machine.
+    pub instructions: u64,
+    /// The hostcalls that were made; only those that were.
+    pub hostcalls: BTreeMap<Hostcall, u64>,
 }
 
 /// How a call into the guest went.
@@ -68,6 +86,7 @@ impl Vm {
             dirty: Vec::new(),
             loaded_ns,
             guest_time: Duration::ZERO,
+            costs: BTreeMap::new(),
         };
         if vm.exports.initialize.is_some() {
             vm.call(VM_CONTEXT, "_initialize", |exports, store| exports.initialize.call0(store));
@@ -189,10 +208,13 @@ impl Vm {
         state.stop_iteration = false;
         refuel(&mut self.store);
         let state = self.store.data();
-        let started = state.hostcall_time.map(|_| Instant::now());
+        let started = state.hostcall_time.map(|_| (state.counts.clone(), Instant::now()));
         let result = enter(&self.exports, &mut self.store);
-        if let Some(started) = started {
+        if let Some((before, started)) = started {
             self.guest_time += started.elapsed();
+            if result.is_some() {
+                self.count(name, &before);
+            }
         }
         match result {
             None => Called::Missing,
@@ -202,6 +224,28 @@ impl Vm {
                 Called::Failed
             }
         }
+    }
+
+    /// Adds what the call that has just ended did, `before` being the counts of
+    /// hostcalls at its beginning.
+    fn count(&mut self, name: &'static str, before: &[u64]) {
+        let state = self.store.data();
+        let left = self.store.get_fuel().unwrap_or(state.world.call_limit);
+        let cost = self.costs.entry(name).or_default();
+        cost.calls += 1;
+        cost.instructions += state.world.call_limit.saturating_sub(left);
+        for (hostcall, (after, before)) in Hostcall::ALL.iter().zip(state.counts.iter().zip(before)) {
+            if after > before {
+                *cost.hostcalls.entry(*hostcall).or_default() += after - before;
+            }
+        }
+    }
+
+    /// The result of an exported function without parameters.
+    pub(crate) fn read_export(&mut self, name: &str) -> Option<u64> {
+        refuel(&mut self.store);
+        let function = self.exports.instance.get_typed_func::<(), u64>(&mut self.store, name).ok()?;
+        function.call(&mut self.store, ()).ok()
     }
 
     pub(crate) fn state(&self) -> &VmState {
@@ -280,6 +324,7 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
 
 /// The functions that a module may export.
 pub(crate) struct Exports {
+    instance: Instance,
     allocate: TypedFunc<u32, u32>,
     initialize: Export<(), ()>,
     main: Export<(u32, u32), u32>,
@@ -323,6 +368,7 @@ impl Exports {
                 .ok_or(LoadError::MissingExport { name: "proxy_on_memory_allocate" })?,
         };
         Ok(Exports {
+            instance: *instance,
             allocate,
             initialize: find(instance, store, "_initialize")?,
             main: find(instance, store, "main")?,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::{demo, licences, setup, shell, suite, wasm};
+use crate::{demo, edge, licences, setup, shell, suite, wasm};
 
 /// Runs every check, stopping at the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -15,8 +15,13 @@ pub(crate) fn run() -> Result<()> {
     step("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The hostcalls and entry points exist for the wasm target only.
     step("lints of the filter", || {
-        setup::wasm_target()?;
+        setup::wasm_target(setup::TARGET)?;
         let package = ["clippy", "--package", "splitway-filter", "--target", setup::TARGET];
+        cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
+    })?;
+    step("lints of the edge build", || {
+        setup::wasm_target(setup::EDGE_TARGET)?;
+        let package = ["clippy", "--package", "splitway-edge", "--target", setup::EDGE_TARGET];
         cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
     })?;
     step("docs", || {
@@ -25,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(doc)
     })?;
     step("licences", licences)?;
-    step("tools", || setup::setup().and_then(|()| wasm::build()))?;
+    step("tools", || setup::setup().and_then(|()| wasm::build()).and_then(|()| edge::build()))?;
     step("examples", examples)?;
     step("the README's commands", readme)?;
     step("demo", || demo::run(false))?;

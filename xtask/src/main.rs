@@ -6,7 +6,9 @@
 mod bench;
 mod ci;
 mod demo;
+mod edge;
 mod licences;
+mod oci;
 mod panics;
 mod setup;
 mod shell;
@@ -28,10 +30,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what the other tasks need: the wasm target, and Envoy under target/tools/.
+    /// Install what the other tasks need: the wasm targets, and Envoy and workerd under target/tools/.
     Setup,
     /// Compile the filter to target/wasm32-wasip1/wasm/splitway_filter.wasm.
     BuildWasm,
+    /// Compile the edge build and lay out its npm package in target/edge/pkg.
+    Edge,
     /// Split real traffic in a real Envoy, then roll the experiment back under load.
     Demo {
         /// Leave the proxy up until Ctrl-C, to try it with curl.
@@ -43,6 +47,8 @@ enum Task {
     /// Measure, and keep the numbers under benches/runs/.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Pack the filter as an OCI image under target/oci, as Istio expects it; no daemon is needed.
+    Oci,
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
     Vectors,
     /// What CI runs: formatting, lints, docs, licences, examples, the demo, the tests.
@@ -52,10 +58,12 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => setup::setup(),
-        Task::BuildWasm => setup::wasm_target().and_then(|()| wasm::build()),
+        Task::BuildWasm => setup::wasm_target(setup::TARGET).and_then(|()| wasm::build()),
+        Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build()),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench(bench) => bench::run(bench),
+        Task::Oci => oci::run(),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
     };

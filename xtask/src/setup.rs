@@ -12,32 +12,58 @@ use crate::shell;
 /// hash seed and the clock traps.
 pub(crate) const TARGET: &str = "wasm32-wasip1";
 
-/// The wasm target, Envoy and a collector.
+/// The wasm target of the edge build, whose host is JavaScript.
+pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
+
+/// The wasm targets, Envoy, workerd, a collector, and DuckDB, which the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
-    wasm_target()?;
+    wasm_target(TARGET)?;
+    wasm_target(EDGE_TARGET)?;
+    shell::npm("edge/npm", "edge")?;
+    duckdb()?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     println!("collector: {}", tools::ensure_collector()?.display());
     Ok(())
 }
 
-/// Adds the wasm target unless it is there.
-pub(crate) fn wasm_target() -> Result<()> {
-    if has_target()? {
+/// The pinned DuckDB in a virtual environment, unless it is there.
+fn duckdb() -> Result<()> {
+    let environment = tools::target_dir()?.join("tools/duckdb");
+    let python = environment.join("bin/python");
+    let requirements = shell::root().join("analysis/tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
-    eprintln!("adding the Rust target {TARGET}");
+    eprintln!("installing DuckDB");
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&environment);
+    shell::run(venv).context("Python 3 with `venv` is needed")?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]).arg(requirements);
+    shell::run(pip)?;
+    Ok(std::fs::write(installed, wanted)?)
+}
+
+/// Adds a wasm target unless it is there.
+pub(crate) fn wasm_target(target: &str) -> Result<()> {
+    if has_target(target)? {
+        return Ok(());
+    }
+    eprintln!("adding the Rust target {target}");
     let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", TARGET]).current_dir(shell::root());
+    rustup.args(["target", "add", target]).current_dir(shell::root());
     shell::run(rustup)
-        .with_context(|| format!("the Rust target {TARGET} is needed: rustup target add {TARGET}"))
+        .with_context(|| format!("the Rust target {target} is needed: rustup target add {target}"))
 }
 
 /// Asks rustc and not rustup, so that a Rust that came without rustup works too.
-fn has_target() -> Result<bool> {
+fn has_target(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
-    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(shell::root());
+    command.args(["--print", "target-libdir", "--target", target]).current_dir(shell::root());
     let folder = shell::output(command)?;
     Ok(Path::new(folder.trim()).is_dir())
 }

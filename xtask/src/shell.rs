@@ -1,5 +1,6 @@
 //! Running other programs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,6 +43,31 @@ pub(crate) fn output(mut command: Command) -> Result<String> {
         bail!("`{shown}` failed: {}\n{}", output.status, stderr.trim_end());
     }
     Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Installs the packages of the lock file in the repository's folder `manifest` below `target/tools/<name>`, unless
+/// they are there; gives their `node_modules`. No package's install script runs.
+pub(crate) fn npm(manifest: &str, name: &str) -> Result<PathBuf> {
+    let folder = tools::target_dir()?.join("tools").join(name);
+    let modules = folder.join("node_modules");
+    let manifest = root().join(manifest);
+    fs::create_dir_all(&folder)?;
+    let lock = fs::read(manifest.join("package-lock.json"))?;
+    let installed = folder.join("package-lock.json");
+    if modules.exists() && fs::read(&installed).ok().as_ref() == Some(&lock) {
+        return Ok(modules);
+    }
+    eprintln!("installing {} from npm under {}", manifest.display(), folder.display());
+    fs::copy(manifest.join("package.json"), folder.join("package.json"))?;
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
+    fs::write(&installed, &lock)?;
+    if let Err(error) = run(npm) {
+        // What this does not remove, the next run would take for complete.
+        let _ = fs::remove_file(&installed);
+        return Err(error).context("npm is needed (it comes with Node 20): apt-get install nodejs npm");
+    }
+    Ok(modules)
 }
 
 /// As a person would type it.

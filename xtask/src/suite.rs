@@ -5,12 +5,13 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{setup, shell, wasm};
+use crate::{edge, setup, shell, wasm};
 
 /// Builds what the tests need, runs them, and ends with `N passed, N failed, N skipped`.
 pub(crate) fn run() -> Result<()> {
     setup::setup()?;
     wasm::build()?;
+    edge::build()?;
     // Without --no-fail-fast the first failing test program would hide the others.
     let mut command = shell::cargo(&["test", "--workspace", "--no-fail-fast"])?;
     let mut cargo = command.stdout(Stdio::piped()).spawn()?;

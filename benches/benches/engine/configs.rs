@@ -1,37 +1,40 @@
-//! The configs that are measured.
+//! The configs and the request that are measured.
 
 use serde_json::{Value, json};
-use splitway_engine::{Document, Plan, compile};
+use splitway_engine::{Document, Plan, Timestamp, compile};
 
 /// The unit.
 pub(crate) const UUID: &str = "1c9f3a1e-5d1c-4a77-9b8e-0a6f1f3d2c11";
 
+/// The time of every request.
+pub(crate) const NOW: Timestamp = Timestamp(1_795_262_400_000);
+
+/// The value of a browser's cookie header.
+pub(crate) fn cookie() -> Vec<u8> {
+    format!("theme=dark; consent=yes; uid={UUID}").into_bytes()
+}
+
+/// A browser's headers, the unit in a cookie.
+pub(crate) fn browser(cookie: &[u8]) -> Vec<(&[u8], &[u8])> {
+    vec![
+        (b":authority", b"shop.example"),
+        (b":path", b"/checkout/cart?step=2"),
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        (b"accept-language", b"en-GB,en;q=0.7,de;q=0.3"),
+        (b"accept-encoding", b"gzip, deflate, br, zstd"),
+        (b"referer", b"https://shop.example/"),
+        (b"cookie", cookie),
+        (b"x-forwarded-for", b"192.0.2.7"),
+        (b"x-request-id", b"6f1c0a52-2c8f-4a57-9a3e-4d4b1e1f5b8f"),
+    ]
+}
+
 /// The plan of a config.
 pub(crate) fn plan(config: &Value) -> Plan {
     compile(&Document::from_json(config.to_string().as_bytes()).unwrap()).unwrap()
-}
-
-/// `count` experiments of two variants, each in a layer of its own.
-pub(crate) fn config(count: usize) -> Value {
-    let one = |n| json!({ "id": format!("e{n}"), "variants": [{ "id": "a" }, { "id": "b" }] });
-    json!({
-        "version": 1,
-        "namespace": "shop",
-        "unit": [{ "header": "x-user" }, { "cookie": "uid" }],
-        "experiments": (0..count).map(one).collect::<Vec<Value>>(),
-    })
-}
-
-/// The same experiments in one layer, an equal share of its buckets each.
-pub(crate) fn one_layer(count: usize) -> Value {
-    let mut config = config(count);
-    let width = 10_000 / count;
-    config["layers"] = json!([{ "id": "l" }]);
-    for n in 0..count {
-        config["experiments"][n]["layer"] = json!("l");
-        config["experiments"][n]["buckets"] = json!([[n * width, n * width + width - 1]]);
-    }
-    config
 }
 
 /// Every dialect, for two variants of half each.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use splitway_engine::{Plan, Problems, compile, read_wire, wire};
 
-use crate::input::Input;
+use crate::input::{Input, config_files};
 use crate::outcome::Failure;
-use crate::render::render;
 use crate::style::Style;
+use crate::underline::underlined;
 
 /// How often the file is looked at. What changed must look the same twice, so that a file that is
 /// being written is not read by halves.
@@ -56,7 +56,7 @@ impl Refusal {
 }
 
 fn rendered(input: &Input, problems: &Problems, style: Style) -> String {
-    problems.iter().map(|problem| render(input, problem, style)).collect::<Vec<_>>().join("\n")
+    problems.iter().map(|problem| underlined(input, problem, style)).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads and judges the file as `splitway validate` does.
@@ -81,7 +81,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), known: std::fs::read(path).ok() }
+        Self { path: path.to_owned(), known: bytes(path) }
     }
 
     /// Waits until the file has other bytes than at the last call, or is gone for longer than a
@@ -90,7 +90,7 @@ impl Watch {
         let mut before: Option<Option<Vec<u8>>> = None;
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = tokio::fs::read(&self.path).await.ok();
+            let now = bytes(&self.path);
             if now == self.known {
                 before = None;
             } else if before.as_ref() == Some(&now) {
@@ -101,4 +101,17 @@ impl Watch {
             }
         }
     }
+}
+
+/// What a file, or each config in a folder, holds now.
+fn bytes(path: &Path) -> Option<Vec<u8>> {
+    if !path.is_dir() {
+        return std::fs::read(path).ok();
+    }
+    let mut all = Vec::new();
+    for file in config_files(path).ok()? {
+        all.extend(file.as_os_str().as_encoded_bytes());
+        all.extend(std::fs::read(&file).ok()?);
+    }
+    Some(all)
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Experiment, Plan, Timestamp, wire};
+use splitway_stats::srm::{self, goodness};
 
 use super::App;
 use super::board::{Board, Record};
-use crate::chi_square::{goodness, p_value};
 
 /// Below this a split differs from its plan: the threshold of sample ratio checks.
-const ALPHA: f64 = 0.001;
+const ALPHA: f64 = srm::ALPHA;
 
 #[derive(Serialize)]
 pub(super) struct State {
@@ -148,8 +148,8 @@ fn experiment_state(
     let counts: Vec<f64> = experiment.variants().iter().map(|variant| split(variant.id())).collect();
     let total: f64 = counts.iter().sum();
     let expected: Vec<f64> = shares.iter().map(|share| share * total).collect();
-    let (statistic, degrees) = goodness(&counts, &expected);
-    let p = (degrees > 0 && total > 0.0).then(|| p_value(statistic, degrees));
+    let found = goodness(&counts, &expected);
+    let p = (found.degrees > 0.0 && total > 0.0).then_some(found.p);
     let control = experiment.variant(experiment.control()).map(|variant| variant.id());
     let variants = experiment.variants().iter().zip(&counts).map(|(variant, units)| VariantState {
         id: variant.id().to_owned(),

@@ -439,7 +439,7 @@ fn mistakes_are_explained() {
         (format!("{dev} --upstream v1=a:1 --default v3"), 2, "none of the upstreams: v1"),
         (format!("{dev} --listen 8123 --upstream v1=localhost:8123"), 2, "in circles"),
         (format!("{dev} --wasm none.wasm"), 2, "none.wasm, which --wasm names, is not a file"),
-        (format!("{dev} --wasm text.wasm"), 2, "not a valid WebAssembly module"),
+        (format!("{dev} --wasm text.wasm"), 2, "text.wasm, which --wasm names, is not WebAssembly"),
         ("dev --config none.yaml".to_owned(), 2, "none.yaml: No such file"),
         ("dev --config -".to_owned(), 2, "needs a file that can be watched"),
         ("dev --config bad.yaml".to_owned(), 1, "bad.yaml:2:"),

@@ -1,18 +1,29 @@
 //! Every command, through the real binary.
 
+#[cfg(feature = "analyze")]
+mod analysis;
 mod assign;
-#[cfg(feature = "host")]
 #[cfg(feature = "host")]
 mod dev;
 #[cfg(feature = "host")]
 mod dev_page;
 mod diff;
+#[cfg(feature = "host")]
+mod docs;
 mod edit;
 mod explain;
+mod init;
+mod merge;
 mod mistakes;
+#[cfg(feature = "host")]
+mod observability;
+mod power;
 mod readme;
+#[cfg(feature = "host")]
+mod render;
 mod schema;
 mod simulate;
 mod support;
 mod test;
+mod token;
 mod validate;

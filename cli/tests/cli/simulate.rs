@@ -41,3 +41,32 @@ experiments:
     assert_eq!(ran.code, 1);
     assert_eq!(ran.json()["failed"], 1);
 }
+
+#[test]
+fn a_picture_has_every_variant_and_pair() {
+    let bench = Bench::new(&[("shop.yaml", SHOP)]);
+    let ran = bench.run(&format!("{RUN} --svg shares.svg"));
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let svg = bench.read("shares.svg");
+    let count = |what: &str| svg.matches(what).count();
+    let json = bench.run(&format!("{RUN} --json")).json();
+    let experiments = json["experiments"].as_array().unwrap();
+    let variants: usize = experiments.iter().map(|e| e["variants"].as_array().unwrap().len()).sum();
+    assert_eq!(count("height=\"14\""), variants, "a bar each");
+    assert_eq!(count("width=\"20\" height=\"20\""), experiments.len() * experiments.len(), "a cell each");
+    assert_eq!(count("<text"), count("</text>"));
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn answers_have_the_version_of_their_shape() {
+    let bench = Bench::new(&[("shop.yaml", SHOP)]);
+    for command in [
+        "validate shop.yaml --json",
+        "explain --config shop.yaml --json",
+        "diff shop.yaml shop.yaml --json",
+        "simulate --config shop.yaml --units 100 --json",
+    ] {
+        assert_eq!(bench.run(command).json()["shape"], 1, "{command}");
+    }
+}

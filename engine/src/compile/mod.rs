@@ -49,8 +49,10 @@ pub fn compile(document: &Document) -> Result<Plan, Problems> {
     let config = read::<wire::Config>(document, &mut problems);
     let mut compiler = Compiler { problems, ..Compiler::new(&config) };
     let plan = compiler.plan(document.content_hash());
-    #[cfg_attr(not(feature = "yaml"), expect(unused_mut, reason = "JSON has no source places"))]
+    #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
+    #[cfg(feature = "advice")]
+    problems.drop_consequences();
     #[cfg(feature = "yaml")]
     problems.locate(|path, code| document.span_of(path, code));
     match plan {

@@ -429,7 +429,11 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if expected.contains("text") => {
             Some("put it in quotes".to_owned())
         }
-        Value::Map(_) if expected.contains("list") => Some("put `- ` in front of it".to_owned()),
+        Value::Map(fields) if expected.contains("list") => {
+            let glued = fields.first().is_some_and(|(key, _)| key.name.starts_with('-'));
+            Some(if glued { "put a blank behind the `-`" } else { "put `- ` in front of it" }.to_owned())
+        }
+        Value::Int(_) if expected == "a list of 2" => Some("write ranges, such as [[0, 3999]]".to_owned()),
         _ => None,
     }
 }

@@ -10,7 +10,21 @@ use crate::problem::{Code, Path, Problem, Problems, Span};
 
 pub(super) fn parse(text: &str) -> Result<Document, Problems> {
     let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
-    builder.document().map(|root| Document { root }).map_err(|problem| (*problem).into())
+    builder.document().map(|root| Document { root }).map_err(|problem| at_text(*problem, text).into())
+}
+
+/// A parser that waits for a bracket complains behind the text; people look at its last line.
+fn at_text(mut problem: Problem, text: &str) -> Problem {
+    let last = text.trim_end();
+    let lines = last.lines().count();
+    if let Some(span) = &mut problem.span
+        && span.line > lines
+    {
+        let end = last.chars().count();
+        let column = last.lines().last().map_or(1, |line| line.chars().count().max(1));
+        *span = Span { line: lines.max(1), column, start: end.saturating_sub(1), end };
+    }
+    problem
 }
 
 type Parsed<T> = Result<T, Box<Problem>>;

@@ -465,3 +465,27 @@ async fn metrics_are_what_prometheus_reads() {
         said.lines().filter(|line| !styles.iter().any(|style| line.contains(style))).collect();
     assert!(others.is_empty(), "{others:#?}");
 }
+
+#[tokio::test]
+async fn spans_carry_the_variant() {
+    if !has_collector("spans_carry_the_variant") {
+        return;
+    }
+    let collector = Collector::start(Collector::free_address().expect("a port")).await.expect("a collector");
+    let (v1, v2) = (Upstream::start("checkout-v1").expect("v1"), Upstream::start("checkout-v2").expect("v2"));
+    let mut document = with_experiments(&json!([checkout_button()]));
+    document["propagation"] = json!({ "filter_state": true, "baggage": true });
+    let envoy = start(&document, &v1, &v2, |config| {
+        config.additions.tracing = Some(render::otlp_tracing(collector.address()).expect("rendered"));
+        config.additions.clusters = vec![("otel-collector".to_owned(), collector.address())];
+    })
+    .await;
+    let answer = envoy.http1().send_alone(&get("/", 1)).await.expect("an answer");
+    let variant = answer.variant("checkout-button").expect("a stamp");
+    let baggage = format!("splitway.checkout-button={variant}");
+    assert_eq!(answer.seen().expect("an echo").header("baggage"), Some(&*baggage));
+    let tag = format!("-> splitway: Str(checkout-button={variant})");
+    eventually("a span with the tag", async || Ok(collector.shown()?.contains(&tag).then_some(())))
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", collector.shown().unwrap_or_default()));
+}

@@ -52,7 +52,7 @@ impl Loaded {
     pub fn runs_on(&self, host: HostName) -> bool {
         let wanted = self.scenario.hosts.as_ref().is_none_or(|hosts| hosts.only.contains(&host));
         // Another module is no part of Splitway's own logic.
-        wanted && !(host == HostName::InProcess && self.setup.wasm.is_some())
+        wanted && !(matches!(host, HostName::InProcess | HostName::Workerd) && self.setup.wasm.is_some())
     }
 }
 

@@ -164,13 +164,15 @@ pub enum HostName {
     InProcess,
     /// The compiled filter in `proxy-wasm-host`.
     Wasmtime,
+    /// The edge build in a real workerd, with the Cloudflare adapter.
+    Workerd,
     /// The compiled filter in a real Envoy.
     Envoy,
 }
 
 impl HostName {
     /// All of them, the quickest first.
-    pub const ALL: [Self; 3] = [Self::InProcess, Self::Wasmtime, Self::Envoy];
+    pub const ALL: [Self; 4] = [Self::InProcess, Self::Wasmtime, Self::Workerd, Self::Envoy];
 
     /// As it is written.
     #[must_use]
@@ -178,6 +180,7 @@ impl HostName {
         match self {
             Self::InProcess => "in-process",
             Self::Wasmtime => "wasmtime",
+            Self::Workerd => "workerd",
             Self::Envoy => "envoy",
         }
     }

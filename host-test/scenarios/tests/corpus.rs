@@ -1,5 +1,5 @@
 //! Every scenario of `spec/scenarios` on every host, a test each: `cargo test -p splitway-scenarios
-//! --test corpus -- NAME` picks some, `wasmtime/` or `envoy/` one host.
+//! --test corpus -- NAME` picks some, `wasmtime/`, `workerd/` or `envoy/` one host.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,11 +9,13 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use splitway_scenarios::hosts::envoy::Envoy;
 use splitway_scenarios::hosts::in_process::InProcess;
 use splitway_scenarios::hosts::wasmtime::Wasmtime;
+use splitway_scenarios::hosts::workerd::Workerd;
 use splitway_scenarios::{Host, HostName, Loaded, find, load, run};
 
 /// The hosts that scenarios share. Envoy starts with the first scenario that needs it.
 struct Hosts {
     wasmtime: Mutex<Option<Wasmtime>>,
+    workerd: Mutex<Option<Workerd>>,
     envoy: Mutex<Option<Envoy>>,
 }
 
@@ -21,7 +23,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/scenarios");
     let files = find(&[corpus]).expect("the corpus is there");
-    let hosts = Arc::new(Hosts { wasmtime: Mutex::default(), envoy: Mutex::default() });
+    let hosts =
+        Arc::new(Hosts { wasmtime: Mutex::default(), workerd: Mutex::default(), envoy: Mutex::default() });
     let mut trials = Vec::new();
     for file in files {
         match load(&file) {
@@ -51,6 +54,7 @@ fn trial(host: HostName, loaded: Arc<Loaded>, hosts: Arc<Hosts>) -> Trial {
             HostName::Wasmtime => {
                 shared(&hosts.wasmtime, || Ok(Wasmtime::new(splitway_envoy::tools::filter_wasm()?)), &loaded)
             }
+            HostName::Workerd => shared(&hosts.workerd, Workerd::start, &loaded),
             HostName::Envoy => {
                 shared(&hosts.envoy, || Envoy::start(&splitway_envoy::tools::filter_wasm()?), &loaded)
             }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use splitway_benches::documents;
 use splitway_envoy::tools;
 
 use crate::{shell, wasm};
@@ -55,8 +56,10 @@ pub(super) fn all() -> Result<Vec<Case>> {
     let shipped = tools::filter_wasm()?;
     let case =
         |name, stamps, filter| Case { name, filter, answer: Answer::Direct, log: true, stamps, workers: ONE };
-    let splitway =
-        |document: Value| Filter::Wasm { module: shipped.clone(), configuration: document.to_string() };
+    let splitway = |document: Value| Filter::Wasm {
+        module: shipped.clone(),
+        configuration: documents::with_header(document).to_string(),
+    };
     let quiet = |case: Case| Case { log: false, ..case };
     let upstream = |case: Case| Case { answer: Answer::Upstream, ..case };
     let both = |case: Case| Case { workers: ONE_AND_TWO, ..case };
@@ -67,17 +70,17 @@ pub(super) fn all() -> Result<Vec<Case>> {
         both(case(NO_OP, 0, no_op)),
         case("Lua, 1 experiment", 1, Filter::Lua(lua(1)?)),
         both(case(LUA, 10, Filter::Lua(lua(10)?))),
-        case("Splitway, 1 experiment", 1, splitway(layers(1))),
-        both(case(SPLITWAY, 10, splitway(layers(10)))),
-        case("Splitway, 100 experiments", 100, splitway(layers(100))),
-        case("Splitway, 100 experiments of one layer", 1, splitway(one_layer(100))),
-        case("Splitway, 100 experiments, none applies", 0, splitway(elsewhere(100))),
-        quiet(case("Splitway, 1 experiment, log off", 1, splitway(layers(1)))),
-        quiet(case("Splitway, 10 experiments, log off", 10, splitway(layers(10)))),
-        quiet(case("Splitway, 100 experiments, log off", 100, splitway(layers(100)))),
+        case("Splitway, 1 experiment", 1, splitway(documents::layers(1))),
+        both(case(SPLITWAY, 10, splitway(documents::layers(10)))),
+        case("Splitway, 100 experiments", 100, splitway(documents::layers(100))),
+        case("Splitway, 100 experiments of one layer", 1, splitway(documents::one_layer(100))),
+        case("Splitway, 100 experiments, none applies", 0, splitway(documents::elsewhere(100))),
+        quiet(case("Splitway, 1 experiment, log off", 1, splitway(documents::layers(1)))),
+        quiet(case("Splitway, 10 experiments, log off", 10, splitway(documents::layers(10)))),
+        quiet(case("Splitway, 100 experiments, log off", 100, splitway(documents::layers(100)))),
         upstream(case("no filter, upstream", 0, Filter::Nothing)),
         upstream(case("weighted_clusters by hash, upstream", 0, Filter::WeightedClusters)),
-        upstream(case("Splitway, 1 experiment, upstream", 1, splitway(routed()))),
+        upstream(case("Splitway, 1 experiment, upstream", 1, splitway(documents::routed()))),
     ])
 }
 
@@ -86,52 +89,6 @@ pub(super) const NOTHING: &str = "no filter";
 pub(super) const NO_OP: &str = "no-op wasm filter";
 pub(super) const LUA: &str = "Lua, 10 experiments";
 pub(super) const SPLITWAY: &str = "Splitway, 10 experiments";
-
-/// `count` experiments of two variants, each in a layer of its own: every request is in all of them.
-/// One variant of the first sets a header.
-fn layers(count: usize) -> Value {
-    let experiment = |n: usize| {
-        let mut variant = json!({ "id": "b" });
-        if n == 0 {
-            variant["request_headers"] = json!({ "set": { "x-e0": "b" } });
-        }
-        json!({ "id": format!("e{n}"), "variants": [{ "id": "a" }, variant] })
-    };
-    json!({
-        "version": 1,
-        "namespace": "bench",
-        "unit": [{ "cookie": "uid" }],
-        "experiments": (0..count).map(experiment).collect::<Vec<Value>>(),
-    })
-}
-
-/// The same experiments in one layer: every request is in one of them.
-fn one_layer(count: usize) -> Value {
-    let mut document = layers(count);
-    let width = 10_000 / count;
-    document["layers"] = json!([{ "id": "shared" }]);
-    for n in 0..count {
-        document["experiments"][n]["layer"] = json!("shared");
-        document["experiments"][n]["buckets"] = json!([[n * width, n * width + width - 1]]);
-    }
-    document
-}
-
-/// The same experiments on paths that nobody asks for.
-fn elsewhere(count: usize) -> Value {
-    let mut document = layers(count);
-    for n in 0..count {
-        document["experiments"][n]["targeting"] = json!({ "path": { "prefix": format!("/elsewhere-{n}") } });
-    }
-    document
-}
-
-/// One experiment that sends half of the units to the second cluster.
-fn routed() -> Value {
-    let mut document = layers(1);
-    document["experiments"][0]["variants"][1] = json!({ "id": "b", "route": { "cluster": "v2" } });
-    document
-}
 
 /// Two headers of the request and one of the response, always the same.
 fn header_mutation() -> Value {

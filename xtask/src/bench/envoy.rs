@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     load::check()?;
     setup::setup()?;
     if !options.no_build {
-        setup::wasm_target()?;
+        setup::wasm_target(setup::TARGET)?;
         wasm::build()?;
     }
     let started = Instant::now();

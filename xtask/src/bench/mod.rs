@@ -3,9 +3,13 @@
 mod cases;
 mod engine;
 mod envoy;
+mod instructions;
 mod load;
 mod process;
+mod size;
+mod start;
 mod svg;
+mod wasm;
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,15 +25,24 @@ use crate::shell;
 pub(crate) enum Bench {
     /// Decisions natively, beside other engines (criterion).
     Engine,
+    /// Instructions of decisions and of compiling configs, by callgrind.
+    Instructions,
     /// Requests through a real Envoy under load, beside what people use instead.
     Envoy(envoy::Options),
+    /// How long a new config takes to act, by its size.
+    Start(start::Options),
+    /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
+    Wasm,
 }
 
 /// Runs a bench and writes `benches/runs/<date>/<name>.md`.
 pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
+        Bench::Instructions => instructions::run(),
         Bench::Envoy(options) => envoy::run(&options),
+        Bench::Start(options) => start::run(&options),
+        Bench::Wasm => wasm::run(),
     }
 }
 

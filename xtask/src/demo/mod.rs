@@ -39,6 +39,9 @@ pub(crate) fn run(keep: bool) -> Result<()> {
     })
 }
 
+/// What Envoy logged, exposures included.
+const LOG: &str = "envoy.log";
+
 async fn demo(keep: bool) -> Result<()> {
     let config = WorkingCopy::create()?;
     let oracle = Oracle::new(&config.read()?).with_context(|| CONFIG)?;
@@ -66,6 +69,8 @@ async fn demo(keep: bool) -> Result<()> {
     }
     let (mut report, mut problems) = check::compare(&oracle, &requests, &envoy.exposures()?)?;
     report.print();
+    // Before the rollback, so that every exposure is of one config.
+    fs::write(folder()?.join(LOG), envoy.log()?)?;
 
     let swap = swap::kill_under_load(&envoy, &oracle, &config).await?;
     swap.print();
@@ -88,6 +93,7 @@ fn write_summary(report: &Report) -> Result<()> {
     let path = folder()?.join("summary.json");
     fs::write(&path, format!("{:#}\n", report.to_json()))?;
     println!("The same numbers: {}", path.display());
+    println!("Its log, for `splitway analyze`: {}", path.with_file_name(LOG).display());
     Ok(())
 }
 

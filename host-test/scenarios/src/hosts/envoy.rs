@@ -1,41 +1,29 @@
 //! The compiled filter, or any module, in a real Envoy: one process for all scenarios.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use splitway_engine::Timestamp;
-use splitway_envoy::{Call, Client, Reply, Scene, SceneConfig, Stage, Upstream as Server};
+use splitway_envoy::{Call, Client, Scene, SceneConfig, Stage};
 use tokio::runtime::Runtime;
 
-use super::{
-    AtUpstream, Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, edge, exposure,
-};
+use super::servers::Servers;
+use super::{Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, exposure};
 use crate::config::Config;
-use crate::wire::{Failing, HostName, Upstream};
+use crate::wire::HostName;
 
 /// Worker threads of the process; scenarios with more workers make do with these.
 const WORKERS: u32 = 2;
-
-/// A port on which nothing listens (tcpmux).
-const CLOSED: u16 = 1;
 
 /// The host.
 pub struct Envoy {
     // Dropped first: it speaks to the servers.
     stage: Stage,
     runtime: Runtime,
-    servers: BTreeMap<String, Named>,
-}
-
-/// The server behind all clusters of one name, which answers as the scenario in progress says.
-struct Named {
-    server: Server,
-    reply: Arc<Mutex<Reply>>,
+    servers: Servers,
 }
 
 impl Envoy {
@@ -46,35 +34,7 @@ impl Envoy {
     pub fn start(splitway: &Path) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let stage = runtime.block_on(Stage::start(splitway, WORKERS))?;
-        Ok(Self { stage, runtime, servers: BTreeMap::new() })
-    }
-
-    /// The ports of the scenario's clusters.
-    fn serve(&mut self, clusters: &BTreeMap<String, Upstream>) -> Result<BTreeMap<String, u16>> {
-        let mut ports = BTreeMap::new();
-        for (name, upstream) in clusters {
-            if !self.servers.contains_key(name) {
-                let reply = Arc::new(Mutex::new(Reply::default()));
-                let script = Arc::clone(&reply);
-                let server = Server::scripted(name, move |_| {
-                    script.lock().unwrap_or_else(PoisonError::into_inner).clone()
-                })?;
-                self.servers.insert(name.clone(), Named { server, reply });
-            }
-            let named = self.servers.get(name).context("just put there")?;
-            let headers =
-                edge::lines(upstream).into_iter().map(|(name, value)| (Cow::from(name), Cow::from(value)));
-            *named.reply.lock().unwrap_or_else(PoisonError::into_inner) = Reply {
-                status: upstream.status,
-                headers: headers.collect(),
-                body: Some(upstream.body.clone().into_bytes()),
-                resets: upstream.fails == Some(Failing::Reset),
-                delay: Duration::from_millis(upstream.delay_ms),
-            };
-            let is_closed = upstream.fails == Some(Failing::Refuse);
-            ports.insert(name.clone(), if is_closed { CLOSED } else { named.server.address().port() });
-        }
-        Ok(ports)
+        Ok(Self { stage, runtime, servers: Servers::default() })
     }
 }
 
@@ -84,7 +44,7 @@ impl Host for Envoy {
     }
 
     fn open<'h>(&'h mut self, setup: &Setup) -> Result<(Box<dyn Session + 'h>, Verdict)> {
-        let clusters = self.serve(&setup.clusters)?;
+        let clusters = self.servers.serve(&setup.clusters)?;
         let shift = real_now().0 - setup.now.0;
         let routes = Value::Array(setup.routes.iter().map(table_entry).collect());
         let scene = self.runtime.block_on(self.stage.open(&SceneConfig {
@@ -152,29 +112,11 @@ impl Session for Run<'_> {
         if let Some(body) = &request.body {
             call = call.body(body.clone());
         }
-        let seen: BTreeMap<String, usize> = self
-            .host
-            .servers
-            .iter()
-            .map(|(name, named)| (name.clone(), named.server.requests().len()))
-            .collect();
+        let mark = self.host.servers.mark();
         let logged = self.host.stage.log_end()?;
         let client = Client::http1(self.scene.address());
         let answer = self.host.runtime.block_on(client.send_alone(&call))?;
-        let mut upstream = None;
-        for (name, named) in &self.host.servers {
-            let before = seen.get(name).copied().unwrap_or_default();
-            if let Some(seen) = named.server.requests().into_iter().skip(before).last() {
-                upstream = Some(AtUpstream {
-                    cluster: name.clone(),
-                    method: seen.method,
-                    path: seen.path,
-                    host: seen.host,
-                    headers: seen.headers,
-                    body: seen.body,
-                });
-            }
-        }
+        let upstream = self.host.servers.since(&mark);
         let headers =
             answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let response =

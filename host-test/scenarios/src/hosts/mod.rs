@@ -3,7 +3,9 @@
 mod edge;
 pub mod envoy;
 pub mod in_process;
+mod servers;
 pub mod wasmtime;
+pub mod workerd;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

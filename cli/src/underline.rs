@@ -12,7 +12,8 @@ use crate::style::Style;
 const WIDTH: usize = 120;
 
 /// `problem` of `input`, over several lines, with a line end.
-pub(crate) fn render(input: &Input, problem: &Problem, style: Style) -> String {
+pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> String {
+    let (input, span) = input.place(problem);
     let code = problem.code.as_str();
     let heading = match problem.severity {
         Severity::Error => style.red(&format!("error[{code}]")),
@@ -20,9 +21,9 @@ pub(crate) fn render(input: &Input, problem: &Problem, style: Style) -> String {
     };
     let message = format!(": expected {}, found {}", problem.expected, problem.found);
     let mut text = format!("{heading}{}\n", style.bold(&message));
-    let gutter = problem.span.map_or(1, |span| span.line.to_string().len());
+    let gutter = span.map_or(1, |span| span.line.to_string().len());
     let bar = style.dim("|");
-    match problem.span {
+    match span {
         Some(span) => {
             let _ = writeln!(
                 text,

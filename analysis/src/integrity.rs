@@ -1,0 +1,179 @@
+//! Whether the log is what the config would have written.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use splitway_engine::Plan;
+
+use crate::Error;
+use crate::reduce::Tables;
+
+/// What the log says of itself, per experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Integrity {
+    /// Exposures that are analysed, before bots.
+    pub exposures: u64,
+    /// Exposures by overrides and QA tokens: left out.
+    pub overrides: u64,
+    /// Exposures with a reason that takes no units, by reason: left out.
+    pub other_reasons: BTreeMap<String, u64>,
+    /// Exposures of other configs than this one: their buckets were not compared.
+    pub other_versions: u64,
+    /// Exposures whose bucket was looked up in this config.
+    pub replayed: u64,
+    /// Of these, those with another variant than the bucket's.
+    pub wrong_variant: u64,
+    /// Units (shown as they are) that were put through the engine again.
+    pub units_replayed: u64,
+    /// Of these, those whose variant the engine does not give.
+    pub units_wrong: u64,
+    /// Exposures of a variant that the config does not have.
+    pub unknown_variant: u64,
+    /// Units that were left out as bots or by name.
+    pub excluded_units: u64,
+    /// Hours between the first and the last without a single exposure, where 20 or more an hour are usual.
+    pub silent_hours: Vec<i64>,
+}
+
+impl Integrity {
+    /// Share of what was replayed that is wrong, 0 to 1.
+    #[must_use]
+    pub fn wrong_share(&self) -> f64 {
+        let share = |wrong: u64, of: u64| if of == 0 { 0.0 } else { wrong as f64 / of as f64 };
+        share(self.wrong_variant, self.replayed)
+            .max(share(self.units_wrong, self.units_replayed))
+            .max(share(self.unknown_variant, self.exposures))
+    }
+}
+
+/// Fewer exposures in the median hour, and a silent one says nothing.
+const USUAL: u64 = 20;
+
+/// Checks the tables against `plan`. `most_exposures` is the reduction's.
+///
+/// # Errors
+/// What the engine says.
+pub fn check(
+    tables: &Tables,
+    plan: &Plan,
+    most_exposures: Option<u64>,
+    has_excluded: bool,
+) -> Result<BTreeMap<String, Integrity>, Error> {
+    let mut all: BTreeMap<String, Integrity> = BTreeMap::new();
+    reasons(tables, &mut all)?;
+    buckets(tables, plan, &mut all)?;
+    if plan.show_unit("unit").as_deref() == Some("unit") {
+        units(tables, plan, &mut all)?;
+    }
+    excluded(tables, most_exposures, has_excluded, &mut all)?;
+    silence(tables, &mut all)?;
+    Ok(all)
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_default()
+}
+
+fn reasons(tables: &Tables, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    let rows = tables.rows("SELECT experiment, reason, COUNT(*) FROM exposures GROUP BY 1, 2")?;
+    for row in rows.iter() {
+        let count = number(&row[2]);
+        let found = all.entry(row[0].clone()).or_default();
+        match row[1].as_str() {
+            "split" => found.exposures += count,
+            "override" | "qa_token" => found.overrides += count,
+            other => *found.other_reasons.entry(other.to_owned()).or_default() += count,
+        }
+    }
+    Ok(())
+}
+
+/// A bucket belongs to one variant, whoever the unit is; so pseudonyms can be replayed, too.
+fn buckets(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    let rows = tables.rows(
+        "SELECT experiment, variant, version, bucket, COUNT(*) FROM exposures WHERE is_split GROUP BY 1, 2, 3, 4",
+    )?;
+    for row in rows.iter() {
+        let [experiment, variant, version, bucket, count] = row else { continue };
+        let found = all.entry(experiment.clone()).or_default();
+        let count = number(count);
+        let Some((_, known)) = plan.find(experiment) else { continue };
+        if version != plan.content_hash() {
+            found.other_versions += count;
+        } else if !known.variants().iter().any(|v| v.id() == variant) {
+            found.unknown_variant += count;
+        } else if let Some((_, id)) = bucket.parse().ok().and_then(|bucket| known.variant_at(bucket)) {
+            found.replayed += count;
+            let is_right = known.variant(id).is_some_and(|v| v.id() == variant);
+            found.wrong_variant += if is_right { 0 } else { count };
+        }
+    }
+    Ok(())
+}
+
+fn units(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    let sql = format!(
+        "SELECT DISTINCT experiment, unit, variant FROM exposures WHERE is_split AND version = '{}'",
+        plan.content_hash()
+    );
+    tables.each_row(&sql, |_, row| {
+        let Some((_, known)) = plan.find(&row[0]) else { return };
+        let found = all.entry(row[0].clone()).or_default();
+        found.units_replayed += 1;
+        let is_right = known
+            .pick(&row[1])
+            .is_ok_and(|(id, _)| known.variant(id).is_some_and(|variant| variant.id() == row[2]));
+        found.units_wrong += u64::from(!is_right);
+    })
+}
+
+fn excluded(
+    tables: &Tables,
+    most_exposures: Option<u64>,
+    has_excluded: bool,
+    all: &mut BTreeMap<String, Integrity>,
+) -> Result<(), Error> {
+    let mut conditions = Vec::new();
+    if let Some(most) = most_exposures {
+        conditions.push(format!("exposures > {most}"));
+    }
+    if has_excluded {
+        conditions.push("unit IN (SELECT unit FROM excluded)".to_owned());
+    }
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT experiment, COUNT(*) FROM (SELECT experiment, unit, COUNT(*) AS exposures FROM exposures
+         WHERE is_split GROUP BY 1, 2) WHERE {} GROUP BY 1",
+        conditions.join(" OR ")
+    );
+    for row in tables.rows(&sql)?.iter() {
+        all.entry(row[0].clone()).or_default().excluded_units = number(&row[1]);
+    }
+    Ok(())
+}
+
+fn silence(tables: &Tables, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    let rows = tables.rows(
+        "SELECT experiment, CAST(FLOOR(time_ms / 3600000.0) AS BIGINT), COUNT(*) FROM exposures GROUP BY 1, 2",
+    )?;
+    let mut hours: BTreeMap<String, BTreeMap<i64, u64>> = BTreeMap::new();
+    for row in rows.iter() {
+        let hour = row[1].parse().unwrap_or_default();
+        hours.entry(row[0].clone()).or_default().insert(hour, number(&row[2]));
+    }
+    for (experiment, hours) in hours {
+        let mut counts: Vec<u64> = hours.values().copied().collect();
+        counts.sort_unstable();
+        let usual = counts.get(counts.len() / 2).copied().unwrap_or_default();
+        let (Some((first, _)), Some((last, _))) = (hours.first_key_value(), hours.last_key_value()) else {
+            continue;
+        };
+        if usual >= USUAL {
+            let silent = (*first..*last).filter(|hour| !hours.contains_key(hour)).collect();
+            all.entry(experiment).or_default().silent_hours = silent;
+        }
+    }
+    Ok(())
+}

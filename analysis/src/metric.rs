@@ -1,0 +1,252 @@
+//! Metrics: what is computed of the outcomes of a unit, and of the units of an arm.
+
+use std::fmt;
+
+use serde::Serialize;
+use splitway_stats::cuped;
+
+use crate::Error;
+
+/// How a unit's outcomes of one name become a number; 0 without any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Their values' sum.
+    Sum,
+    /// How many there are.
+    Count,
+    /// 1 if there is any.
+    Any,
+}
+
+/// A number that each unit has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// How it is made.
+    pub how: How,
+    /// Of which outcomes. `@requests`, `@errors` (5xx) and `@duration_ms` are taken from the exposures themselves.
+    pub outcome: String,
+}
+
+impl Term {
+    /// Whether it comes from the exposures.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        self.outcome.starts_with('@')
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.how {
+            How::Sum => "sum",
+            How::Count => "count",
+            How::Any => "any",
+        };
+        write!(f, "{how}({})", self.outcome)
+    }
+}
+
+/// What a metric is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Must not get worse.
+    Guardrail,
+    /// Decides.
+    Primary,
+    /// Is looked at.
+    Secondary,
+}
+
+/// A metric: the mean of a term over units, or the ratio of two terms' means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// The term, or what stands above.
+    pub numerator: Term,
+    /// What stands below.
+    pub denominator: Option<Term>,
+    /// Whether less is better.
+    pub is_lower_better: bool,
+}
+
+const EXPECTED: &str = "NAME=TERM or NAME=TERM/TERM, a TERM being sum(x), count(x), any(x), or mean(x) alone";
+
+impl Metric {
+    /// The metric that a config means by a name alone: `http_5xx_rate` and `latency_mean` of the exposures' requests,
+    /// else the sum of the outcomes of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        let built_in = |outcome: &str| Term { how: How::Sum, outcome: outcome.to_owned() };
+        let per_request = |numerator| Self {
+            name: name.to_owned(),
+            numerator: built_in(numerator),
+            denominator: Some(built_in("@requests")),
+            is_lower_better: true,
+        };
+        match name {
+            "http_5xx_rate" => per_request("@errors"),
+            "latency_mean" => per_request("@duration_ms"),
+            _ => Self {
+                name: name.to_owned(),
+                numerator: built_in(name),
+                denominator: None,
+                is_lower_better: false,
+            },
+        }
+    }
+
+    /// Reads `NAME=TERM`, `NAME=TERM/TERM`, such as `order_rate=any(order)`, `basket=sum(revenue)/count(order)`,
+    /// `latency=mean(latency)`.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::Metric(text.to_owned(), EXPECTED);
+        let (name, formula) = text.split_once('=').ok_or_else(wrong)?;
+        let name = name.trim().to_owned();
+        if name.is_empty() {
+            return Err(wrong());
+        }
+        let formula = formula.trim();
+        if let Some(outcome) = formula.strip_prefix("mean(").and_then(|rest| rest.strip_suffix(')')) {
+            let term = |how| Term { how, outcome: outcome.trim().to_owned() };
+            let denominator = Some(term(How::Count));
+            return Ok(Self { name, numerator: term(How::Sum), denominator, is_lower_better: false });
+        }
+        let (above, below) = match formula.split_once('/') {
+            Some((above, below)) => (above, Some(below)),
+            None => (formula, None),
+        };
+        let numerator = term(above).ok_or_else(wrong)?;
+        let denominator = below.map(|below| term(below).ok_or_else(wrong)).transpose()?;
+        Ok(Self { name, numerator, denominator, is_lower_better: false })
+    }
+
+    /// Its terms.
+    pub fn terms(&self) -> impl Iterator<Item = &Term> {
+        std::iter::once(&self.numerator).chain(&self.denominator)
+    }
+
+    /// How it is made, for people.
+    #[must_use]
+    pub fn formula(&self) -> String {
+        match &self.denominator {
+            None => format!("mean over units of {}", self.numerator),
+            Some(below) => format!("{} / {below}", self.numerator),
+        }
+    }
+}
+
+fn term(text: &str) -> Option<Term> {
+    let (how, rest) = text.trim().split_once('(')?;
+    let outcome = rest.strip_suffix(')')?.trim();
+    let how = match how {
+        "sum" => How::Sum,
+        "count" => How::Count,
+        "any" => How::Any,
+        _ => return None,
+    };
+    (!outcome.is_empty()).then(|| Term { how, outcome: outcome.to_owned() })
+}
+
+/// When an outcome counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// From the first exposure on, inside the attribution window.
+    After,
+    /// In the window before it.
+    Before,
+}
+
+/// What is summed per unit, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns(Vec<(Term, Period)>);
+
+impl Columns {
+    /// All that `metrics` need, each once; with `has_before`, each outcome before the experiment, too.
+    #[must_use]
+    pub fn of(metrics: &[Metric], has_before: bool) -> Self {
+        let mut columns = Vec::new();
+        for period in [Period::After, Period::Before] {
+            for term in metrics.iter().flat_map(Metric::terms) {
+                let is_wanted = period == Period::After || (has_before && !term.is_built_in());
+                if is_wanted && !columns.contains(&(term.clone(), period)) {
+                    columns.push((term.clone(), period));
+                }
+            }
+        }
+        Self(columns)
+    }
+
+    /// In order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Term, Period)> {
+        self.0.iter()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn position(&self, term: &Term, period: Period) -> Option<usize> {
+        self.0.iter().position(|(other, when)| other == term && *when == period)
+    }
+
+    /// Where a metric's terms are; `None` if these columns were made for others.
+    #[must_use]
+    pub fn metric(&self, metric: &Metric) -> Option<cuped::Metric> {
+        let numerator = self.position(&metric.numerator, Period::After)?;
+        Some(match &metric.denominator {
+            None => cuped::Metric::Mean(numerator),
+            Some(below) => {
+                let denominator = self.position(below, Period::After)?;
+                cuped::Metric::Ratio { numerator, denominator }
+            }
+        })
+    }
+
+    /// The same terms before the experiment.
+    #[must_use]
+    pub fn covariates(&self, metric: &Metric) -> Vec<usize> {
+        metric.terms().filter_map(|term| self.position(term, Period::Before)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas() {
+        let basket = Metric::parse("basket = sum(revenue)/count(order)").unwrap();
+        assert_eq!(basket.formula(), "sum(revenue) / count(order)");
+        assert_eq!(Metric::parse("l=mean(latency)").unwrap().formula(), "sum(latency) / count(latency)");
+        assert_eq!(Metric::named("order").formula(), "mean over units of sum(order)");
+        for wrong in ["x", "=sum(a)", "x=sum", "x=max(a)", "x=sum(a)/mean(b)", "x=sum()"] {
+            assert!(Metric::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn columns_are_shared() {
+        let metrics = [
+            Metric::parse("a=sum(x)/count(y)").unwrap(),
+            Metric::parse("b=sum(x)").unwrap(),
+            Metric::named("http_5xx_rate"),
+        ];
+        let columns = Columns::of(&metrics, true);
+        assert_eq!(columns.len(), 6);
+        assert_eq!(columns.metric(&metrics[0]), Some(cuped::Metric::Ratio { numerator: 0, denominator: 1 }));
+        assert_eq!(columns.covariates(&metrics[1]), [4]);
+        assert_eq!(columns.covariates(&metrics[2]), [0_usize; 0]);
+    }
+}

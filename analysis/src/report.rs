@@ -1,0 +1,325 @@
+//! One HTML page that says it all, and needs no network.
+//!
+//! Text and inline SVG, no script: it can be mailed, archived and printed. Shapes and words carry every meaning that a
+//! colour has.
+
+mod plot;
+
+use std::fmt::{self, Write as _};
+
+use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, probability};
+use crate::metric::Role;
+
+/// What the page says of the whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'f> {
+    /// Content hash of the config.
+    pub config: &'f str,
+    /// The config's namespace.
+    pub title: &'f str,
+    /// What was read: a line each, with examples of what could not be.
+    pub inputs: &'f [(String, Vec<String>)],
+    /// The reduction.
+    pub sql: &'f str,
+}
+
+/// The page.
+#[must_use]
+pub fn page(facts: &Facts<'_>, experiments: &[Judgement]) -> String {
+    let mut html = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_page(&mut html, facts, experiments);
+    html
+}
+
+fn write_page(html: &mut String, facts: &Facts<'_>, experiments: &[Judgement]) -> fmt::Result {
+    let title = escape(facts.title);
+    write!(
+        html,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}: experiments</title>\n<style>{}</style>\n</head>\n<body>\n<h1>Experiments of {title}</h1>\n<p class=\"dim\">config <code>{}</code></p>\n",
+        include_str!("report/style.css"),
+        escape(facts.config)
+    )?;
+    html.push_str("<table class=\"summary\"><thead><tr><th>experiment</th><th>verdict</th><th>why</th></tr></thead><tbody>\n");
+    for found in experiments {
+        let id = escape(&found.experiment);
+        let why = found.reasons.first().map_or("", String::as_str);
+        writeln!(
+            html,
+            "<tr><td><a href=\"#{id}\">{id}</a></td><td>{}</td><td>{}</td></tr>",
+            badge(found.verdict),
+            escape(why)
+        )?;
+    }
+    html.push_str("</tbody></table>\n");
+    for found in experiments {
+        experiment(html, found)?;
+    }
+    html.push_str("<section><h2>Data</h2>\n<ul>");
+    for (input, examples) in facts.inputs {
+        write!(html, "<li>{}", escape(input))?;
+        for example in examples {
+            write!(html, "<br><code>{}</code>", escape(example))?;
+        }
+        html.push_str("</li>");
+    }
+    if facts.inputs.is_empty() {
+        html.push_str("<li>read as Parquet, or as a summary made elsewhere</li>");
+    }
+    write!(
+        html,
+        "</ul>\n<details><summary>The reduction, as SQL</summary><pre>{}</pre></details></section>\n{}</body>\n</html>\n",
+        escape(facts.sql),
+        include_str!("report/method.html")
+    )
+}
+
+fn experiment(html: &mut String, found: &Judgement) -> fmt::Result {
+    let id = escape(&found.experiment);
+    let about = found
+        .treatment
+        .as_ref()
+        .map_or(String::new(), |t| format!(" <span class=\"dim\">({})</span>", escape(t)));
+    writeln!(html, "<section id=\"{id}\"><h2>{id}: {}{about}</h2>\n<ul>", badge(found.verdict))?;
+    for reason in &found.reasons {
+        writeln!(html, "<li>{}</li>", escape(reason))?;
+    }
+    html.push_str("</ul>\n");
+    for remark in &found.remarks {
+        writeln!(html, "<p class=\"dim\">Note: {}.</p>", escape(remark))?;
+    }
+    sample(html, found)?;
+    html.push_str("<h3>Lifts</h3>\n");
+    lifts(html, found)?;
+    series(html, found)?;
+    segments(html, found)?;
+    quality(html, found)?;
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn sample(html: &mut String, found: &Judgement) -> fmt::Result {
+    html.push_str("<h3>Sample</h3>\n<table><thead><tr><th>variant</th><th class=\"n\">units</th><th class=\"n\">share</th><th class=\"n\">planned</th></tr></thead><tbody>\n");
+    for arm in &found.arms {
+        writeln!(
+            html,
+            "<tr><td>{}{}</td><td class=\"n\">{}</td><td class=\"n\">{:.2} %</td><td class=\"n\">{:.2} %</td></tr>",
+            escape(&arm.variant),
+            if arm.is_control { " (control)" } else { "" },
+            thousands(arm.units),
+            arm.observed * 100.0,
+            arm.planned * 100.0
+        )?;
+    }
+    html.push_str("</tbody></table>\n");
+    let ratio = &found.sample_ratio;
+    if let Some(p) = ratio.p {
+        let sequential =
+            ratio.p_sequential.map_or(String::new(), |p| format!(", at every look {}", probability(p)));
+        writeln!(
+            html,
+            "<p>Sample ratio: p = {}{sequential}; {} parts tested on their own, {} of them off.</p>",
+            probability(p),
+            ratio.tested,
+            ratio.mismatches.len()
+        )?;
+    }
+    Ok(())
+}
+
+/// The interval that decides, relative where there is one, in percent.
+fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
+    let mut rows = Vec::new();
+    let mut table = String::new();
+    for metric in &found.metrics {
+        let role = role(metric.role);
+        if let Some(problem) = &metric.problem {
+            writeln!(
+                table,
+                "<tr><td>{} <span class=\"dim\">{role}</span></td><td colspan=\"5\">{}</td></tr>",
+                escape(&metric.name),
+                escape(problem)
+            )?;
+        }
+        for c in &metric.comparisons {
+            let (interval, relative, p) = match found.method {
+                Method::Fixed => (c.fixed.interval, c.fixed.relative_interval, c.fixed.p),
+                Method::Sequential => (c.sequential, c.sequential_relative, c.p_sequential),
+            };
+            let says = says(metric, c.effect);
+            let value = |variant: &str| metric.values.iter().find(|v| v.variant == variant);
+            let control = found.arms.iter().find(|arm| arm.is_control).and_then(|arm| value(&arm.variant));
+            let best = value(&c.treatment)
+                .and_then(|v| v.standing)
+                .map_or("-".to_owned(), |s| format!("{:.1} %", s.probability_best * 100.0));
+            writeln!(
+                table,
+                "<tr><td>{} <span class=\"dim\">{role}</span></td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td><td class=\"n\">{best}</td></tr>",
+                escape(&metric.name),
+                escape(&c.treatment),
+                control.map_or("-".to_owned(), |v| format!("{:.5}", v.value)),
+                c.fixed.absolute,
+                interval.low,
+                interval.high,
+                probability(p),
+            )?;
+            if let (Some(centre), Some(interval)) = (c.fixed.relative, relative) {
+                let label = format!("{}, {}", metric.name, c.treatment);
+                rows.push(plot::Row {
+                    label,
+                    note: says,
+                    centre: centre * 100.0,
+                    low: interval.low * 100.0,
+                    high: interval.high * 100.0,
+                });
+            }
+        }
+    }
+    let hold = match found.method {
+        Method::Fixed => "for this one look",
+        Method::Sequential => "at every look",
+    };
+    if !rows.is_empty() {
+        let caption = format!(
+            "Relative change against the control in percent, with {:.3} % intervals that hold {hold}",
+            (1.0 - found.alpha) * 100.0
+        );
+        plot::intervals(html, &rows, &caption)?;
+    }
+    write!(
+        html,
+        "<div class=\"wide\"><table><thead><tr><th>metric</th><th>treatment</th><th class=\"n\">control</th><th class=\"n\">lift</th><th class=\"n\">p</th><th class=\"n\">best</th></tr></thead><tbody>\n{table}</tbody></table></div>\n"
+    )?;
+    let removed =
+        found.metrics.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c.variance_removed)));
+    for (metric, share) in removed.filter(|(_, share)| *share > 0.0) {
+        writeln!(
+            html,
+            "<p class=\"dim\">CUPED took {:.1} % of the variance of {}.</p>",
+            share * 100.0,
+            escape(&metric.name)
+        )?;
+    }
+    Ok(())
+}
+
+fn series(html: &mut String, found: &Judgement) -> fmt::Result {
+    for metric in found.metrics.iter().filter(|metric| metric.role != Role::Secondary) {
+        for c in metric.comparisons.iter().filter(|c| c.series.len() > 1) {
+            let points: Vec<plot::Point> = c
+                .series
+                .iter()
+                .map(|p| plot::Point {
+                    label: date(p.day),
+                    value: p.absolute,
+                    low: p.interval.low,
+                    high: p.interval.high,
+                })
+                .collect();
+            let caption = format!(
+                "{} ({}), {} - control: what was known after each day's units. The band holds the truth on all days at once.",
+                metric.name,
+                role(metric.role),
+                c.treatment
+            );
+            plot::series(html, &points, &caption)?;
+        }
+    }
+    Ok(())
+}
+
+fn segments(html: &mut String, found: &Judgement) -> fmt::Result {
+    for metric in found.metrics.iter().filter(|metric| metric.role == Role::Primary) {
+        for c in metric.comparisons.iter().filter(|c| !c.segments.is_empty()) {
+            writeln!(
+                html,
+                "<h3>{} of {} by segment</h3>\n<table><thead><tr><th>segment</th><th class=\"n\">units</th><th class=\"n\">lift</th><th class=\"n\">p, adjusted</th></tr></thead><tbody>",
+                escape(&metric.name),
+                escape(&c.treatment)
+            )?;
+            for s in &c.segments {
+                writeln!(
+                    html,
+                    "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td></tr>",
+                    escape(&s.segment),
+                    thousands(s.units),
+                    s.absolute,
+                    s.interval.low,
+                    s.interval.high,
+                    probability(s.p_adjusted)
+                )?;
+            }
+            html.push_str("</tbody></table>\n");
+        }
+    }
+    Ok(())
+}
+
+fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
+    let Some(i) = &found.integrity else {
+        html.push_str("<h3>Log</h3><p>Made from a summary: the log was not looked at.</p>\n");
+        return Ok(());
+    };
+    html.push_str("<h3>Log</h3>\n<table><tbody>\n");
+    for (what, count) in [
+        ("exposures analysed", i.exposures as f64),
+        ("compared with the config by their bucket", i.replayed as f64),
+        ("of these with another variant", i.wrong_variant as f64),
+        ("units put through the engine again", i.units_replayed as f64),
+        ("of these with another variant", i.units_wrong as f64),
+        ("exposures of other configs", i.other_versions as f64),
+        ("overrides left out", i.overrides as f64),
+        ("units left out as bots or by name", i.excluded_units as f64),
+        ("units in more than one variant", found.units_in_two_variants),
+        ("silent hours", i.silent_hours.len() as f64),
+    ] {
+        writeln!(html, "<tr><td>{what}</td><td class=\"n\">{}</td></tr>", thousands(count))?;
+    }
+    html.push_str("</tbody></table>\n");
+    Ok(())
+}
+
+fn says(metric: &MetricResult, effect: Effect) -> &'static str {
+    match (effect, metric.role) {
+        (Effect::Better, _) => "better",
+        (Effect::Worse, Role::Guardrail) => "broken",
+        (Effect::Worse, _) => "worse",
+        (Effect::Unclear, Role::Guardrail) => "holds",
+        (Effect::Unclear, _) => "unclear",
+    }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Guardrail => "guardrail",
+        Role::Primary => "primary",
+        Role::Secondary => "secondary",
+    }
+}
+
+fn badge(verdict: Verdict) -> String {
+    let (class, mark) = match verdict {
+        Verdict::Ship => ("ship", "✓"),
+        Verdict::DoNotShip => ("stop", "✗"),
+        Verdict::Inconclusive => ("open", "?"),
+        Verdict::Invalid => ("stop", "!"),
+    };
+    format!("<span class=\"badge {class}\">{mark} {}</span>", verdict.as_str())
+}
+
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text as HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,177 @@
+//! The reduction to sufficient statistics, as SQL: the same text for every engine but for names of types and a few
+//! functions.
+//!
+//! It reads two tables of the form that `splitway compact` writes:
+//! `exposures(unit, experiment, variant, time_ms, is_split, status, duration_ms, segment)` and
+//! `outcomes(unit, metric, time_ms, value)`. Each row that comes out is one experiment, variant, segment and day of
+//! first exposure: `units`, `in_two` (of which in two variants), `s_I` (sum of column I) and `p_I_J` (sum of the product
+//! of columns I and J).
+
+use std::fmt::Write as _;
+
+use crate::metric::{Columns, How, Period, Term};
+
+/// Whose SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// The embedded engine.
+    DataFusion,
+    /// `DuckDB`.
+    DuckDb,
+    /// `ClickHouse`.
+    ClickHouse,
+    /// Apache Spark.
+    Spark,
+    /// Trino.
+    Trino,
+    /// `BigQuery`.
+    BigQuery,
+    /// `PostgreSQL`.
+    Postgres,
+}
+
+impl Dialect {
+    /// Every one, with its name.
+    pub const ALL: [(&str, Self); 7] = [
+        ("datafusion", Self::DataFusion),
+        ("duckdb", Self::DuckDb),
+        ("clickhouse", Self::ClickHouse),
+        ("spark", Self::Spark),
+        ("trino", Self::Trino),
+        ("bigquery", Self::BigQuery),
+        ("postgres", Self::Postgres),
+    ];
+
+    fn double(self) -> &'static str {
+        match self {
+            Self::ClickHouse | Self::BigQuery => "FLOAT64",
+            Self::Postgres => "DOUBLE PRECISION",
+            _ => "DOUBLE",
+        }
+    }
+
+    fn integer(self) -> &'static str {
+        match self {
+            Self::ClickHouse | Self::BigQuery => "INT64",
+            _ => "BIGINT",
+        }
+    }
+
+    /// A text as it is written.
+    fn text(self, text: &str) -> String {
+        let escaped = match self {
+            // A backslash escapes there.
+            Self::ClickHouse | Self::Spark | Self::BigQuery => text.replace('\\', r"\\").replace('\'', r"\'"),
+            _ => text.replace('\'', "''"),
+        };
+        format!("'{escaped}'")
+    }
+}
+
+/// What is reduced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reduction {
+    /// What is summed.
+    pub columns: Columns,
+    /// Outcomes count this long after the first exposure; `None`: for ever.
+    pub window_ms: Option<i64>,
+    /// Outcomes this long before it are covariates.
+    pub before_ms: i64,
+    /// Units with more exposures in an experiment are taken for bots and left out.
+    pub most_exposures: Option<u64>,
+    /// A table `excluded(unit)` names units that are left out.
+    pub has_excluded: bool,
+}
+
+impl Reduction {
+    /// The query.
+    #[must_use]
+    pub fn sql(&self, dialect: Dialect) -> String {
+        let mut sql = String::new();
+        let (double, integer) = (dialect.double(), dialect.integer());
+        let excluded = if self.has_excluded { " AND unit NOT IN (SELECT unit FROM excluded)" } else { "" };
+        let bots = self.most_exposures.map_or(String::new(), |most| format!("\n  HAVING COUNT(*) <= {most}"));
+        let _ = write!(
+            sql,
+            "WITH kept AS (
+  SELECT unit, experiment, variant, time_ms, segment, status, duration_ms
+  FROM exposures WHERE is_split AND unit <> ''{excluded}
+), units AS ( -- first exposure per unit and experiment
+  SELECT experiment, unit, MIN(time_ms) AS first_ms, MIN(variant) AS low_variant, MAX(variant) AS high_variant,
+    MIN(segment) AS low_segment, MAX(segment) AS high_segment, COUNT(*) AS requests,
+    SUM(CASE WHEN status >= 500 THEN 1 ELSE 0 END) AS errors, SUM(COALESCE(duration_ms, 0)) AS duration_ms
+  FROM kept GROUP BY experiment, unit{bots}
+), both_variants AS ( -- units in two variants belong to the first one they saw
+  SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS first_variant
+  FROM kept k JOIN units u ON k.experiment = u.experiment AND k.unit = u.unit AND k.time_ms = u.first_ms
+  WHERE u.low_variant <> u.high_variant GROUP BY k.experiment, k.unit
+), entered AS (
+  SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
+    COALESCE(b.first_variant, u.low_variant) AS variant,
+    CASE WHEN u.low_variant <> u.high_variant THEN 1 ELSE 0 END AS in_two,
+    CASE WHEN u.low_segment <> u.high_segment THEN '(several)' ELSE u.low_segment END AS segment,
+    CAST(FLOOR(u.first_ms / 86400000.0) AS {integer}) AS day,
+    u.requests AS requests, u.errors AS errors, u.duration_ms AS duration_ms
+  FROM units u LEFT JOIN both_variants b ON u.experiment = b.experiment AND u.unit = b.unit
+)"
+        );
+        let own: Vec<(usize, &(Term, Period))> =
+            self.columns.iter().enumerate().filter(|(_, (term, _))| !term.is_built_in()).collect();
+        if !own.is_empty() {
+            sql.push_str(", sums AS (\n  SELECT e.experiment AS experiment, e.unit AS unit");
+            for (i, (term, period)) in &own {
+                let _ = write!(sql, ",\n    {} AS c{i}", self.aggregate(term, *period, dialect));
+            }
+            sql.push_str(
+                "\n  FROM entered e JOIN outcomes o ON o.unit = e.unit GROUP BY e.experiment, e.unit\n)",
+            );
+        }
+        sql.push_str(", wide AS (\n  SELECT e.experiment AS experiment, e.variant AS variant, e.segment AS segment, e.day AS day, e.in_two AS in_two");
+        for (i, (term, _)) in self.columns.iter().enumerate() {
+            let value = match term.outcome.as_str() {
+                "@requests" => "e.requests".to_owned(),
+                "@errors" => "e.errors".to_owned(),
+                "@duration_ms" => "e.duration_ms".to_owned(),
+                _ => format!("COALESCE(s.c{i}, 0)"),
+            };
+            let _ = write!(sql, ",\n    CAST({value} AS {double}) AS c{i}");
+        }
+        sql.push_str("\n  FROM entered e");
+        if !own.is_empty() {
+            sql.push_str(" LEFT JOIN sums s ON s.experiment = e.experiment AND s.unit = e.unit");
+        }
+        sql.push_str(
+            "\n)\nSELECT experiment, variant, segment, day, COUNT(*) AS units, SUM(in_two) AS in_two",
+        );
+        for i in 0..self.columns.len() {
+            let _ = write!(sql, ",\n  SUM(c{i}) AS s_{i}");
+            for j in i..self.columns.len() {
+                let _ = write!(sql, ", SUM(c{i} * c{j}) AS p_{i}_{j}");
+            }
+        }
+        sql.push_str("\nFROM wide GROUP BY experiment, variant, segment, day\nORDER BY experiment, variant, segment, day");
+        if dialect == Dialect::ClickHouse {
+            sql.push_str("\nSETTINGS join_use_nulls = 1");
+        }
+        sql
+    }
+
+    fn aggregate(&self, term: &Term, period: Period, dialect: Dialect) -> String {
+        let during = match (period, self.window_ms) {
+            (Period::After, None) => "o.time_ms >= e.first_ms".to_owned(),
+            (Period::After, Some(window)) => {
+                format!("o.time_ms >= e.first_ms AND o.time_ms < e.first_ms + {window}")
+            }
+            (Period::Before, _) => {
+                format!("o.time_ms < e.first_ms AND o.time_ms >= e.first_ms - {}", self.before_ms)
+            }
+        };
+        let (function, value) = match term.how {
+            How::Sum => ("SUM", "o.value"),
+            How::Count => ("SUM", "1"),
+            How::Any => ("MAX", "1"),
+        };
+        let metric = dialect.text(&term.outcome);
+        format!("{function}(CASE WHEN o.metric = {metric} AND {during} THEN {value} ELSE 0 END)")
+    }
+}

@@ -1,0 +1,331 @@
+//! `splitway analyze`, `report`, `compact`: from logs to a decision.
+
+pub(crate) mod args;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use splitway_analysis::ingest::{self, Lines};
+use splitway_analysis::judge::{Judgement, Method, Rules, Verdict, judge, probability, unknown};
+use splitway_analysis::metric::{Columns, Metric};
+use splitway_analysis::reduce::{self, Tables};
+use splitway_analysis::report::{self, Facts};
+use splitway_analysis::sql::Reduction;
+use splitway_analysis::{Error, integrity};
+use splitway_engine::{Plan, read_wire};
+
+use crate::input::Input;
+use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::style::Style;
+use args::{Analyze, Compact, Data, Report};
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// All that came out.
+#[derive(Serialize)]
+struct Analysis {
+    config: String,
+    /// Of what was read as text; absent for Parquet and summaries.
+    exposures: Option<Lines>,
+    outcomes: Option<Lines>,
+    experiments: Vec<Judgement>,
+    /// In the log, but not in the config: their units.
+    unknown_experiments: std::collections::BTreeMap<String, f64>,
+}
+
+pub(crate) fn analyze(args: &Analyze) -> Outcome {
+    let setting = Setting::new(&args.data)?;
+    if let Some(dialect) = args.dialect {
+        return print(&setting.reduction.sql(dialect));
+    }
+    let analysis = setting.run(&args.data)?;
+    if args.json {
+        print_json(&analysis)?;
+    } else {
+        print(analysis.text(Style::stdout()).trim_end())?;
+    }
+    Ok(analysis.exit())
+}
+
+pub(crate) fn report(args: &Report) -> Outcome {
+    let setting = Setting::new(&args.data)?;
+    let analysis = setting.run(&args.data)?;
+    let facts = Facts {
+        config: &analysis.config,
+        title: setting.plan.namespace(),
+        inputs: &analysis.inputs(),
+        sql: &setting.reduction.sql(splitway_analysis::sql::Dialect::DataFusion),
+    };
+    let page = report::page(&facts, &analysis.experiments);
+    let failed = |error| Failure::Usage(format!("{}: {error}", args.out.display()));
+    std::fs::write(&args.out, page).map_err(failed)?;
+    print(&format!("{}: {} experiments", args.out.display(), analysis.experiments.len()))?;
+    Ok(analysis.exit())
+}
+
+pub(crate) fn compact(args: &Compact) -> Outcome {
+    let bar = bar();
+    let mut progress = |done: u64, of: u64| show(&bar, done, of);
+    let plan = args.config.as_deref().map(crate::input::plan).transpose()?;
+    let lines = if args.outcomes {
+        ingest::outcomes(&args.files, plan.as_ref(), &args.out, &mut progress)?
+    } else {
+        ingest::exposures(&args.files, args.segment.as_deref(), &args.out, &mut progress)?
+    };
+    bar.finish_and_clear();
+    strict(args.strict, &lines)?;
+    print(&format!("{}: {}", args.out.display(), summed(&lines)))
+}
+
+/// What an analysis needs besides the data.
+struct Setting {
+    plan: Plan,
+    rules: Vec<Rules>,
+    reduction: Reduction,
+}
+
+impl Setting {
+    fn new(data: &Data) -> Result<Self, Failure> {
+        let (document, plan) = Input::read(&data.config)?.plan()?;
+        let config = read_wire(&document);
+        let metrics: Vec<Metric> =
+            data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
+        let lower: BTreeSet<String> = data.lower_is_better.iter().cloned().collect();
+        let method = if data.fixed { Method::Fixed } else { Method::Sequential };
+        let mut rules = Rules::of(&plan, &config, &metrics, &lower, method);
+        if let Some(id) = &data.experiment {
+            rules.retain(|rules| rules.experiment == *id);
+            if rules.is_empty() {
+                return Err(Failure::Usage(format!("no experiment `{id}` in the config")));
+            }
+        }
+        let mut all: Vec<Metric> = Vec::new();
+        for (metric, _) in rules.iter().flat_map(|rules| &rules.metrics) {
+            if !all.contains(metric) {
+                all.push(metric.clone());
+            }
+        }
+        let reduction = Reduction {
+            columns: Columns::of(&all, data.before.is_some()),
+            window_ms: data.window,
+            before_ms: data.before.unwrap_or_default(),
+            most_exposures: data.max_exposures,
+            has_excluded: data.exclude.is_some(),
+        };
+        Ok(Self { plan, rules, reduction })
+    }
+
+    fn run(&self, data: &Data) -> Result<Analysis, Failure> {
+        let mut analysis = Analysis {
+            config: self.plan.content_hash().to_owned(),
+            exposures: None,
+            outcomes: None,
+            experiments: Vec::new(),
+            unknown_experiments: Default::default(),
+        };
+        let mut checked = None;
+        let groups = if let Some(summary) = &data.from_summary {
+            reduce::summary(summary, self.reduction.columns.len())?
+        } else if data.exposures.is_empty() {
+            return Err(Failure::Usage(
+                "nothing to analyse: neither --exposures nor --from-summary".to_owned(),
+            ));
+        } else {
+            let folder = tempfile::tempdir()?;
+            let bar = bar();
+            let (exposures, lines) =
+                parquet(&data.exposures, &folder.path().join("exposures.parquet"), |files, to| {
+                    ingest::exposures(files, data.segment.as_deref(), to, &mut |done, of| {
+                        show(&bar, done, of)
+                    })
+                })?;
+            analysis.exposures = lines;
+            let shown_by = data.raw_units.then_some(&self.plan);
+            let (outcomes, lines) =
+                parquet(&data.outcomes, &folder.path().join("outcomes.parquet"), |files, to| {
+                    ingest::outcomes(files, shown_by, to, &mut |done, of| show(&bar, done, of))
+                })?;
+            analysis.outcomes = lines;
+            bar.finish_and_clear();
+            for lines in analysis.exposures.iter().chain(&analysis.outcomes) {
+                strict(data.strict, lines)?;
+            }
+            let excluded = data.exclude.as_deref().map(excluded).transpose()?.unwrap_or_default();
+            // An empty list still makes the table that the query names.
+            let excluded = if self.reduction.has_excluded && excluded.is_empty() {
+                vec![String::new()]
+            } else {
+                excluded
+            };
+            let tables = Tables::open(&exposures, &outcomes, &excluded)?;
+            checked =
+                Some(integrity::check(&tables, &self.plan, data.max_exposures, self.reduction.has_excluded)?);
+            tables.reduce(&self.reduction)?
+        };
+        for rules in &self.rules {
+            let own = checked.as_ref().map(|all| all.get(&rules.experiment).cloned().unwrap_or_default());
+            analysis.experiments.push(judge(rules, &groups, &self.reduction.columns, own));
+        }
+        if data.experiment.is_none() {
+            analysis.unknown_experiments = unknown(&self.rules, &groups);
+        }
+        Ok(analysis)
+    }
+}
+
+/// Parquet stays as it is; everything else is read into one file more.
+fn parquet(
+    files: &[PathBuf],
+    to: &Path,
+    read: impl FnOnce(&[PathBuf], &Path) -> Result<Lines, Error>,
+) -> Result<(Vec<PathBuf>, Option<Lines>), Failure> {
+    let (mut ready, text): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.iter().cloned().partition(|path| ingest::is_parquet(path));
+    if text.is_empty() {
+        return Ok((ready, None));
+    }
+    let lines = read(&text, to)?;
+    ready.push(to.to_owned());
+    Ok((ready, Some(lines)))
+}
+
+fn excluded(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = Input::read(path)?.text;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn strict(is_strict: bool, lines: &Lines) -> Result<(), Failure> {
+    if is_strict && lines.malformed > 0 {
+        return Err(Failure::Problems(format!("{}\n{}", summed(lines), lines.examples.join("\n"))));
+    }
+    Ok(())
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, done: u64, of: u64) {
+    bar.set_length(of);
+    bar.set_position(done);
+}
+
+fn summed(lines: &Lines) -> String {
+    let mut parts = vec![format!("{} records in {} lines", lines.records, lines.lines)];
+    for (count, what) in [
+        (lines.unrelated, "about other things"),
+        (lines.malformed, "malformed"),
+        (lines.without_unit, "without a unit"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    parts.join(", ")
+}
+
+impl Analysis {
+    /// Exit 1 where something is not to be shipped, or not to be believed.
+    fn exit(&self) -> Exit {
+        let is_bad = |found: &Judgement| matches!(found.verdict, Verdict::Invalid | Verdict::DoNotShip);
+        if self.experiments.iter().any(is_bad) { Exit::Problems } else { Exit::Fine }
+    }
+
+    fn inputs(&self) -> Vec<(String, Vec<String>)> {
+        let mut inputs = Vec::new();
+        for (what, lines) in [("exposures", &self.exposures), ("outcomes", &self.outcomes)] {
+            if let Some(lines) = lines {
+                inputs.push((format!("{what}: {}", summed(lines)), lines.examples.clone()));
+            }
+        }
+        inputs
+    }
+
+    fn text(&self, style: Style) -> String {
+        let mut text = format!("config {}\n", self.config);
+        for (input, examples) in self.inputs() {
+            text.push_str(&format!("{input}\n"));
+            for example in examples {
+                text.push_str(&format!("  {}\n", style.yellow(&example)));
+            }
+        }
+        for (experiment, units) in &self.unknown_experiments {
+            text.push_str(&format!("{experiment} is not in the config: {units} units passed over\n"));
+        }
+        for found in &self.experiments {
+            text.push('\n');
+            text.push_str(&judgement(found, style));
+        }
+        text
+    }
+}
+
+fn judgement(found: &Judgement, style: Style) -> String {
+    let verdict = match found.verdict {
+        Verdict::Ship => style.green(found.verdict.as_str()),
+        Verdict::Inconclusive => style.yellow(found.verdict.as_str()),
+        Verdict::DoNotShip | Verdict::Invalid => style.red(found.verdict.as_str()),
+    };
+    let about = found.treatment.as_ref().map_or(String::new(), |treatment| format!(" ({treatment})"));
+    let mut text = format!("{}: {verdict}{about}\n", style.bold(&found.experiment));
+    for reason in &found.reasons {
+        text.push_str(&format!("  {reason}\n"));
+    }
+    for remark in &found.remarks {
+        text.push_str(&format!("  note: {remark}\n"));
+    }
+    for arm in &found.arms {
+        text.push_str(&format!(
+            "  {:<20} {:>10} units, {:.2}% (planned {:.2}%)\n",
+            arm.variant,
+            arm.units,
+            arm.observed * 100.0,
+            arm.planned * 100.0
+        ));
+    }
+    if let Some(p) = found.sample_ratio.p {
+        let sequential = found
+            .sample_ratio
+            .p_sequential
+            .map_or(String::new(), |p| format!(", at every look {}", probability(p)));
+        text.push_str(&format!("  sample ratio p = {}{sequential}\n", probability(p)));
+    }
+    for metric in &found.metrics {
+        let role = format!("{:?}", metric.role).to_lowercase();
+        if let Some(problem) = &metric.problem {
+            text.push_str(&format!("  {role} {}: {problem}\n", metric.name));
+        }
+        for c in &metric.comparisons {
+            let interval = match found.method {
+                Method::Fixed => c.fixed.interval,
+                Method::Sequential => c.sequential,
+            };
+            let p = match found.method {
+                Method::Fixed => c.fixed.p,
+                Method::Sequential => c.p_sequential,
+            };
+            let relative = c.fixed.relative.map_or(String::new(), |r| format!(" ({:+.2}%)", r * 100.0));
+            text.push_str(&format!(
+                "  {role} {} of {}: {:+.5}{relative}, interval {:+.5} to {:+.5}, p = {}\n",
+                metric.name,
+                c.treatment,
+                c.fixed.absolute,
+                interval.low,
+                interval.high,
+                probability(p)
+            ));
+        }
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! The command lines of the analysis.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use splitway_analysis::sql::Dialect;
+
+pub(crate) const ANALYZE_EXAMPLES: &str = "\
+Examples:
+  splitway analyze --config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units \\
+    --metric 'order_rate=any(order)' --window 7d
+  splitway analyze --config splitway.yaml --metric 'order_rate=any(order)' --dialect duckdb
+  splitway analyze --config splitway.yaml --metric 'order_rate=any(order)' --from-summary result.csv --json";
+
+/// What is analysed, and by what.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// The config that the exposures were decided by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Exposures: the proxy's log, an access log, OTLP JSON, NDJSON, or Parquet; `-` is stdin
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) exposures: Vec<PathBuf>,
+    /// Outcomes: NDJSON, CSV or Parquet with unit, time, metric, value
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) outcomes: Vec<PathBuf>,
+    /// The outcomes have the units as they are, not as the log shows them
+    #[arg(long)]
+    pub(crate) raw_units: bool,
+    /// What a metric is: NAME=sum(x), count(x), any(x), mean(x), or a quotient of two; may be repeated
+    ///
+    /// A metric that the config names and no --metric defines is the sum of the outcomes of its name, per unit;
+    /// `http_5xx_rate` and `latency_mean` are taken from the exposures.
+    #[arg(long, value_name = "NAME=FORMULA")]
+    pub(crate) metric: Vec<String>,
+    /// A metric of which less is better; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) lower_is_better: Vec<String>,
+    /// How long after a unit's first exposure its outcomes count, such as 7d [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) window: Option<i64>,
+    /// Take the same outcomes so long before it as covariates (CUPED), such as 14d
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) before: Option<i64>,
+    /// A field of the exposures by which units are grouped, such as splitway.cluster
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) segment: Option<String>,
+    /// Only this experiment
+    #[arg(long, value_name = "ID")]
+    pub(crate) experiment: Option<String>,
+    /// Decide by intervals for one look, planned beforehand, instead of those that hold at every look
+    #[arg(long)]
+    pub(crate) fixed: bool,
+    /// Leave out the units of this file, one a line, as the log shows them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exclude: Option<PathBuf>,
+    /// Leave out units with more exposures in an experiment, as bots
+    #[arg(long, value_name = "N")]
+    pub(crate) max_exposures: Option<u64>,
+    /// Stop at malformed lines, instead of counting them
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Read the result of the printed query (CSV) instead of data
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["exposures", "outcomes"])]
+    pub(crate) from_summary: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Analyze {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Print the reduction as SQL and stop: duckdb, clickhouse, spark, trino, bigquery, postgres
+    #[arg(long, value_name = "NAME", value_parser = dialect)]
+    pub(crate) dialect: Option<Dialect>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Where the page goes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compact {
+    /// Logs, or outcomes
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The Parquet file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// They are outcomes
+    #[arg(long)]
+    pub(crate) outcomes: bool,
+    /// Show the outcomes' units as the exposures of this config show them
+    #[arg(long, value_name = "FILE", requires = "outcomes")]
+    pub(crate) config: Option<PathBuf>,
+    /// A field of the exposures by which units are grouped
+    #[arg(long, value_name = "FIELD", conflicts_with = "outcomes")]
+    pub(crate) segment: Option<String>,
+    /// Stop at malformed lines, instead of counting them
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+fn dialect(text: &str) -> Result<Dialect, String> {
+    let known = || Dialect::ALL.iter();
+    known().find(|(name, _)| *name == text).map(|(_, dialect)| *dialect).ok_or_else(|| {
+        let names: Vec<&str> = known().map(|(name, _)| *name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+/// Milliseconds.
+fn duration(text: &str) -> Result<i64, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 0,
+    };
+    let milliseconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
+    milliseconds.filter(|ms| *ms > 0).ok_or_else(|| "expected a duration such as 30m, 12h or 7d".to_owned())
+}

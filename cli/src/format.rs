@@ -1,0 +1,67 @@
+//! `splitway fmt`: one layout for all configs. Comments stay, and so does what the config means.
+
+use std::path::Path;
+
+use pretty_yaml::config::{FormatOptions, LayoutOptions};
+use splitway_engine::Document;
+
+use crate::args::Fmt;
+use crate::input::{Input, config_files};
+use crate::outcome::{Exit, Failure, Outcome, print};
+
+/// As wide as the examples are.
+const WIDTH: usize = 110;
+
+pub(crate) fn run(args: &Fmt) -> Outcome {
+    let mut files = Vec::new();
+    for path in &args.files {
+        if path.is_dir() { files.extend(config_files(path)?) } else { files.push(path.clone()) }
+    }
+    let mut unformatted = Vec::new();
+    for file in &files {
+        let input = Input::read(file)?;
+        let formatted = formatted(&input)?;
+        if file == Path::new("-") {
+            return print(formatted.trim_end());
+        }
+        if formatted == input.text {
+            continue;
+        }
+        unformatted.push(input.name.clone());
+        if !args.check {
+            std::fs::write(file, formatted)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", input.name)))?;
+        }
+    }
+    let verb = if args.check { "is not formatted" } else { "formatted" };
+    let mut lines: Vec<String> = unformatted.iter().map(|name| format!("{name}: {verb}")).collect();
+    if lines.is_empty() {
+        lines.push(format!(
+            "{} as they should be",
+            if files.len() == 1 { "1 file is" } else { "all files are" }
+        ));
+        if files.len() == 1 {
+            lines = vec![format!("{} is as it should be", files[0].display())];
+        }
+    }
+    print(&lines.join("\n"))?;
+    Ok(if args.check && !unformatted.is_empty() { Exit::Problems } else { Exit::Fine })
+}
+
+fn formatted(input: &Input) -> Result<String, Failure> {
+    if input.text.trim_start().starts_with('{') {
+        return Err(Failure::Usage(format!("{}: JSON is not formatted, only YAML", input.name)));
+    }
+    let before = input.document().map_err(|problems| input.refuse(&problems))?;
+    let options = FormatOptions {
+        layout: LayoutOptions { print_width: WIDTH, ..LayoutOptions::default() },
+        ..FormatOptions::default()
+    };
+    let unable = |why: String| Failure::Problems(format!("{}: {why}; it is left as it is", input.name));
+    let text = pretty_yaml::format_text(&input.text, &options).map_err(|error| unable(error.to_string()))?;
+    let after = Document::from_yaml(&text).map_err(|problems| unable(problems.to_string()))?;
+    if before.content_hash() != after.content_hash() {
+        return Err(unable("formatting would change what it means".to_owned()));
+    }
+    Ok(text)
+}

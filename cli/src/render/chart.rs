@@ -1,0 +1,81 @@
+//! The Helm chart: the kustomize base, with what installations differ in as values.
+
+use serde_json::{Value, json};
+
+use super::args::{Delivery, Istio};
+use super::istio::Object;
+use super::kubernetes::yaml;
+use super::{Files, Sources};
+use crate::outcome::Failure;
+
+/// A place in an object that a value of the chart fills: the object's kind, where, the value's
+/// name, and how many blanks its YAML is indented by (none: one line).
+const HOLES: [(&str, &str, &str, Option<usize>); 6] = [
+    ("WasmPlugin", "/spec/url", "url", None),
+    ("WasmPlugin", "/spec/sha256", "sha256", None),
+    ("WasmPlugin", "/spec/failStrategy", "failStrategy", None),
+    ("WasmPlugin", "/spec/pluginConfig", "experiments", Some(4)),
+    ("VirtualService", "/spec/hosts", "hosts", Some(4)),
+    ("VirtualService", "/spec/gateways", "gateways", Some(4)),
+];
+
+pub(super) fn write(
+    args: &Istio,
+    sources: &Sources,
+    objects: &[Object],
+    files: &mut Files,
+) -> Result<(), Failure> {
+    if args.delivery != Delivery::WasmPlugin {
+        let why = "the chart delivers by WasmPlugin: its ConfigMap would not be the one that was checked";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let mut values = json!({});
+    for object in objects {
+        let mut value = object.value.clone();
+        let kind = value["kind"].as_str().unwrap_or_default().to_owned();
+        let mut holes = vec![];
+        if let Some(namespace) = value.pointer_mut("/metadata/namespace") {
+            *namespace = hole("release");
+            holes.push(("release".to_owned(), "{{ .Release.Namespace }}".to_owned()));
+        }
+        for (_, place, name, indent) in HOLES.into_iter().filter(|(of, ..)| *of == kind) {
+            let Some(place) = value.pointer_mut(place) else { continue };
+            values[name] = std::mem::replace(place, hole(name));
+            let filled = match indent {
+                None => format!("{{{{ .Values.{name} | quote }}}}"),
+                Some(indent) => format!("{{{{- toYaml .Values.{name} | nindent {indent} }}}}"),
+            };
+            holes.push((name.to_owned(), filled));
+        }
+        let mut text = yaml(&value)?;
+        for (name, filled) in holes {
+            let mark = format!("hole-{name}-hole");
+            text = text.replace(&format!("\"{mark}\""), &filled).replace(&mark, &filled);
+        }
+        let name = value["metadata"]["name"].as_str().unwrap_or_default();
+        let file = if name == args.name {
+            object.file.to_owned()
+        } else {
+            name.replacen(&args.name, object.file, 1)
+        };
+        files.add(format!("templates/{file}.yaml"), text);
+    }
+    let chart = json!({
+        "apiVersion": "v2",
+        "name": "splitway",
+        "description": "A/B traffic splitting in the proxies of an Istio mesh",
+        "type": "application",
+        "version": env!("CARGO_PKG_VERSION"),
+        "appVersion": sources.plan.content_hash(),
+    });
+    files.add("Chart.yaml", yaml(&chart)?);
+    files.add(
+        "values.yaml",
+        format!("# What installations differ in. `experiments` is the document.\n{}", yaml(&values)?),
+    );
+    Ok(())
+}
+
+fn hole(name: &str) -> Value {
+    format!("hole-{name}-hole").into()
+}

@@ -1,0 +1,369 @@
+//! `splitway render istio`.
+
+use std::collections::BTreeMap;
+
+use base64ct::{Base64, Encoding as _};
+use serde_json::{Map, Value, json};
+use splitway_envoy::FailurePolicy;
+use splitway_envoy::deployment::{self, Deployment};
+
+use super::args::{Cluster, Delivery, Istio};
+use super::kubernetes::{config_map, ecds, yaml};
+use super::{Files, Sources};
+use crate::outcome::{Failure, Outcome};
+
+/// Where proxies that mount the ConfigMaps find the experiments.
+const EXPERIMENTS: &str = "/etc/splitway/experiments";
+/// And the module.
+const MODULE: &str = "/etc/splitway/filter/splitway.wasm";
+
+const HTTP_CONNECTION_MANAGER: &str =
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+pub(super) fn run(args: &Istio) -> Outcome {
+    let sources = Sources::read(&args.source)?;
+    sources.must_know(&args.cluster)?;
+    if sources.has_shadows() {
+        let why =
+            "a variant has a `shadow` cluster; Istio's routes cannot copy to a cluster that a header names";
+        return Err(Failure::Problems(why.to_owned()));
+    }
+    let objects = Objects { args, sources: &sources }.all()?;
+    let mut files = Files::default();
+    if args.chart {
+        super::chart::write(args, &sources, &objects, &mut files)?;
+        let folder = args.output.out.display();
+        return files.finish(&args.output, &format!("install it: helm install {} {folder}", args.name));
+    }
+    let mut resources = Vec::new();
+    for Object { file, value, remark } in &objects {
+        files.add(format!("base/{file}.yaml"), format!("# {remark}\n{}", yaml(value)?));
+        resources.push(format!("{file}.yaml"));
+    }
+    files.add(
+        "base/kustomization.yaml",
+        kustomization(&json!({ "resources": resources, "namespace": args.namespace }))?,
+    );
+    for (name, namespace) in &args.overlay {
+        let overlay = json!({ "resources": ["../../base"], "namespace": namespace });
+        files.add(format!("overlays/{name}/kustomization.yaml"), kustomization(&overlay)?);
+    }
+    if args.delivery == Delivery::ConfigMap {
+        files.add("workload-patch.yaml", format!("{PATCH_REMARK}{}", yaml(&mounts(&args.name))?));
+    }
+    let folder = args.output.out.display();
+    files.finish(&args.output, &format!("apply it: kubectl apply --server-side -k {folder}/base"))
+}
+
+const PATCH_REMARK: &str = "\
+# Mounts both ConfigMaps into the proxies. For a gateway or a workload with a sidecar:
+#   kubectl patch deployment NAME --patch-file workload-patch.yaml
+";
+
+/// An object and the file it goes to.
+pub(super) struct Object {
+    pub(super) file: &'static str,
+    pub(super) value: Value,
+    remark: &'static str,
+}
+
+struct Objects<'a> {
+    args: &'a Istio,
+    sources: &'a Sources,
+}
+
+impl Objects<'_> {
+    fn all(&self) -> Result<Vec<Object>, Failure> {
+        let object = |file, value, remark| Object { file, value, remark };
+        let mut all = match self.args.delivery {
+            Delivery::WasmPlugin => vec![object(
+                "wasmplugin",
+                self.wasm_plugin()?,
+                "The filter and its experiments. STATS is behind authentication, so a JWT claim can be the unit.",
+            )],
+            Delivery::ConfigMap => {
+                let policy = FailurePolicy::from(self.args.on_trap);
+                let experiments = ecds(self.sources, MODULE, policy)?;
+                let module = Base64::encode_string(&self.sources.module.bytes);
+                vec![
+                    object(
+                        "experiments",
+                        config_map(&self.named("experiments"), "data", "ecds.yaml", experiments)?,
+                        "The experiments. Proxies that mount it follow it; kubelet takes up to a minute to bring it.",
+                    ),
+                    object(
+                        "filter",
+                        config_map(&self.named("filter"), "binaryData", "splitway.wasm", module)?,
+                        "The compiled filter. Too large for `kubectl apply` without --server-side.",
+                    ),
+                    object(
+                        "envoyfilter",
+                        self.http_filter()?,
+                        "Puts the filter before the router; its config comes from the mounted ConfigMap.",
+                    ),
+                ]
+            }
+        };
+        all.push(object(
+            "proxy",
+            self.proxy()?,
+            "Refuses `X_Splitway` for `x-splitway`, and gives the metrics their labels (at a proxy's start).",
+        ));
+        all.push(object(
+            "virtualservice",
+            self.virtual_service(),
+            "Sends a request where its variant says, all others to the first cluster.",
+        ));
+        for value in self.destination_rules() {
+            all.push(object("destinationrule", value, "The subsets that the variants' clusters are."));
+        }
+        all.push(object(
+            "podmonitor",
+            self.pod_monitor(),
+            "Scrapes what the filter counts (Prometheus operator).",
+        ));
+        Ok(all)
+    }
+
+    fn named(&self, what: &str) -> String {
+        format!("{}-{what}", self.args.name)
+    }
+
+    fn meta(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "namespace": self.args.namespace,
+            "labels": { "app.kubernetes.io/name": "splitway" },
+        })
+    }
+
+    fn workload(&self) -> Value {
+        self.args
+            .workload
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().into()))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    fn wasm_plugin(&self) -> Result<Value, Failure> {
+        let (url, sha256) = match (&self.args.image, &self.args.digest, &self.args.url) {
+            (Some(image), Some(digest), _) => {
+                let plain = image.strip_prefix("oci://").unwrap_or(image);
+                let (plain, _) = plain.split_once('@').unwrap_or((plain, ""));
+                // A colon behind the last slash begins a tag, one before it a port.
+                let name = plain
+                    .rsplit_once(':')
+                    .map_or(plain, |(name, tag)| if tag.contains('/') { plain } else { name });
+                (
+                    format!("oci://{name}@{digest}"),
+                    digest.strip_prefix("sha256:").unwrap_or(digest).to_owned(),
+                )
+            }
+            (_, _, Some(url)) => (url.clone(), self.sources.module.sha256.clone()),
+            _ => {
+                let why =
+                    "a WasmPlugin needs --image with --digest, or --url; --delivery config-map needs neither";
+                return Err(Failure::Usage(why.to_owned()));
+            }
+        };
+        let config: Value = serde_json::from_str(&self.sources.json)?;
+        Ok(json!({
+            "apiVersion": "extensions.istio.io/v1alpha1",
+            "kind": "WasmPlugin",
+            "metadata": self.meta(&self.args.name),
+            "spec": {
+                "selector": { "matchLabels": self.workload() },
+                "url": url,
+                "sha256": sha256,
+                "imagePullPolicy": "IfNotPresent",
+                "phase": "STATS",
+                "failStrategy": match FailurePolicy::from(self.args.on_trap) {
+                    FailurePolicy::Reload => "FAIL_RELOAD",
+                    FailurePolicy::Open => "FAIL_OPEN",
+                    FailurePolicy::Closed => "FAIL_CLOSE",
+                },
+                "pluginName": "splitway",
+                "pluginConfig": config,
+            },
+        }))
+    }
+
+    /// A snippet of the Envoy deployment, as JSON.
+    fn snippet(&self, name: &str) -> Result<Value, Failure> {
+        let clusters =
+            [deployment::Cluster { name: "none".to_owned(), host: "127.0.0.1".to_owned(), port: 1 }];
+        let deployment = Deployment {
+            listen: ("", 0),
+            admin: ("", 0),
+            wasm: MODULE,
+            config_dir: EXPERIMENTS,
+            clusters: &clusters,
+            capabilities: &self.sources.module.capabilities,
+            failure_policy: self.args.on_trap.into(),
+        };
+        let broken = |error: String| Failure::Usage(error);
+        let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;
+        let snippet = snippets.into_iter().find(|snippet| snippet.name == name);
+        let text = snippet.map(|snippet| snippet.text).unwrap_or_default();
+        serde_saphyr::from_str(&text).map_err(|error| broken(error.to_string()))
+    }
+
+    fn http_filter(&self) -> Result<Value, Failure> {
+        let filter = self.snippet("http-filter")?;
+        let match_router = json!({
+            "listener": { "filterChain": { "filter": {
+                "name": "envoy.filters.network.http_connection_manager",
+                "subFilter": { "name": "envoy.filters.http.router" },
+            } } },
+        });
+        Ok(self.envoy_filter(
+            &self.args.name,
+            json!([{
+                "applyTo": "HTTP_FILTER",
+                "match": match_router,
+                "patch": { "operation": "INSERT_BEFORE", "value": filter[0] },
+            }]),
+        ))
+    }
+
+    fn proxy(&self) -> Result<Value, Failure> {
+        let manager = json!({ "listener": { "filterChain": { "filter": {
+            "name": "envoy.filters.network.http_connection_manager",
+        } } } });
+        let mut strict = self.snippet("connection-manager")?;
+        strict["@type"] = HTTP_CONNECTION_MANAGER.into();
+        Ok(self.envoy_filter(
+            &self.named("proxy"),
+            json!([
+                {
+                    "applyTo": "NETWORK_FILTER",
+                    "match": manager,
+                    "patch": { "operation": "MERGE", "value": {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": strict,
+                    } },
+                },
+                { "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": self.snippet("stats")? } },
+            ]),
+        ))
+    }
+
+    fn envoy_filter(&self, name: &str, patches: Value) -> Value {
+        json!({
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": "EnvoyFilter",
+            "metadata": self.meta(name),
+            "spec": { "workloadSelector": { "labels": self.workload() }, "configPatches": patches },
+        })
+    }
+
+    fn virtual_service(&self) -> Value {
+        let destination = |cluster: &Cluster| {
+            let mut destination = json!({ "host": cluster.host });
+            if let Some(port) = cluster.port {
+                destination["port"] = json!({ "number": port });
+            }
+            if !cluster.labels.is_empty() {
+                destination["subset"] = cluster.name.as_str().into();
+            }
+            json!([{ "destination": destination }])
+        };
+        let mut routes: Vec<Value> = self
+            .args
+            .cluster
+            .iter()
+            .map(|cluster| {
+                json!({
+                    "name": format!("splitway-{}", cluster.name),
+                    "match": [{ "headers": { splitway_engine::CLUSTER: { "exact": cluster.name } } }],
+                    "route": destination(cluster),
+                })
+            })
+            .collect();
+        // Any cluster that is not listed takes this one, too: an unknown name fails nobody.
+        routes.extend(
+            self.args
+                .cluster
+                .first()
+                .map(|cluster| json!({ "name": "default", "route": destination(cluster) })),
+        );
+        let mut spec = json!({ "hosts": self.args.host, "http": routes });
+        if !self.args.gateway.is_empty() {
+            spec["gateways"] = json!(self.args.gateway);
+        }
+        json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "VirtualService",
+            "metadata": self.meta(&self.args.name),
+            "spec": spec,
+        })
+    }
+
+    /// One per service that has subsets.
+    fn destination_rules(&self) -> Vec<Value> {
+        let mut hosts: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for cluster in self.args.cluster.iter().filter(|cluster| !cluster.labels.is_empty()) {
+            let subset = json!({ "name": cluster.name, "labels": cluster.labels });
+            hosts.entry(&cluster.host).or_default().push(subset);
+        }
+        hosts
+            .into_iter()
+            .enumerate()
+            .map(|(index, (host, subsets))| {
+                let name = if index == 0 { self.args.name.clone() } else { self.named(&index.to_string()) };
+                json!({
+                    "apiVersion": "networking.istio.io/v1",
+                    "kind": "DestinationRule",
+                    "metadata": self.meta(&name),
+                    "spec": { "host": host, "subsets": subsets },
+                })
+            })
+            .collect()
+    }
+
+    fn pod_monitor(&self) -> Value {
+        json!({
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PodMonitor",
+            "metadata": self.meta(&self.args.name),
+            "spec": {
+                "selector": { "matchLabels": self.workload() },
+                "podMetricsEndpoints": [{
+                    "port": "http-envoy-prom",
+                    "path": "/stats/prometheus",
+                    "interval": "15s",
+                    "metricRelabelings": [{
+                        "sourceLabels": ["__name__"],
+                        "regex": "splitway_.*|envoy_extension_config_discovery_.*|envoy_wasm_.*",
+                        "action": "keep",
+                    }],
+                }],
+            },
+        })
+    }
+}
+
+/// The annotations by which Istio's injection mounts volumes into the proxy's container.
+fn mounts(name: &str) -> Value {
+    let volumes = json!([
+        { "name": "splitway-experiments", "configMap": { "name": format!("{name}-experiments") } },
+        { "name": "splitway-filter", "configMap": { "name": format!("{name}-filter") } },
+    ]);
+    let mounts = json!([
+        { "name": "splitway-experiments", "mountPath": EXPERIMENTS, "readonly": true },
+        { "name": "splitway-filter", "mountPath": "/etc/splitway/filter", "readonly": true },
+    ]);
+    json!({ "spec": { "template": { "metadata": { "annotations": {
+        "sidecar.istio.io/userVolume": volumes.to_string(),
+        "sidecar.istio.io/userVolumeMount": mounts.to_string(),
+    } } } } })
+}
+
+fn kustomization(rest: &Value) -> Result<String, Failure> {
+    let mut all = json!({ "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization" });
+    if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
+        all.extend(rest.clone());
+    }
+    yaml(&all)
+}

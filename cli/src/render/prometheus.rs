@@ -1,0 +1,45 @@
+//! `splitway render prometheus`: rules, with the plan's shares as constants.
+
+use std::fmt::Write as _;
+
+use super::args::Prometheus;
+use crate::input::{self, Input};
+use crate::outcome::{Outcome, print};
+
+const RULES: &str = include_str!("rules.yaml");
+
+pub(super) fn run(args: &Prometheus) -> Outcome {
+    let (_, plan) = Input::read_all(&args.config)?.plan()?;
+    let now = input::at(args.at);
+    let mut text = RULES.to_owned();
+    let _ = write!(
+        text,
+        "\n  # The plan of config {}.\n  - name: splitway-plan\n    rules:",
+        plan.content_hash()
+    );
+    let mut is_empty = true;
+    for (_, experiment) in plan.experiments() {
+        if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
+            continue;
+        }
+        for variant in experiment.variants() {
+            is_empty = false;
+            let _ = write!(
+                text,
+                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
+                variant.share(),
+                experiment.id(),
+                quoted(variant.id()),
+            );
+        }
+    }
+    if is_empty {
+        text.push_str(" []");
+    }
+    print(&text)
+}
+
+/// A variant's id may look like a number.
+fn quoted(id: &str) -> String {
+    format!("\"{id}\"")
+}

@@ -1,0 +1,112 @@
+//! `splitway token`: a signed QA override.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use splitway_engine::qa_token::{Choice, Claims, MAX_LIFETIME_MS, sign};
+use splitway_engine::{Timestamp, read_wire, wire};
+
+use crate::args::Token;
+use crate::edit::experiment;
+use crate::input::{self, Input};
+use crate::outcome::{Failure, Outcome, print, print_answer};
+
+pub(crate) fn run(args: &Token) -> Outcome {
+    let input = Input::read_all(&args.config)?;
+    let (document, plan) = input.plan()?;
+    let config = read_wire(&document);
+    let tokens = config.qa_tokens.as_ref().ok_or_else(|| {
+        let why = "the config takes no tokens: add `qa_tokens` with a header, cookie or query, and a key";
+        Failure::Usage(format!("{}: {why}", input.name))
+    })?;
+    let key = key(tokens, args.key.as_deref())?;
+    let choice = match (&args.experiment, &args.variant) {
+        (Some(experiment), Some(variant)) => {
+            must_exist(&config, experiment, variant)?;
+            Some(Choice { experiment: experiment.clone(), variant: variant.clone() })
+        }
+        _ if args.debug => None,
+        _ => return Err(Failure::Usage("--experiment and --variant, or --debug".to_owned())),
+    };
+    let now = input::at(args.asked.at);
+    let lifetime = i64::try_from(args.expires_in.as_millis()).unwrap_or(i64::MAX);
+    if !(1_000..=MAX_LIFETIME_MS).contains(&lifetime) {
+        return Err(Failure::Usage("--expires-in is from 1s to 24h".to_owned()));
+    }
+    let expires = now.0.saturating_add(lifetime) / 1_000;
+    let claims =
+        Claims { choice, debug: args.debug, subject: args.subject.clone(), expires, nonce: nonce()? };
+    let token = sign(&claims, &key.id, key.secret.as_bytes());
+    let ways = ways(tokens, &token);
+    let ends = Timestamp(expires.saturating_mul(1_000)).to_string();
+    if args.asked.json {
+        return print_answer(&serde_json::json!({
+            "token": token,
+            "key": key.id,
+            "expires": ends,
+            "config": plan.content_hash(),
+            "send_as": ways,
+        }));
+    }
+    print(&token)?;
+    eprintln!("ends {ends}");
+    for way in ways {
+        eprintln!("send it: curl {way}");
+    }
+    Ok(crate::outcome::Exit::Fine)
+}
+
+/// The key that is named, else the last: while two are being rotated, that is the newer one.
+fn key<'c>(tokens: &'c wire::QaTokens, id: Option<&str>) -> Result<&'c wire::QaKey, Failure> {
+    let found = match id {
+        Some(id) => tokens.keys.iter().find(|key| key.id == id),
+        None => tokens.keys.last(),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<&str> = tokens.keys.iter().map(|key| key.id.as_str()).collect();
+        Failure::Usage(format!(
+            "no key `{}` in qa_tokens; there are {}",
+            id.unwrap_or_default(),
+            known.join(", ")
+        ))
+    })
+}
+
+fn must_exist(config: &wire::Config, id: &str, variant: &str) -> Result<(), Failure> {
+    let (_, experiment) = experiment(config, id)?;
+    let ids = || experiment.variants.iter().map(|variant| variant.id.as_str());
+    if ids().any(|known| known == variant) {
+        return Ok(());
+    }
+    let near = splitway_engine::did_you_mean(variant, ids());
+    let advice = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(Failure::Usage(format!("no variant `{variant}` in `{id}`{advice}")))
+}
+
+/// What curl takes, for each place that the config looks at.
+fn ways(tokens: &wire::QaTokens, token: &str) -> Vec<String> {
+    let header = tokens.header.as_ref().map(|name| format!("-H '{name}: {token}'"));
+    let cookie = tokens.cookie.as_ref().map(|name| format!("-b '{name}={token}'"));
+    let query = tokens.query.as_ref().map(|name| format!("-G -d '{name}={token}'"));
+    [header, cookie, query].into_iter().flatten().collect()
+}
+
+fn nonce() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// `30m`, `12h`.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a time such as 30m or 12h".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| expected())?;
+    let unit = match text.get(digits.len()..) {
+        Some("s") => 1,
+        Some("m") => 60,
+        Some("h") => 3_600,
+        _ => return Err(expected()),
+    };
+    Ok(Duration::from_secs(number.saturating_mul(unit)))
+}

@@ -1,0 +1,169 @@
+//! Rules and dashboards: they mean what they say, and ask for metrics that there are.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+use splitway_envoy::standalone::Standalone;
+use splitway_envoy::{Call, skip};
+
+use crate::support::{Bench, root};
+
+const CHECKOUT: &str = include_str!("../../../examples/checkout/splitway.yaml");
+
+fn rules() -> Bench {
+    let bench = Bench::new(&[("splitway.yaml", CHECKOUT)]);
+    let ran = bench.run("render prometheus --config splitway.yaml --at 2026-11-20T00:00:00Z");
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    std::fs::write(bench.path("splitway.rules.yaml"), ran.out).unwrap();
+    bench
+}
+
+#[test]
+fn every_alert_fires_when_it_should_and_only_then() {
+    let bench = rules();
+    let tests = root().join("cli/tests/prometheus/splitway.test.yaml");
+    let text = std::fs::read_to_string(tests).unwrap();
+    std::fs::write(bench.path("splitway.test.yaml"), &text).unwrap();
+    let rules = bench.read("splitway.rules.yaml");
+    for line in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(text.contains(&format!("alertname: {line}")), "{line} has no test");
+    }
+    let promtool = |args: &[&str]| Command::new("promtool").args(args).current_dir(bench.path(".")).output();
+    let Ok(checked) = promtool(&["check", "rules", "splitway.rules.yaml"]) else {
+        let test = "every_alert_fires_when_it_should_and_only_then";
+        return skip::skip(test, "promtool is not on PATH: apt-get install prometheus");
+    };
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let tested = promtool(&["test", "rules", "splitway.test.yaml"]).unwrap();
+    assert!(
+        tested.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&tested.stdout),
+        String::from_utf8_lossy(&tested.stderr)
+    );
+}
+
+#[test]
+fn nothing_is_planned_of_what_does_not_run() {
+    let bench = Bench::new(&[("splitway.yaml", &CHECKOUT.replace("status: running", "status: paused"))]);
+    let text = bench.run("render prometheus --config splitway.yaml").out;
+    assert!(
+        !text.contains("experiment: checkout-button") && text.contains("experiment: free-shipping"),
+        "{text}"
+    );
+    std::fs::write(bench.path("killed.yaml"), format!("{CHECKOUT}kill_switch: true\n")).unwrap();
+    let text = bench.run("render prometheus --config killed.yaml").out;
+    assert!(text.trim_end().ends_with("rules: []"), "{text}");
+}
+
+/// The metrics that an expression names.
+fn metrics(expression: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let words = expression.split(|c: char| !is_name(c));
+    let ours = |word: &&str| ["splitway_", "splitway:", "envoy_"].iter().any(|start| word.starts_with(start));
+    words.filter(ours).map(str::to_owned).collect()
+}
+
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == "expr" || name == "query" => found.push(text.to_owned()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        _ => {}
+    }
+}
+
+/// What a real Envoy with the filter shows, and what the rules record.
+async fn known(rules: &str) -> BTreeSet<String> {
+    // With everything on that has metrics of its own.
+    let all = CHECKOUT
+        .replace(
+            "  key: not-a-secret-change-me\n",
+            "  key: not-a-secret-change-me\n  otlp: { cluster: checkout-v1 }\n",
+        )
+        .replace(
+            "    traffic: 50%\n",
+            "    traffic: 50%\n    guardrails: [{ metric: http_5xx_rate, max_increase: 1% }, { metric: latency, slower_than: 1s, max: 10%, action: observe }]\n",
+        );
+    let bench = Bench::new(&[("splitway.yaml", &all)]);
+    let ran = bench.run(
+        "render envoy --config splitway.yaml --cluster checkout-v1=127.0.0.1:1 --cluster checkout-v2=127.0.0.1:1 \
+         --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy",
+    );
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    envoy.http1().send(&Call::get("/").header("x-user-id", "u1")).await.unwrap();
+    // A metric of refusals exists once there was one.
+    let good = bench.read("proxy/experiments/ecds.yaml");
+    std::fs::write(bench.path("proxy/new.yaml"), good.replace("\\\"version\\\":1", "\\\"version\\\":99"))
+        .unwrap();
+    std::fs::rename(bench.path("proxy/new.yaml"), bench.path("proxy/experiments/ecds.yaml")).unwrap();
+    splitway_envoy::eventually("the filter to refuse", async || {
+        Ok(envoy.prometheus().await?.contains("splitway_config_refused").then_some(()))
+    })
+    .await
+    .unwrap();
+    let shown = envoy.prometheus().await.unwrap();
+    let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();
+    let shown = shown.lines().filter(|line| !line.starts_with('#')).map(name);
+    let recorded = rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ").map(str::to_owned));
+    shown.chain(recorded).collect()
+}
+
+#[tokio::test]
+async fn rules_and_dashboards_ask_for_metrics_that_there_are() {
+    let rules = rules().read("splitway.rules.yaml");
+    let known = known(&rules).await;
+    let mut asked = Vec::new();
+    expressions(&serde_saphyr::from_str(&rules).unwrap(), &mut asked);
+    let mut boards = 0;
+    for entry in std::fs::read_dir(root().join("deploy/grafana")).unwrap() {
+        let path = entry.unwrap().path();
+        let board: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        check_shape(&board);
+        expressions(&board, &mut asked);
+        boards += 1;
+    }
+    assert_eq!(boards, 3);
+    assert!(asked.len() > 40, "{asked:?}");
+    for expression in &asked {
+        for metric in metrics(expression) {
+            assert!(known.contains(&metric), "{metric} is in no proxy and no rule: {expression}");
+        }
+    }
+}
+
+/// What Grafana needs to import a dashboard and draw each panel.
+fn check_shape(board: &Value) {
+    for field in ["uid", "title", "schemaVersion", "panels", "templating", "time"] {
+        assert!(!board[field].is_null(), "{field}");
+    }
+    let mut ids = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for panel in board["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: the id is taken");
+        assert!(
+            ["stat", "timeseries", "bargauge", "table"].contains(&panel["type"].as_str().unwrap()),
+            "{title}"
+        );
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+        let at = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "{title} is too wide");
+        for (x, y) in
+            (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
+            assert!(taken.insert((x, y)), "{title} lies on another panel");
+        }
+        let targets = panel["targets"].as_array().unwrap();
+        let refs: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str().unwrap()).collect();
+        assert_eq!(refs.len(), targets.len(), "{title}");
+    }
+}

@@ -1,0 +1,522 @@
+//! `splitway render`: what it writes is loaded by a real Envoy, kubectl and helm, and held against
+//! the real schemas.
+
+use std::path::Path;
+use std::process::Command;
+
+use base64ct::{Base64, Encoding as _};
+use serde_json::{Value, json};
+use splitway_envoy::standalone::{Standalone, validate};
+use splitway_envoy::{Call, Upstream, skip};
+
+use crate::support::{Bench, Ran, root};
+
+const CONFIG: &str = "\
+version: 1
+unit: [{ header: x-user-id }]
+experiments:
+  - id: button
+    variants:
+      - { id: old, weight: 50 }
+      - { id: new, weight: 50, route: { cluster: v2 } }
+";
+const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const SERVICES: &str = "--host shop.example.com --gateway istio-system/shop \
+    --cluster v1=checkout.shop.svc.cluster.local:80,version=v1 \
+    --cluster v2=checkout.shop.svc.cluster.local:80,version=v2";
+
+fn bench() -> Bench {
+    Bench::new(&[("splitway.yaml", CONFIG)])
+}
+
+fn fine(ran: Ran) -> Ran {
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    ran
+}
+
+fn parse(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
+/// Two upstreams and the folder of an Envoy in front of them.
+struct Rendered {
+    bench: Bench,
+    _v1: Upstream,
+    _v2: Upstream,
+}
+
+impl Rendered {
+    fn new(more: &str) -> Self {
+        let (v1, v2) = (Upstream::start("v1").unwrap(), Upstream::start("v2").unwrap());
+        let bench = bench();
+        fine(bench.run(&format!(
+            "render envoy --config splitway.yaml --cluster v1={} --cluster v2=localhost:{} \
+             --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy {more}",
+            v1.address(),
+            v2.address().port()
+        )));
+        Self { bench, _v1: v1, _v2: v2 }
+    }
+}
+
+/// Both variants are met within these units, and each is where its stamp says.
+async fn splits(envoy: &Standalone) {
+    let mut seen = Vec::new();
+    for unit in 0..20 {
+        let call = Call::get("/").header("x-user-id", format!("u{unit}")).header("x-splitway-cluster", "v2");
+        let answer = envoy.http1().send(&call).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", envoy.log().unwrap());
+        let variant = answer.variant("button").map(str::to_owned);
+        let upstream = answer.upstream().map(str::to_owned);
+        assert_eq!(
+            upstream.as_deref() == Some("v2"),
+            variant.as_deref() == Some("new"),
+            "u{unit}: {variant:?}"
+        );
+        seen.extend(variant);
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, ["new", "old"], "{}", envoy.log().unwrap());
+    let underscored = Call::get("/").header("x_splitway", "button=new");
+    assert_eq!(envoy.http1().send(&underscored).await.unwrap().status, 400);
+}
+
+#[tokio::test]
+async fn the_folder_runs_in_a_real_envoy_as_it_is() {
+    let rendered = Rendered::new("");
+    let folder = rendered.bench.path("proxy");
+    validate(&folder, "envoy.yaml").unwrap();
+    let envoy = Standalone::start(&folder, &rendered.bench.read("proxy/envoy.yaml")).await.unwrap();
+    splits(&envoy).await;
+    let metrics = envoy.prometheus().await.unwrap();
+    assert!(metrics.contains("splitway_assignments{experiment=\"button\",variant=\"new\"}"), "{metrics}");
+
+    // A new config is rendered in place, and followed.
+    let everyone = CONFIG
+        .replace("weight: 50, route", "weight: 100, route")
+        .replace("old, weight: 50", "old, weight: 0");
+    std::fs::write(rendered.bench.path("splitway.yaml"), everyone).unwrap();
+    let ecds = rendered.bench.read("proxy/experiments/ecds.yaml");
+    let ports = rendered.bench.read("proxy/envoy.yaml");
+    let port = |name: &str| -> String {
+        let clusters = parse(&ports)["static_resources"]["clusters"].clone();
+        let cluster =
+            clusters.as_array().unwrap().iter().find(|cluster| cluster["name"] == name).unwrap().clone();
+        let endpoint =
+            cluster.pointer("/load_assignment/endpoints/0/lb_endpoints/0/endpoint").unwrap().clone();
+        endpoint.pointer("/address/socket_address/port_value").unwrap().to_string()
+    };
+    fine(rendered.bench.run(&format!(
+        "render envoy --config splitway.yaml --cluster v1=127.0.0.1:{} --cluster v2=localhost:{} \
+         --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy",
+        port("v1"),
+        port("v2")
+    )));
+    assert_ne!(rendered.bench.read("proxy/experiments/ecds.yaml"), ecds);
+    assert_eq!(rendered.bench.read("proxy/envoy.yaml"), ports, "only the experiments change");
+    splitway_envoy::eventually("everyone gets the new one", async || {
+        let call = Call::get("/").header("x-user-id", "u1");
+        let mut variants = Vec::new();
+        for unit in 0..6 {
+            let call = call.clone().header("x-other", format!("{unit}"));
+            variants.push(envoy.http1().send(&call).await?.variant("button").map(str::to_owned));
+        }
+        Ok(variants.iter().all(|variant| variant.as_deref() == Some("new")).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+/// A bootstrap that somebody else wrote, with the snippets where they say they go.
+#[tokio::test]
+async fn the_snippets_fit_an_existing_bootstrap() {
+    let rendered = Rendered::new("");
+    let snippet = |name: &str| parse(&rendered.bench.read(&format!("proxy/snippets/{name}.yaml")));
+    let mut filters = snippet("http-filter").as_array().unwrap().clone();
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+    }));
+    let mut manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "theirs",
+        "http_filters": filters,
+        "access_log": snippet("access-log"),
+        "tracing": snippet("tracing"),
+        "route_config": { "virtual_hosts": [{ "name": "theirs", "domains": ["*"], "routes": snippet("routes") }] },
+    });
+    let more = snippet("connection-manager");
+    manager.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut bootstrap = json!({
+        "node": { "id": "theirs", "cluster": "theirs" },
+        "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
+        "static_resources": {
+            "listeners": [{
+                "name": "theirs",
+                "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+                "filter_chains": [{ "filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": manager,
+                }] }],
+            }],
+            "clusters": snippet("clusters"),
+        },
+    });
+    bootstrap.as_object_mut().unwrap().extend(snippet("stats").as_object().unwrap().clone());
+    let folder = rendered.bench.path("proxy");
+    let envoy = Standalone::start(&folder, &bootstrap.to_string()).await.unwrap();
+    splits(&envoy).await;
+    // Envoy buffers its access log; its destination is the same pipe as its other output.
+    splitway_envoy::eventually("an access log with the stamp", async || {
+        envoy.http1().send(&Call::get("/").header("x-user-id", "u1")).await?;
+        Ok(envoy.log()?.lines().find(|line| line.contains("\"splitway\":\"button=")).map(|_| ()))
+    })
+    .await
+    .unwrap();
+}
+
+/// The restriction lets through what the sink needs, and the collector's cluster must be there.
+#[tokio::test]
+async fn exposures_reach_a_collector() {
+    let collector = Upstream::start("collector").unwrap();
+    let config = format!("{CONFIG}exposure: {{ key: 0123456789abcdef, otlp: {{ cluster: collector }} }}\n");
+    let bench = Bench::new(&[("splitway.yaml", &config)]);
+    let args = "render envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster v2=127.0.0.1:1 \
+                --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy";
+    let ran = bench.run(args);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.err.contains("exposures go to the cluster `collector`"), "{}", ran.all());
+    fine(bench.run(&format!("{args} --cluster collector={}", collector.address())));
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    envoy.http1().send(&Call::get("/").header("x-user-id", "u1")).await.unwrap();
+    splitway_envoy::eventually("a delivered exposure", async || {
+        let metrics = envoy.prometheus().await?;
+        Ok(metrics.lines().any(|line| line == "splitway_exposures_delivered{} 1").then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn the_module_is_pinned_and_may_do_only_what_it_does() {
+    let rendered = Rendered::new("--at /etc/splitway --on-trap closed");
+    let folder = rendered.bench.path("proxy");
+    let sums = Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(&folder).output().unwrap();
+    assert!(sums.status.success(), "{}", String::from_utf8_lossy(&sums.stdout));
+    let ecds = rendered.bench.read("proxy/experiments/ecds.yaml");
+    let sum = rendered.bench.read("proxy/SHA256SUMS");
+    assert!(ecds.contains(&format!("\"/etc/splitway/splitway-{}.wasm\"", &sum[..12])), "{ecds}");
+    assert!(ecds.contains("failure_policy: FAIL_CLOSED"));
+    let allowed = &parse(&ecds)["resources"][0]["typed_config"]["config"]["capability_restriction_config"];
+    let allowed = allowed["allowed_capabilities"].as_object().unwrap();
+    assert!(
+        allowed.contains_key("proxy_log") && allowed.contains_key("proxy_on_request_headers"),
+        "{allowed:?}"
+    );
+    for unused in
+        ["proxy_grpc_call", "proxy_register_shared_queue", "proxy_call_foreign_function", "path_open"]
+    {
+        assert!(!allowed.contains_key(unused), "{unused}");
+    }
+}
+
+/// The object's schema with unknown fields refused, as the API server does.
+fn strict(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            let keeps = fields.get("x-kubernetes-preserve-unknown-fields") == Some(&true.into());
+            if fields.contains_key("properties") && !fields.contains_key("additionalProperties") && !keeps {
+                fields.insert("additionalProperties".to_owned(), false.into());
+            }
+            for (_, value) in fields.iter_mut() {
+                *value = strict(std::mem::take(value));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = strict(std::mem::take(item))),
+        _ => {}
+    }
+    schema
+}
+
+/// What is wrong with a Kubernetes object.
+fn mistakes(object: &Value) -> Vec<String> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let file = root().join(format!("cli/tests/crds/{}.json", kind.to_lowercase()));
+    let crd: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let group = crd["group"].as_str().unwrap();
+    let version = crd["version"].as_str().unwrap();
+    let api = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    assert_eq!(object["apiVersion"], api, "{kind}");
+    let name = object["metadata"]["name"].as_str().unwrap();
+    assert!(
+        name.len() < 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    );
+    let mut schema = crd["schema"].clone();
+    for field in ["apiVersion", "kind", "metadata"] {
+        schema["properties"][field] = json!({});
+    }
+    // A string or an integer, where `type` alone would say neither.
+    let validator = jsonschema::draft202012::new(&strict(schema)).unwrap();
+    validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+fn objects(folder: &Path) -> Vec<Value> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap() != "kustomization.yaml" {
+            found.push(parse(&std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
+fn plugin() -> String {
+    format!("--image oci://registry.example:5000/splitway:0.1 --digest {DIGEST} {SERVICES}")
+}
+
+#[test]
+fn every_object_fits_its_schema() {
+    let bench = bench();
+    fine(bench.run(&format!("render istio --config splitway.yaml --out plugin {}", plugin())));
+    fine(
+        bench.run(&format!("render istio --config splitway.yaml --out map --delivery config-map {SERVICES}")),
+    );
+    let mut kinds = Vec::new();
+    for object in objects(&bench.path("plugin/base")).iter().chain(&objects(&bench.path("map/base"))) {
+        assert_eq!(mistakes(object), Vec::<String>::new(), "{object:#}");
+        kinds.push(object["kind"].as_str().unwrap().to_owned());
+    }
+    kinds.sort();
+    kinds.dedup();
+    let expected =
+        ["ConfigMap", "DestinationRule", "EnvoyFilter", "PodMonitor", "VirtualService", "WasmPlugin"];
+    assert_eq!(kinds, expected);
+}
+
+/// The check above can fail.
+#[test]
+fn the_schemas_notice_mistakes() {
+    let bench = bench();
+    fine(bench.run(&format!("render istio --config splitway.yaml --out plugin {}", plugin())));
+    let plugin = parse(&bench.read("plugin/base/wasmplugin.yaml"));
+    for (place, value) in [
+        ("failStrategy", json!("FAIL")),
+        ("sha256", json!("123")),
+        ("urll", json!("x")),
+        ("selector", json!([])),
+    ] {
+        let mut wrong = plugin.clone();
+        wrong["spec"][place] = value;
+        assert!(!mistakes(&wrong).is_empty(), "{place}");
+    }
+    let mut wrong = parse(&bench.read("plugin/base/virtualservice.yaml"));
+    wrong["spec"]["http"][0]["rout"] = json!([]);
+    assert!(!mistakes(&wrong).is_empty());
+}
+
+#[test]
+fn the_wasm_plugin_holds_what_was_asked_for() {
+    let bench = bench();
+    fine(bench.run(&format!("render istio --config splitway.yaml --out plugin {}", plugin())));
+    let spec = parse(&bench.read("plugin/base/wasmplugin.yaml"))["spec"].clone();
+    assert_eq!(spec["url"], format!("oci://registry.example:5000/splitway@{DIGEST}"));
+    assert_eq!(spec["sha256"], DIGEST.strip_prefix("sha256:").unwrap());
+    assert_eq!(spec["failStrategy"], "FAIL_RELOAD");
+    // What istiod hands to the filter as JSON is the config.
+    let bare = fine(bench.run("render google --config splitway.yaml")).out;
+    assert_eq!(spec["pluginConfig"], serde_json::from_str::<Value>(&bare).unwrap());
+    assert!(
+        splitway_engine::compile(&splitway_engine::Document::from_json(bare.as_bytes()).unwrap()).is_ok()
+    );
+
+    fine(bench.run(&format!(
+        "render istio --config splitway.yaml --out url --url https://files.example/splitway.wasm {SERVICES}"
+    )));
+    let spec = parse(&bench.read("url/base/wasmplugin.yaml"))["spec"].clone();
+    assert_eq!(spec["sha256"].as_str().unwrap().len(), 64);
+    assert_ne!(spec["sha256"], DIGEST.strip_prefix("sha256:").unwrap());
+}
+
+/// The EnvoyFilter's filter with the ConfigMaps' files, in a real Envoy: all but istiod.
+#[tokio::test]
+async fn the_mounted_config_map_runs_in_a_real_envoy() {
+    let rendered = Rendered::new("");
+    let bench = &rendered.bench;
+    fine(
+        bench.run(&format!("render istio --config splitway.yaml --out map --delivery config-map {SERVICES}")),
+    );
+    let mounted = bench.path("mounted");
+    let text = |file: &str| bench.read(&format!("map/base/{file}.yaml"));
+    let moved = |text: &str| text.replace("/etc/splitway", &mounted.display().to_string());
+    std::fs::create_dir_all(mounted.join("experiments")).unwrap();
+    std::fs::create_dir_all(mounted.join("filter")).unwrap();
+    let experiments = parse(&text("experiments"));
+    std::fs::write(
+        mounted.join("experiments/ecds.yaml"),
+        moved(experiments["data"]["ecds.yaml"].as_str().unwrap()),
+    )
+    .unwrap();
+    let module = parse(&text("filter"))["binaryData"]["splitway.wasm"].as_str().unwrap().to_owned();
+    std::fs::write(mounted.join("filter/splitway.wasm"), Base64::decode_vec(&module).unwrap()).unwrap();
+
+    let filter = parse(&moved(&text("envoyfilter")))["spec"]["configPatches"][0]["patch"]["value"].clone();
+    let mut bootstrap = parse(&bench.read("proxy/envoy.yaml"));
+    let filters = bootstrap
+        .pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters")
+        .unwrap();
+    filters[0] = filter;
+    let envoy = Standalone::start(&mounted, &bootstrap.to_string()).await.unwrap();
+    splits(&envoy).await;
+}
+
+fn tool(name: &str, test: &str, install: &str) -> bool {
+    let found = Command::new(name).arg("version").output().is_ok();
+    if !found {
+        skip::skip(test, &format!("{name} is not on PATH: {install}"));
+    }
+    found
+}
+
+#[test]
+fn kustomize_builds_base_and_overlays() {
+    if !tool("kubectl", "kustomize_builds_base_and_overlays", "apt-get install kubernetes-client") {
+        return;
+    }
+    let bench = bench();
+    fine(bench.run(&format!(
+        "render istio --config splitway.yaml --out k --overlay staging=istio-staging {}",
+        plugin()
+    )));
+    for (folder, namespace) in [("k/base", "istio-system"), ("k/overlays/staging", "istio-staging")] {
+        let built = Command::new("kubectl")
+            .args(["kustomize", folder])
+            .current_dir(bench.path("."))
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let text = String::from_utf8(built.stdout).unwrap();
+        let objects: Vec<Value> = text.split("\n---\n").map(parse).collect();
+        assert_eq!(objects.len(), 5, "{text}");
+        for object in objects {
+            assert_eq!(object["metadata"]["namespace"], namespace);
+            assert_eq!(mistakes(&object), Vec::<String>::new());
+        }
+    }
+}
+
+/// Where `helm` is: on PATH, or what HELM_BIN names.
+#[test]
+fn the_chart_makes_what_the_base_has() {
+    let helm = std::env::var("HELM_BIN").unwrap_or_else(|_| "helm".to_owned());
+    let bench = bench();
+    fine(bench.run(&format!("render istio --config splitway.yaml --out k {}", plugin())));
+    fine(bench.run(&format!("render istio --config splitway.yaml --out chart --chart {}", plugin())));
+    let mut command = Command::new(&helm);
+    command
+        .args(["template", "splitway", "chart", "--namespace", "istio-system"])
+        .current_dir(bench.path("."));
+    let Ok(built) = command.output() else {
+        return skip::skip(
+            "the_chart_makes_what_the_base_has",
+            "no helm: put one on PATH or name it in HELM_BIN",
+        );
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let text = String::from_utf8(built.stdout).unwrap();
+    let sorted = |mut objects: Vec<Value>| {
+        objects.sort_by_key(|object| format!("{}{}", object["kind"], object["metadata"]["name"]));
+        objects
+    };
+    let made: Vec<Value> = text.split("---\n").filter(|text| !text.trim().is_empty()).map(parse).collect();
+    assert_eq!(sorted(made), sorted(objects(&bench.path("k/base"))));
+}
+
+#[test]
+fn what_the_target_cannot_hold_is_refused() {
+    let bench = bench();
+    // Its quotes are escaped in ecds.yaml, which is how a config that is small enough becomes too large.
+    let large = format!("{CONFIG}    description: '{}'\n", "\"".repeat(300_000));
+    std::fs::write(bench.path("large.yaml"), large).unwrap();
+    for (args, code, why) in [
+        (
+            "envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster vv2=127.0.0.1:2 --out x",
+            1,
+            "no --cluster says where it is",
+        ),
+        (
+            "envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster v2=127.0.0.1 --out x",
+            2,
+            "--cluster v2 needs a port",
+        ),
+        ("envoy --config splitway.yaml --cluster v1=nowhere:port --out x", 2, "expected a cluster's name"),
+        (
+            "istio --config splitway.yaml --cluster v1=a --cluster v2=b --host h --out x",
+            2,
+            "needs --image with --digest, or --url",
+        ),
+        (
+            "istio --config splitway.yaml --cluster v1=a --cluster v2=b --host h --image oci://a/b --out x",
+            2,
+            "--digest",
+        ),
+        (
+            "istio --config splitway.yaml --cluster v1=a --cluster v2=b --host h --image oci://a/b --digest sha256:1 --out x",
+            2,
+            "64 hexadecimal",
+        ),
+        (
+            "envoy --config splitway.yaml --cluster v2=127.0.0.1:1 --wasm splitway.yaml --out x",
+            2,
+            "is not WebAssembly",
+        ),
+    ] {
+        let ran = bench.run(&format!("render {args}"));
+        assert_eq!(ran.code, code, "{args}: {}", ran.all());
+        assert!(ran.err.contains(why), "{args}: {}", ran.all());
+        assert!(!bench.path("x").exists(), "{args}: nothing is written");
+    }
+    let ran = bench.run("render configmap --config large.yaml");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.err.contains("a ConfigMap holds at most 1048576"), "{}", ran.all());
+    assert_eq!(bench.run("render configmap --format json --config large.yaml").code, 0);
+}
+
+#[test]
+fn check_tells_what_is_stale() {
+    let rendered = Rendered::new("");
+    let bench = &rendered.bench;
+    let args = "render istio --config splitway.yaml --out k --url https://files.example/splitway.wasm";
+    fine(bench.run(&format!("{args} {SERVICES}")));
+    fine(bench.run(&format!("{args} {SERVICES} --check")));
+    std::fs::write(bench.path("splitway.yaml"), CONFIG.replace("weight: 50 }", "weight: 40 }")).unwrap();
+    let ran = bench.run(&format!("{args} {SERVICES} --check"));
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.all());
+    assert!(ran.out.contains("wasmplugin.yaml"), "{}", ran.all());
+}
+
+#[test]
+fn config_maps_are_valid_and_carry_the_document() {
+    let bench = bench();
+    for (format, key) in [("ecds", "ecds.yaml"), ("json", "splitway.json")] {
+        let ran = fine(
+            bench.run(&format!("render configmap --config splitway.yaml --format {format} --namespace edge")),
+        );
+        let object = parse(&ran.out);
+        assert_eq!(mistakes(&object), Vec::<String>::new());
+        assert_eq!(object["metadata"]["namespace"], "edge");
+        let text = object["data"][key].as_str().unwrap();
+        let document = match format {
+            "ecds" => {
+                let value =
+                    parse(text).pointer("/resources/0/typed_config/config/configuration/value").cloned();
+                value.unwrap().as_str().unwrap().to_owned()
+            }
+            _ => text.to_owned(),
+        };
+        let plain = fine(bench.run("render google --config splitway.yaml")).out;
+        assert_eq!(document, plain.trim_end());
+    }
+}

@@ -1,0 +1,241 @@
+// Splitway for runtimes with Request and Response. `initialise` comes first; the entry points
+// (workerd.js, node.js) do that. What this file adds to the compiled module is the way from and to
+// Request and Response, nothing else.
+
+import { Engine, initSync } from './splitway_edge.js';
+
+/** Takes the compiled `splitway_edge_bg.wasm`, a WebAssembly.Module or its bytes. */
+export function initialise(module) {
+  initSync({ module });
+}
+
+// By the Fetch standard a header's text has a character per byte; workerd decodes UTF-8. One that is
+// strict refuses characters beyond a byte.
+const HEADERS_ARE_LATIN1 = (() => {
+  try {
+    new Headers({ x: '\u20ac' });
+    return false;
+  } catch {
+    return true;
+  }
+})();
+
+/** Why a config was refused; `problems` has a line each. */
+export class ConfigError extends Error {
+  constructor(problems) {
+    super(`the config is refused:\n${problems.join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** A config in force, and what is counted under it. */
+export class Splitway {
+  #engine;
+  #names;
+
+  constructor(config, { latin1 = HEADERS_ARE_LATIN1 } = {}) {
+    this.#engine = new Engine(latin1);
+    if (config !== undefined) this.load(config);
+  }
+
+  /** Takes a config (text or object) into force. One with problems throws, and the last good one stays. */
+  load(config) {
+    const taken = this.#engine.load(typeof config === 'string' ? config : JSON.stringify(config));
+    const log = lines(this.#engine.takeLog());
+    if (!taken) throw new ConfigError(log);
+    this.#names = undefined;
+    return log;
+  }
+
+  /** The content hash of the config in force; '' without one. */
+  get version() {
+    return this.#engine.version();
+  }
+
+  /** All counters by name. */
+  counters() {
+    return Object.fromEntries(
+      lines(this.#engine.counters()).map((line) => {
+        const blank = line.lastIndexOf(' ');
+        return [line.slice(0, blank), Number(line.slice(blank + 1))];
+      }),
+    );
+  }
+
+  /** The variants of a request, without acting on it or counting it. */
+  decide(request, now = Date.now()) {
+    const flat = this.#engine.decide(headOf(request), now);
+    this.#names ??= {
+      experiments: lines(this.#engine.names()).map((line) => line.split(' ')),
+      reasons: Engine.reasons().split('\n'),
+    };
+    const { experiments, reasons } = this.#names;
+    const assignments = [];
+    for (let i = 0; i < flat.length; i += 4) {
+      const [experiment, ...variants] = experiments[flat[i]];
+      assignments.push({
+        experiment,
+        variant: variants[flat[i + 1]],
+        bucket: flat[i + 2],
+        reason: reasons[flat[i + 3]],
+      });
+    }
+    return assignments;
+  }
+
+  /** Decides for a request that shall be acted on. */
+  begin(request, { now = Date.now(), requestId } = {}) {
+    return new Exchange(request, this.#engine.begin(headOf(request, requestId), now), requestId);
+  }
+}
+
+/** A request and its response under one config. `apply` and `finish` are called once each, in this order. */
+export class Exchange {
+  #request;
+  #handle;
+  #requestId;
+  #cluster = '';
+
+  /** What to do with the request: [verb, name, value] each. For those who have no `Request`. */
+  changes = [];
+  /** Whether no experiment can touch the request, so that nothing has to be done. */
+  isIdle = true;
+  /** Whether the request is in an experiment. */
+  isAssigned = false;
+  /** Whether an allow-list or a QA token chose a variant. */
+  isOverridden = false;
+  /** The exposure records, a line of JSON each. There after `finish`. */
+  exposures = [];
+
+  constructor(request, handle, requestId) {
+    this.#request = request;
+    this.#requestId = requestId;
+    if (!handle) return;
+    this.#handle = handle;
+    this.changes = triples(handle.requestChanges());
+    this.isIdle = handle.isIdle() && this.changes.length === 0;
+    this.isAssigned = handle.isAssigned();
+    this.isOverridden = handle.isOverridden();
+  }
+
+  /** The cluster that a variant routes to; '' if none does. */
+  get cluster() {
+    return this.#last('x-splitway-cluster') ?? '';
+  }
+
+  /** The cluster that gets a copy of the request; '' if none does. */
+  get shadow() {
+    return this.#last('x-splitway-shadow') ?? '';
+  }
+
+  /** The stamp, such as `button=big, search=control`; '' outside of experiments. */
+  get stamp() {
+    return this.#last('x-splitway') ?? '';
+  }
+
+  #last(name) {
+    return this.changes.findLast(([verb, known]) => verb === 'set' && known === name)?.[2];
+  }
+
+  /**
+   * The request as it goes on, or the Response that answers it. `origins` has a URL (whose origin
+   * counts) by cluster; a cluster that it does not have is reached at the request's own.
+   */
+  apply({ origins = {} } = {}) {
+    const [first] = this.changes;
+    if (first?.[0] === 'answer') {
+      return new Response(null, {
+        status: Number(first[1]),
+        headers: this.changes.slice(1).map(([, name, value]) => [name, value]),
+      });
+    }
+    if (this.changes.length === 0 && !this.#requestId) return this.#request;
+    const path = this.#last(':path');
+    const host = this.#last(':authority');
+    const origin = Object.hasOwn(origins, this.cluster) ? origins[this.cluster] : undefined;
+    if (origin !== undefined) this.#cluster = this.cluster;
+    let url = this.#request.url;
+    if (path !== undefined || host !== undefined || origin !== undefined) {
+      const start = url.indexOf('/', url.indexOf('//') + 2);
+      const [scheme, authority] = (origin === undefined ? url : new URL(origin).origin).split('/', 3).filter(Boolean);
+      url = `${scheme}//${host ?? authority}${path ?? url.slice(start)}`;
+    }
+    // A proxy hands redirects on.
+    const onward = new Request(url === this.#request.url ? this.#request : new Request(url, this.#request), { redirect: 'manual' });
+    if (this.#requestId) onward.headers.set('x-request-id', this.#requestId);
+    change(onward.headers, this.changes);
+    return onward;
+  }
+
+  /** The response as the client gets it. `cluster` is what answered, if `apply` cannot know. */
+  finish(response, { now = Date.now(), cluster = this.#cluster } = {}) {
+    // A switched protocol is no message that could be changed.
+    if (!this.#handle || response.status === 101) return response;
+    const changes = this.respond(response.headers, response.status, { now, cluster });
+    if (changes.length === 0) return response;
+    const finished = new Response(response.body, response);
+    change(finished.headers, changes);
+    return finished;
+  }
+
+  /** As `finish`, for those who have no `Response`: the changes to a response with these headers. */
+  respond(headers, status, { now = Date.now(), cluster = this.#cluster } = {}) {
+    const handle = this.#handle;
+    if (!handle) return [];
+    this.#handle = undefined;
+    const changes = triples(handle.respond(handle.readsResponse() ? linesOf(headers) : ''));
+    // Frees the handle.
+    this.exposures = lines(handle.end(status, cluster, now));
+    return changes;
+  }
+}
+
+/** Applies changes, as in `Exchange.changes`, to Headers. */
+export function change(headers, changes) {
+  for (const [verb, name, value] of changes) {
+    if (name.startsWith(':')) continue;
+    if (verb === 'set') headers.set(name, value);
+    else if (verb === 'add') headers.append(name, value);
+    else if (verb === 'remove') headers.delete(name);
+  }
+}
+
+/** Path and query as they were sent: not by `URL`, which would resolve `..`. */
+function pathOf(url) {
+  const start = url.indexOf('/', url.indexOf('//') + 2);
+  if (start < 0) return '/';
+  const hash = url.indexOf('#', start);
+  return hash < 0 ? url.slice(start) : url.slice(start, hash);
+}
+
+function headOf(request, requestId) {
+  const url = request.url;
+  let head = `:method\n${request.method}\n:path\n${pathOf(url)}\n:authority\n`;
+  const start = url.indexOf('//') + 2;
+  const end = url.indexOf('/', start);
+  head += request.headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  if (requestId) head += `\nx-request-id\n${requestId}`;
+  for (const [name, value] of request.headers) {
+    if (requestId === undefined || name !== 'x-request-id') head += `\n${name}\n${value}`;
+  }
+  return head;
+}
+
+function linesOf(headers) {
+  let text = '';
+  for (const [name, value] of headers) text += `${text && '\n'}${name}\n${value}`;
+  return text;
+}
+
+function lines(text) {
+  return text === '' ? [] : text.trimEnd().split('\n');
+}
+
+function triples(text) {
+  if (text === '') return [];
+  const parts = text.split('\n');
+  const list = [];
+  for (let i = 0; i < parts.length; i += 3) list.push([parts[i], parts[i + 1], parts[i + 2]]);
+  return list;
+}

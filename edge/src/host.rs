@@ -1,0 +1,312 @@
+//! The filter's host: what proxy-wasm's hostcalls are elsewhere, in memory.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use splitway_engine::{Entropy, Timestamp};
+use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::text::Encoding;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Web Crypto's.
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
+    fn random_values(bytes: &mut [u8]) -> Result<(), wasm_bindgen::JsValue>;
+
+    /// For the last words of a module that traps.
+    #[cfg(target_arch = "wasm32")]
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(crate) fn report(file: &str, line: u32);
+}
+
+/// What all exchanges share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    encoding: Encoding,
+    counters: RefCell<Vec<(String, u64)>>,
+    log: RefCell<Vec<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        Self { encoding, counters: RefCell::default(), log: RefCell::default() }
+    }
+
+    pub(crate) fn keep_log(&self, host: Host) {
+        self.log.borrow_mut().extend(host.log.into_inner());
+    }
+
+    pub(crate) fn take_log(&self) -> String {
+        self.log.take().join("\n")
+    }
+
+    pub(crate) fn counters(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in self.counters.borrow().iter() {
+            // A `String` takes everything.
+            let _ = writeln!(text, "{name} {value}");
+        }
+        text
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Set,
+    Add,
+    Remove,
+    Answer,
+}
+
+impl Verb {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Change {
+    verb: Verb,
+    name: Box<[u8]>,
+    value: Box<[u8]>,
+}
+
+/// The headers of a message, as they came, and what was done to them.
+#[derive(Debug, Default)]
+struct Message {
+    /// Names and values, a line each.
+    head: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+impl Message {
+    fn new(head: &str, encoding: Encoding) -> Self {
+        Self { head: encoding.bytes(head).into_owned(), changes: Vec::new() }
+    }
+
+    fn change(&mut self, verb: Verb, name: &[u8], value: &[u8]) {
+        self.changes.push(Change { verb, name: name.into(), value: value.into() });
+    }
+
+    fn pairs(&self) -> HeaderBlock {
+        let mut lines = self.head.split(|byte| *byte == b'\n');
+        let mut pairs: Vec<(&[u8], &[u8])> = Vec::with_capacity(32);
+        while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+            pairs.push((name, value));
+        }
+        for Change { verb, name, value } in &self.changes {
+            if matches!(verb, Verb::Set | Verb::Remove) {
+                pairs.retain(|(known, _)| *known != &**name);
+            }
+            if matches!(verb, Verb::Set | Verb::Add) {
+                pairs.push((name, value));
+            }
+        }
+        HeaderBlock::from_pairs(pairs)
+    }
+
+    fn describe(&self, encoding: Encoding) -> String {
+        let mut text = String::new();
+        for Change { verb, name, value } in &self.changes {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(verb.as_str());
+            for part in [name, value] {
+                text.push('\n');
+                encoding.push(&mut text, part);
+            }
+        }
+        text
+    }
+}
+
+/// One exchange's host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    shared: Rc<Shared>,
+    counts: bool,
+    now: Cell<Timestamp>,
+    request: RefCell<Message>,
+    response: RefCell<Message>,
+    log: RefCell<Vec<String>>,
+    status: u16,
+    cluster: Vec<u8>,
+}
+
+impl Host {
+    pub(crate) fn new(shared: &Rc<Shared>, head: &str, now: Timestamp) -> Self {
+        Self {
+            shared: Rc::clone(shared),
+            counts: true,
+            now: Cell::new(now),
+            request: RefCell::new(Message::new(head, shared.encoding)),
+            response: RefCell::default(),
+            log: RefCell::default(),
+            status: 0,
+            cluster: Vec::new(),
+        }
+    }
+
+    /// Counts nothing.
+    pub(crate) fn uncounted(mut self) -> Self {
+        self.counts = false;
+        self
+    }
+
+    pub(crate) fn request_changes(&self) -> String {
+        self.request.borrow().describe(self.shared.encoding)
+    }
+
+    pub(crate) fn response_changes(&self) -> String {
+        self.response.borrow().describe(self.shared.encoding)
+    }
+
+    pub(crate) fn set_response(&mut self, head: &str) {
+        self.response = RefCell::new(Message::new(head, self.shared.encoding));
+    }
+
+    pub(crate) fn set_served(&mut self, status: u16, cluster: &str, now: Timestamp) {
+        self.status = status;
+        self.cluster = cluster.as_bytes().to_vec();
+        self.now.set(now);
+    }
+
+    pub(crate) fn take_log(&self) -> String {
+        self.log.take().join("\n")
+    }
+
+    fn message(&self, map: Map) -> &RefCell<Message> {
+        match map {
+            Map::Request => &self.request,
+            Map::Response => &self.response,
+        }
+    }
+}
+
+impl filter::Headers for Host {
+    fn pairs(&self, map: Map) -> Result<HeaderBlock, Failure> {
+        Ok(self.message(map).borrow().pairs())
+    }
+
+    fn set(&self, map: Map, name: &str, value: &[u8]) -> Result<(), Failure> {
+        self.message(map).borrow_mut().change(Verb::Set, name.as_bytes(), value);
+        Ok(())
+    }
+
+    fn add(&self, map: Map, name: &str, value: &[u8]) -> Result<(), Failure> {
+        self.message(map).borrow_mut().change(Verb::Add, name.as_bytes(), value);
+        Ok(())
+    }
+
+    fn remove(&self, map: Map, name: &[u8]) -> Result<(), Failure> {
+        self.message(map).borrow_mut().change(Verb::Remove, name, b"");
+        Ok(())
+    }
+}
+
+impl filter::Clock for Host {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+}
+
+impl filter::Metrics for Host {
+    fn counter(&self, name: &str) -> Result<u32, Failure> {
+        let mut counters = self.shared.counters.borrow_mut();
+        let index = counters.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            counters.push((name.to_owned(), 0));
+            counters.len().saturating_sub(1)
+        });
+        Ok(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    fn increment(&self, counter: u32, by: u32) {
+        let mut counters = self.shared.counters.borrow_mut();
+        let slot = usize::try_from(counter).ok().and_then(|index| counters.get_mut(index));
+        if let (Some((_, value)), true) = (slot, self.counts) {
+            *value = value.saturating_add(by.into());
+        }
+    }
+
+    fn gauge(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    /// The last value: nobody reads more of it here.
+    fn histogram(&self, name: &str) -> Result<u32, Failure> {
+        self.counter(name)
+    }
+
+    fn record(&self, metric: u32, value: u64) {
+        let mut counters = self.shared.counters.borrow_mut();
+        let slot = usize::try_from(metric).ok().and_then(|index| counters.get_mut(index));
+        if let (Some((_, last)), true) = (slot, self.counts) {
+            *last = value;
+        }
+    }
+}
+
+/// Isolates share nothing.
+impl filter::SharedData for Host {
+    fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
+        Err(filter::NOT_FOUND)
+    }
+
+    fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl filter::Log for Host {
+    fn log(&self, _level: Level, line: &str) {
+        self.log.borrow_mut().push(line.to_owned());
+    }
+
+    fn is_sink(&self) -> bool {
+        true
+    }
+}
+
+impl filter::Properties for Host {
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        match path {
+            ["xds", "cluster_name"] => Some(self.cluster.clone()).filter(|name| !name.is_empty()),
+            ["response", "code"] => Some(i64::from(self.status).to_le_bytes().to_vec()),
+            _ => None,
+        }
+    }
+
+    /// For other filters of the same proxy, of which there are none.
+    fn set_state(&self, _name: &str, _value: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl filter::Respond for Host {
+    fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
+        let mut request = self.request.borrow_mut();
+        request.changes.clear();
+        request.change(Verb::Answer, status.to_string().as_bytes(), b"");
+        for (name, value) in headers {
+            request.change(Verb::Set, name.as_bytes(), value);
+        }
+        Ok(())
+    }
+}
+
+impl Entropy for Host {
+    fn bits(&self) -> Option<[u8; 16]> {
+        let mut bits = [0; 16];
+        random_values(&mut bits).ok()?;
+        Some(bits)
+    }
+}

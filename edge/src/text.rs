@@ -1,0 +1,69 @@
+//! Header bytes as JavaScript texts, both ways.
+
+use std::borrow::Cow;
+
+/// How a runtime shows header bytes in texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// One character per byte.
+    Latin1,
+    /// Decoded from UTF-8; what is not UTF-8 comes as U+FFFD.
+    Utf8,
+}
+
+/// U+FFFD in UTF-8.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+impl Encoding {
+    /// The bytes that `text` stands for. A byte that the runtime has lost becomes 0xff, which
+    /// is not UTF-8 either: what was no text stays none.
+    pub(crate) fn bytes(self, text: &str) -> Cow<'_, [u8]> {
+        match self {
+            _ if text.is_ascii() => Cow::Borrowed(text.as_bytes()),
+            Self::Latin1 => text.chars().map(|c| u8::try_from(c).unwrap_or(u8::MAX)).collect(),
+            Self::Utf8 if text.contains('\u{fffd}') => {
+                let mut bytes = Vec::with_capacity(text.len());
+                let mut rest = text.as_bytes();
+                while let Some((first, tail)) = rest.split_first() {
+                    if let Some(after) = rest.strip_prefix(REPLACEMENT) {
+                        bytes.push(u8::MAX);
+                        rest = after;
+                    } else {
+                        bytes.push(*first);
+                        rest = tail;
+                    }
+                }
+                Cow::Owned(bytes)
+            }
+            Self::Utf8 => Cow::Borrowed(text.as_bytes()),
+        }
+    }
+
+    /// The text that stands for `bytes`, appended to `text`.
+    pub(crate) fn push(self, text: &mut String, bytes: &[u8]) {
+        match self {
+            Self::Latin1 => text.extend(bytes.iter().copied().map(char::from)),
+            Self::Utf8 => text.push_str(&String::from_utf8_lossy(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_survive_where_the_runtime_lets_them() {
+        for (encoding, text, bytes) in [
+            (Encoding::Latin1, "a", &b"a"[..]),
+            (Encoding::Latin1, "\u{c3}\u{b6}\u{ff}", b"\xc3\xb6\xff"),
+            (Encoding::Utf8, "\u{f6}", b"\xc3\xb6"),
+            (Encoding::Utf8, "\u{f6}\u{fffd}a", b"\xc3\xb6\xffa"),
+        ] {
+            assert_eq!(&*encoding.bytes(text), bytes);
+            let mut back = String::new();
+            encoding.push(&mut back, bytes);
+            assert_eq!(back, text);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The npm package as others get it: packed, installed into an empty project, run by Node and by workerd.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use splitway_envoy::{Call, Client, Reply, Upstream};
+use splitway_workerd::tools;
+use tempfile::TempDir;
+
+/// An empty project with the packed package.
+fn project() -> Result<TempDir> {
+    let folder = TempDir::with_prefix("splitway-package-")?;
+    let npm = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("npm").args(arguments).current_dir(folder.path()).output()?;
+        ensure!(output.status.success(), "npm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    npm(&["init", "-y"])?;
+    let package = tools::package()?;
+    let packed = npm(&["pack", "--loglevel=error", &package.to_string_lossy()])?;
+    let file = packed.lines().last().context("npm pack names no file")?;
+    npm(&["install", "--offline", "--no-audit", "--no-fund", &format!("./{file}")])?;
+    Ok(folder)
+}
+
+/// A running program. Dropping it kills it and waits for its end.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a program that prints its port, alone or as `"port":N`.
+fn start(command: &mut Command, folder: &Path) -> Result<(Running, SocketAddr)> {
+    let log = fs::File::create(folder.join("log"))?;
+    let mut child = command.current_dir(folder).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let output = child.stdout.take().context("no output")?;
+    let running = Running(child);
+    let port = BufReader::new(output).lines().map_while(Result::ok).find_map(|line| {
+        let event: Value = serde_json::from_str(&line).ok()?;
+        u16::try_from(event.as_u64().or_else(|| event["port"].as_u64())?).ok()
+    });
+    let port = port.with_context(|| fs::read_to_string(folder.join("log")).unwrap_or_default())?;
+    Ok((running, SocketAddr::from(([127, 0, 0, 1], port))))
+}
+
+#[test]
+fn what_the_package_names_is_in_it() -> Result<()> {
+    let folder = project()?;
+    let package = folder.path().join("node_modules/splitway-edge");
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(package.join("package.json"))?)?;
+    let mut files = Vec::new();
+    let mut open = vec![&manifest["exports"]];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(file) => files.push(file.as_str()),
+            Value::Object(fields) => open.extend(fields.values()),
+            _ => {}
+        }
+    }
+    ensure!(files.len() > 8, "{files:?}");
+    for file in files.into_iter().chain(["README.md", "LICENSE", "provenance.json", "example/config.capnp"]) {
+        ensure!(package.join(file).is_file(), "{file} is missing");
+    }
+    let provenance: Value = serde_json::from_str(&fs::read_to_string(package.join("provenance.json"))?)?;
+    ensure!(provenance["module"]["sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{provenance}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_splits_in_workerd() -> Result<()> {
+    let folder = project()?;
+    let example = folder.path().join("node_modules/splitway-edge/example");
+    for entry in fs::read_dir(example)? {
+        let path = entry?.path();
+        fs::copy(&path, folder.path().join(path.file_name().context("a name")?))?;
+    }
+    let mut workerd = Command::new(tools::workerd()?);
+    workerd.args(["serve", "config.capnp", "--socket-addr=http=127.0.0.1:0", "--control-fd=1"]);
+    let (_running, address) = start(&mut workerd, folder.path())?;
+    let client = Client::http1(address);
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for user in 0..40 {
+        let call = Call::get("/checkout")
+            .header("host", "shop.example")
+            .header("cookie", format!("uid=user-{user}"));
+        let answer = client.send(&call).await?;
+        let variant = answer.variant("checkout-button").context("no stamp")?.to_owned();
+        let body: Value = serde_json::from_slice(&answer.body)?;
+        let path = if variant == "one-step" { "/v2/checkout" } else { "/checkout" };
+        assert_eq!(body["path"], path);
+        assert_eq!(body["variant"], format!("checkout-button={variant}"));
+        *seen.entry(variant).or_default() += 1;
+    }
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    Ok(())
+}
+
+const SERVER: &str = r#"
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { Splitway, splitwayMiddleware } from 'splitway-edge/middleware';
+
+const config = readFileSync('node_modules/splitway-edge/example/splitway.json', 'utf8');
+let exposures = 0;
+const middleware = splitwayMiddleware(new Splitway(config), { onExposures: (records) => (exposures += records.length) });
+const server = createServer((request, response) =>
+  middleware(request, response, () => {
+    response.setHeader('vary', 'accept');
+    response.writeHead(200, { 'x-app': 'yes' });
+    response.end(JSON.stringify({ path: request.url, variant: request.headers['x-splitway'] ?? null, exposures }));
+  }),
+);
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_middleware_splits_in_node() -> Result<()> {
+    let folder = project()?;
+    fs::write(folder.path().join("server.mjs"), SERVER)?;
+    let (_running, address) = start(Command::new("node").arg("server.mjs"), folder.path())?;
+    let client = Client::http1(address);
+    let mut seen = std::collections::BTreeSet::new();
+    for user in 0..40_u32 {
+        let call = Call::get("/checkout?a=1")
+            .header("cookie", format!("uid=j\u{f6}-{user}"))
+            .header("x-splitway", "x");
+        let answer = client.send(&call).await?;
+        let body: Value = serde_json::from_slice(&answer.body)?;
+        let variant = answer.variant("checkout-button").with_context(|| answer.text())?.to_owned();
+        assert_eq!(body["variant"], format!("checkout-button={variant}"));
+        assert_eq!(body["path"], if variant == "one-step" { "/v2/checkout?a=1" } else { "/checkout?a=1" });
+        assert_eq!(
+            (answer.header("x-app"), body["exposures"].as_u64()),
+            (Some("yes"), Some(u64::from(user) + 1))
+        );
+        assert!(answer.values("vary").join(", ").starts_with("accept, "), "{:?}", answer.headers);
+        seen.insert(variant);
+    }
+    assert_eq!(seen.len(), 2);
+    let answer = client.send(&Call::get("/other").header("x-splitway", "x")).await?;
+    assert_eq!((answer.status, answer.header("x-splitway")), (200, None));
+    Ok(())
+}
+
+const FETCHER: &str = r#"
+import { Splitway } from 'splitway-edge';
+
+const [origin] = process.argv.slice(2);
+const config = {
+  version: 1,
+  unit: [{ header: 'x-unit' }],
+  experiments: [
+    { id: 'there', targeting: { path: { prefix: '/a' } }, variants: [{ id: 'x', route: { cluster: 'v2' } }] },
+    { id: 'away', targeting: { path: { prefix: '/b' } }, variants: [
+      { id: 'x', route: { redirect: { path: { prefix: '/b', replace_prefix: '/c' } } } } ] },
+  ],
+};
+const splitway = new Splitway(config);
+const headers = { 'x-unit': 'u' };
+const post = splitway.begin(new Request('http://shop/a?q', { method: 'POST', body: 'hello', headers }));
+const onward = post.apply({ origins: { v2: origin } });
+const response = post.finish(await fetch(onward));
+const answer = splitway.begin(new Request('http://shop/b/d?q', { headers })).apply();
+let problems = [];
+try { splitway.load({ version: 1, experimnts: [] }); } catch (error) { ({ problems } = error); }
+console.log(JSON.stringify({
+  decided: splitway.decide(new Request('http://shop/a', { headers })),
+  url: onward.url, status: response.status, stamp: response.headers.get('x-splitway'), cluster: JSON.parse(post.exposures[0])['splitway.cluster'],
+  redirect: [answer.status, answer.headers.get('location')], problems, version: splitway.version.length,
+}));
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_responses_of_any_runtime() -> Result<()> {
+    let folder = project()?;
+    fs::write(folder.path().join("fetcher.mjs"), FETCHER)?;
+    let origin = Upstream::scripted("v2", |_| Reply { status: 201, ..Reply::default() })?;
+    let url = format!("http://{}", origin.address());
+    let output = Command::new("node").args(["fetcher.mjs", &url]).current_dir(folder.path()).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(found["decided"][0]["experiment"], "there");
+    assert_eq!(found["url"], format!("{url}/a?q"));
+    assert_eq!((found["status"].as_u64(), found["stamp"].as_str()), (Some(201), Some("there=x")));
+    assert_eq!(found["cluster"], "v2");
+    assert_eq!(found["redirect"], serde_json::json!([302, "/c/d?q"]));
+    assert!(found["problems"].to_string().contains("experimnts"), "{found}");
+    assert_eq!(found["version"], 16);
+    let seen = origin.requests().pop().context("not reached")?;
+    assert_eq!((seen.body.as_slice(), seen.header("x-splitway")), (&b"hello"[..], Some("there=x")));
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The files of a proxy of one's own: `bootstrap.yaml` and `ecds.yaml` with other addresses, routes
+//! and clusters, and their pieces for a bootstrap that exists already.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, quoted, replaced};
+
+/// Where a variant's requests may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// As configs name it.
+    pub name: String,
+    /// A host name, which Envoy resolves, or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What the files of a deployment are made of.
+#[derive(Debug, Clone)]
+pub struct Deployment<'a> {
+    /// Where the proxy listens: address and port.
+    pub listen: (&'a str, u16),
+    /// Where its admin interface listens.
+    pub admin: (&'a str, u16),
+    /// The module, as the proxy's machine names it.
+    pub wasm: &'a str,
+    /// The folder of `ecds.yaml`, as the proxy's machine names it.
+    pub config_dir: &'a str,
+    /// The clusters; the first gets what no variant routes.
+    pub clusters: &'a [Cluster],
+    /// What the module may import and the proxy may call; empty means everything.
+    pub capabilities: &'a [String],
+    /// What a trap means.
+    pub failure_policy: FailurePolicy,
+}
+
+/// A piece of a bootstrap, and where in an existing one it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snippet {
+    /// A file name without its ending.
+    pub name: &'static str,
+    /// Where it goes.
+    pub place: &'static str,
+    /// YAML at indentation 0.
+    pub text: String,
+}
+
+const ROUTES: &str = "                        # One exact match for each cluster";
+const ROUTE: &str = "                        - match:\n";
+const DEFAULT_ROUTE: &str = "                        - match: { prefix: / }\n";
+const CLUSTERS: &str = "\n  clusters:\n";
+const SECOND_CLUSTER: &str = "    - name: checkout-v2\n";
+const FILTER: &str = "                  - name: splitway\n";
+const ROUTER: &str = "                  - name: envoy.filters.http.router\n";
+
+impl Deployment<'_> {
+    /// A whole bootstrap, and where it comes from said at its top.
+    ///
+    /// # Errors
+    /// When there is no cluster, or `bootstrap.yaml` no longer has what is replaced.
+    pub fn bootstrap(&self) -> Result<String> {
+        let (_, body) = BOOTSTRAP.split_once("\nnode:").context("no node in bootstrap.yaml")?;
+        let (body, _) = body.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
+        let body = replaced(body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
+        let body = replaced(&body, "address: 127.0.0.1, port_value: ${ADMIN_PORT}", "${ADMIN}")?;
+        let mut text =
+            "# Made by `splitway render envoy`. Run it in this folder: envoy --config-path envoy.yaml\nnode:"
+                .to_owned();
+        text.push_str(&self.fill(&body)?);
+        text.push_str(&self.route_lines()?);
+        text.push_str(CLUSTERS);
+        text.push_str(&self.cluster_lines()?);
+        Ok(text)
+    }
+
+    /// `ecds.yaml` with `document`, the experiment document as JSON.
+    ///
+    /// # Errors
+    /// When `ecds.yaml` no longer has what is replaced.
+    pub fn ecds(&self, document: &str) -> Result<String> {
+        let template = replaced(ECDS, "value: ${DOCUMENT}", "value: ${QUOTED}")?;
+        let template = self.restricted(&template, "        ")?;
+        fill(
+            &template,
+            &[
+                ("WASM_PATH", quoted(self.wasm)),
+                ("FAILURE_POLICY", self.failure_policy.to_string()),
+                ("QUOTED", quoted(document)),
+            ],
+        )
+    }
+
+    /// The pieces of [`Deployment::bootstrap`], for a bootstrap that exists already.
+    ///
+    /// # Errors
+    /// As [`Deployment::bootstrap`].
+    pub fn snippets(&self) -> Result<Vec<Snippet>> {
+        let between = |start: &str, end: &str| -> Result<&'static str> {
+            let (_, tail) = BOOTSTRAP.split_once(start).with_context(|| format!("no {start:?}"))?;
+            let (inside, _) = tail.split_once(end).with_context(|| format!("no {end:?}"))?;
+            Ok(inside)
+        };
+        let filter = format!("{FILTER}{}", between(FILTER, ROUTER)?);
+        let stats = format!("stats_config:{}", between("\nstats_config:", "\nstatic_resources:")?);
+        let snippet = |name, place, text: &str| Snippet { name, place, text: dedented(text) };
+        Ok(vec![
+            snippet(
+                "http-filter",
+                "first of the connection manager's `http_filters`, behind those that authenticate",
+                &self.fill(&filter)?,
+            ),
+            snippet("routes", "before the routes of each virtual host that takes part", &self.route_lines()?),
+            snippet(
+                "clusters",
+                "static_resources.clusters, unless the cluster is there",
+                &self.cluster_lines()?,
+            ),
+            snippet(
+                "connection-manager",
+                "fields of the connection manager: `X_Splitway` reaches nobody",
+                "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n",
+            ),
+            snippet("stats", "top level: labels instead of long metric names", &stats),
+            snippet(
+                "access-log",
+                "`access_log` of the connection manager: who got what, one JSON object a line",
+                ACCESS_LOG,
+            ),
+            snippet(
+                "tracing",
+                "`tracing` of the connection manager, beside its provider: the stamp as a span tag",
+                TRACING,
+            ),
+        ])
+    }
+
+    fn fill(&self, template: &str) -> Result<String> {
+        let socket = |(host, port): (&str, u16)| format!("address: {}, port_value: {port}", quoted(host));
+        let template = self.restricted(template, "                          ")?;
+        fill(
+            &template,
+            &[
+                ("LISTENER", socket(self.listen)),
+                ("ADMIN", socket(self.admin)),
+                ("WATCHED_DIR", quoted(self.config_dir)),
+                ("ECDS_PATH", quoted(&format!("{}/ecds.yaml", self.config_dir))),
+                ("WASM_PATH", quoted(self.wasm)),
+                ("FAILURE_POLICY", self.failure_policy.to_string()),
+            ],
+        )
+    }
+
+    /// `template` with the restriction behind its only `failure_policy`.
+    fn restricted(&self, template: &str, indent: &str) -> Result<String> {
+        if self.capabilities.is_empty() {
+            return Ok(template.to_owned());
+        }
+        let line = "failure_policy: ${FAILURE_POLICY}\n";
+        let mut more = line.to_owned();
+        let _ = writeln!(more, "{indent}# What this module uses, and nothing else.");
+        let _ = writeln!(more, "{indent}capability_restriction_config:");
+        let _ = writeln!(more, "{indent}  allowed_capabilities:");
+        for name in self.capabilities {
+            let _ = writeln!(more, "{indent}    {name}: {{}}");
+        }
+        replaced(template, line, &more)
+    }
+
+    /// One route per cluster but the first, and the default one.
+    fn route_lines(&self) -> Result<String> {
+        let (_, tail) = BOOTSTRAP.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
+        let (comment, tail) = tail.split_once(ROUTE).context("no route in bootstrap.yaml")?;
+        let (route, tail) = tail.split_once(DEFAULT_ROUTE).context("no default route in bootstrap.yaml")?;
+        let (last, _) = tail.split_once(CLUSTERS).context("no clusters in bootstrap.yaml")?;
+        ensure!(last.contains("checkout-v1"), "no checkout-v1 in the default route of bootstrap.yaml");
+        let (default, others) = self.clusters.split_first().context("no cluster")?;
+        let mut text = format!("{ROUTES}{comment}");
+        for cluster in std::iter::once(default).chain(others) {
+            text.push_str(ROUTE);
+            ensure!(route.contains("checkout-v2"), "no checkout-v2 in the route of bootstrap.yaml");
+            text.push_str(&route.replace("checkout-v2", &cluster.name));
+        }
+        let _ = writeln!(text, "{DEFAULT_ROUTE}{}", last.replace("checkout-v1", &default.name));
+        Ok(text)
+    }
+
+    fn cluster_lines(&self) -> Result<String> {
+        let (_, template) =
+            BOOTSTRAP.split_once(SECOND_CLUSTER).context("no second cluster in bootstrap.yaml")?;
+        let mut text = String::new();
+        for Cluster { name, host, port } in self.clusters {
+            let mut piece = format!("{SECOND_CLUSTER}{template}").replace("checkout-v2", name);
+            if host.parse::<IpAddr>().is_err() {
+                // Many a name has both families, and the server listens on one.
+                let dns = "type: STRICT_DNS\n      dns_lookup_family: V4_PREFERRED";
+                piece = replaced(&piece, "type: STATIC", dns)?;
+            }
+            let address = format!("address: {}, port_value: {port}", quoted(host));
+            text.push_str(&replaced(&piece, "address: 127.0.0.1, port_value: ${V2_PORT}", &address)?);
+        }
+        Ok(text)
+    }
+}
+
+const ACCESS_LOG: &str = r#"- name: envoy.access_loggers.stdout
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+    log_format:
+      json_format:
+        time: "%START_TIME%"
+        method: "%REQ(:METHOD)%"
+        path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+        status: "%RESPONSE_CODE%"
+        cluster: "%UPSTREAM_CLUSTER%"
+        request_id: "%REQ(X-REQUEST-ID)%"
+        splitway: "%RESP(X-SPLITWAY)%"
+"#;
+
+const TRACING: &str = "\
+custom_tags:
+  - tag: splitway
+    request_header: { name: x-splitway }
+";
+
+/// `text` without the blanks that its lines begin with.
+fn dedented(text: &str) -> String {
+    let lines = || text.lines().filter(|line| !line.trim().is_empty());
+    let indent = lines().map(|line| line.len() - line.trim_start().len()).min().unwrap_or_default();
+    lines().fold(String::new(), |mut all, line| {
+        all.push_str(line.get(indent..).unwrap_or_default());
+        all.push('\n');
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snippet_begins_at_the_margin() {
+        assert_eq!(dedented("    a:\n      b\n\n    c\n"), "a:\n  b\nc\n");
+    }
+}

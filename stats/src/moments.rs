@@ -1,0 +1,136 @@
+//! Counts, means and cross products: all that tests on means need of the data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, within};
+
+/// Count, means and centred cross products of `k` columns over units.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    count: f64,
+    means: Vec<f64>,
+    /// k x k, row by row: the sum over units of (x_i - mean_i)(x_j - mean_j).
+    cross: Vec<f64>,
+}
+
+impl Moments {
+    /// Of no units, with `columns` columns.
+    #[must_use]
+    pub fn new(columns: usize) -> Self {
+        Self { count: 0.0, means: vec![0.0; columns], cross: vec![0.0; columns * columns] }
+    }
+
+    /// From raw sums, as a data base gives them: `sums[i]` of column i, `products[i * k + j]` of
+    /// x_i x_j. Loses the digits that n mean^2 has more than the variance has; fine below a ratio of 10^10.
+    ///
+    /// # Errors
+    /// A negative or broken count, lengths that do not fit, or sums that no data have.
+    pub fn from_sums(count: f64, sums: &[f64], products: &[f64]) -> Result<Self, Error> {
+        let columns = sums.len();
+        if products.len() != columns * columns {
+            return Err(Error::Lengths { first: columns * columns, second: products.len() });
+        }
+        within("count", count, count >= 0.0 && count.is_finite(), "0 or more")?;
+        if count == 0.0 {
+            return Ok(Self::new(columns));
+        }
+        let means: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
+        let mut cross = vec![0.0; columns * columns];
+        for i in 0..columns {
+            for j in 0..columns {
+                let value = products[i * columns + j] - sums[i] * means[j];
+                let scale = products[i * columns + j].abs();
+                if i == j {
+                    within("sum of squares", value, value >= -1e-9 * scale, "at least sum^2 / n")?;
+                }
+                // What is left of rounding is no variance.
+                let is_noise = i == j && value <= 1e-13 * scale;
+                cross[i * columns + j] = if is_noise { 0.0 } else { value };
+            }
+        }
+        Ok(Self { count, means, cross })
+    }
+
+    /// Adds a unit (Welford 1962, updated for cross products). `values` has one per column.
+    ///
+    /// # Panics
+    /// If it has another number of values.
+    pub fn push(&mut self, values: &[f64]) {
+        let columns = self.means.len();
+        assert_eq!(values.len(), columns, "one value a column");
+        self.count += 1.0;
+        let before: Vec<f64> = values.iter().zip(&self.means).map(|(x, mean)| x - mean).collect();
+        for (mean, delta) in self.means.iter_mut().zip(&before) {
+            *mean += delta / self.count;
+        }
+        for (i, delta) in before.iter().enumerate() {
+            for (j, (x, mean)) in values.iter().zip(&self.means).enumerate() {
+                self.cross[i * columns + j] += delta * (x - mean);
+            }
+        }
+    }
+
+    /// Of both sets of units together (Chan, Golub, LeVeque 1979).
+    ///
+    /// # Errors
+    /// Another number of columns.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        let columns = self.means.len();
+        if other.means.len() != columns {
+            return Err(Error::Lengths { first: columns, second: other.means.len() });
+        }
+        let total = self.count + other.count;
+        if other.count == 0.0 {
+            return Ok(());
+        }
+        let delta: Vec<f64> = other.means.iter().zip(&self.means).map(|(b, a)| b - a).collect();
+        for i in 0..columns {
+            for j in 0..columns {
+                let at = i * columns + j;
+                self.cross[at] += other.cross[at] + delta[i] * delta[j] * self.count * other.count / total;
+            }
+        }
+        for (mean, delta) in self.means.iter_mut().zip(&delta) {
+            *mean += delta * other.count / total;
+        }
+        self.count = total;
+        Ok(())
+    }
+
+    /// Number of units.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        self.count
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.means.len()
+    }
+
+    /// Mean of a column; NaN for one that there is not.
+    #[must_use]
+    pub fn mean(&self, column: usize) -> f64 {
+        self.means.get(column).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Sample covariance (over n - 1) of two columns; NaN below two units.
+    #[must_use]
+    pub fn covariance(&self, one: usize, other: usize) -> f64 {
+        let columns = self.means.len();
+        if one >= columns || other >= columns || self.count < 2.0 {
+            return f64::NAN;
+        }
+        self.cross[one * columns + other] / (self.count - 1.0)
+    }
+
+    /// Sample variance of the sum of `weights[i]` times column i.
+    #[must_use]
+    pub fn variance_of(&self, weights: &[(usize, f64)]) -> f64 {
+        let pairs = weights.iter().flat_map(|one| weights.iter().map(move |other| (one, other)));
+        let sum: f64 = pairs.map(|((i, a), (j, b))| a * b * self.covariance(*i, *j)).sum();
+        // Not `max`, which would turn NaN into 0.
+        if sum < 0.0 { 0.0 } else { sum }
+    }
+}

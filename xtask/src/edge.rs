@@ -1,0 +1,105 @@
+//! Compiles the edge build and lays out its npm package.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use splitway_envoy::tools;
+
+use crate::setup::EDGE_TARGET;
+use crate::{shell, wasm};
+
+/// Every isolate loads module and glue, so their size is a promise: bytes after gzip -9.
+const MAX_GZIP: usize = 165_000;
+
+/// What counts to the promise; the adapters are beside it and small.
+const CORE: [&str; 3] = ["splitway_edge_bg.wasm", "splitway_edge.js", "splitway.js"];
+
+/// Builds `target/edge/pkg` and prints what it weighs.
+pub(crate) fn build() -> Result<()> {
+    let wasm_opt = wasm::wasm_opt()?;
+    shell::run(wasm::compiler("splitway-edge", EDGE_TARGET)?)?;
+    let target = tools::target_dir()?;
+    let package = target.join("edge/pkg");
+    if package.exists() {
+        fs::remove_dir_all(&package)?;
+    }
+    fs::create_dir_all(&package)?;
+    let mut bindgen = shell::cargo(&["run", "--quiet", "--package", "splitway-edge-bindgen", "--"])?;
+    bindgen.arg(target.join(EDGE_TARGET).join("wasm/splitway_edge.wasm")).arg(&package);
+    shell::run(bindgen)?;
+    let module = package.join("splitway_edge_bg.wasm");
+    wasm::optimise(&wasm_opt, &module, &wasm::STRIP)?;
+    // The types of raw exports, which nobody imports.
+    fs::remove_file(package.join("splitway_edge_bg.wasm.d.ts"))?;
+    let sources = shell::root().join("edge/js");
+    copy(&sources, &package)?;
+    copy(&sources.join("example"), &package.join("example"))?;
+    fs::copy(shell::root().join("LICENSE"), package.join("LICENSE"))?;
+    fs::write(package.join("provenance.json"), provenance(&module)?)?;
+    weigh(&package)
+}
+
+/// Copies the files of a folder, without those of folders in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.is_file() {
+            fs::copy(&path, to.join(path.file_name().context("a file without a name")?))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the module was made from and by.
+fn provenance(module: &Path) -> Result<String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(shell::root());
+        shell::output(command).map(|text| text.trim().to_owned())
+    };
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    // A copy of the sources may be no repository.
+    let commit = said("git", &["rev-parse", "HEAD"]).ok();
+    let changes = said("git", &["status", "--porcelain"]).ok();
+    let digest = Sha256::digest(fs::read(module)?);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let provenance = json!({
+        "module": { "name": "splitway_edge_bg.wasm", "sha256": digest },
+        "commit": commit,
+        "uncommitted_changes": changes.map(|changes| !changes.is_empty()),
+        "rustc": said(&rustc, &["--version"])?,
+    });
+    Ok(serde_json::to_string_pretty(&provenance)? + "\n")
+}
+
+/// Prints bytes and bytes after gzip of each file, and holds module and glue to the budget.
+fn weigh(package: &Path) -> Result<()> {
+    let mut names: Vec<String> = fs::read_dir(package)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    names.sort();
+    let mut core = 0;
+    for name in names.iter().filter(|name| name.ends_with(".js") || name.ends_with(".wasm")) {
+        let bytes = fs::read(package.join(name))?;
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&bytes)?;
+        let gzip = encoder.finish()?.len();
+        println!("{name:26} {:>7} bytes {gzip:>7} gzip", bytes.len());
+        if CORE.contains(&name.as_str()) {
+            core += gzip;
+        }
+    }
+    println!("{}: module and glue {core} bytes after gzip, of at most {MAX_GZIP}", package.display());
+    if core >= MAX_GZIP {
+        bail!("the edge build is {core} bytes after gzip, and must stay below {MAX_GZIP}");
+    }
+    Ok(())
+}
