@@ -25,7 +25,7 @@ const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 /// Swaps configs in a running Envoy and keeps the table.
 pub(super) fn run(options: &Options) -> Result<()> {
     setup::setup()?;
-    setup::wasm_target()?;
+    setup::wasm_target(setup::TARGET)?;
     wasm::build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let table = runtime.block_on(measure(options))?;

@@ -6,7 +6,7 @@ use super::{date, keep, machine, size};
 use crate::{setup, shell, wasm};
 
 pub(super) fn run() -> Result<()> {
-    setup::wasm_target()?;
+    setup::wasm_target(setup::TARGET)?;
     let named = wasm::build_named()?;
     let arguments = ["run", "--quiet", "--package", "splitway-costs", "--example", "wasm"];
     let counts = shell::output(shell::cargo(&arguments)?)?;
