@@ -104,11 +104,7 @@ impl Otlp {
             r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"splitway"}},"#,
             r#"{"key":"service.namespace","value":{"stringValue":""#
         );
-        let after = concat!(
-            r#""}}]},"scopeLogs":[{"scope":{"name":"splitway","version":""#,
-            env!("CARGO_PKG_VERSION"),
-            r#""},"logRecords":["#
-        );
+        let after = r#""}}]},"scopeLogs":[{"scope":{"name":"splitway"},"logRecords":["#;
         (format!("{before}{namespace}{after}"), "]}]}]}")
     }
 }
