@@ -79,7 +79,7 @@ fn month(plan: &Plan, faults: Faults) -> (String, String) {
             let hour = (now - START) / HOUR;
             let decision = plan.decide(&view, Timestamp(now), &mut NoTrace);
             for assignment in &decision.assignments {
-                let context = plan.context_id(assignment, &view);
+                let context = plan.context_id(&decision, assignment, &view);
                 let experiment = plan.experiment(assignment.experiment).unwrap();
                 let variant = experiment.variant(assignment.variant).unwrap().id();
                 let is_ours = experiment.id() == "button";
@@ -314,7 +314,7 @@ fn the_reduction_counts_what_it_should() {
 #[test]
 fn duckdb_gives_the_same_numbers() {
     let Some(python) = duckdb() else {
-        splitway_envoy::skip("duckdb_gives_the_same_numbers", "no DuckDB: cargo xtask setup installs it");
+        splitway_envoy::skip::skip("duckdb_gives_the_same_numbers", "no DuckDB: cargo xtask setup installs it");
         return;
     };
     let world = World::new();

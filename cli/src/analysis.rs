@@ -72,7 +72,7 @@ pub(crate) fn report(args: &Report) -> Outcome {
 pub(crate) fn compact(args: &Compact) -> Outcome {
     let bar = bar();
     let mut progress = |done: u64, of: u64| show(&bar, done, of);
-    let plan = args.config.as_deref().map(crate::input::plan).transpose()?;
+    let plan = args.config.as_ref().map(|file| crate::input::plan(std::slice::from_ref(file))).transpose()?;
     let lines = if args.outcomes {
         ingest::outcomes(&args.files, plan.as_ref(), &args.out, &mut progress)?
     } else {
