@@ -4,8 +4,17 @@
 #[path = "../tests/costs/measure.rs"]
 mod measure;
 
-use measure::{Costs, PHASES, REQUESTS, Warm};
+use measure::{Costs, REQUESTS, Warm};
 use splitway_benches::documents::{elsewhere, layers, one_layer, with_header};
+
+/// The exports that a host calls for a request, in order.
+const PHASES: [&str; 5] = [
+    "proxy_on_context_create",
+    "proxy_on_request_headers",
+    "proxy_on_response_headers",
+    "proxy_on_log",
+    "proxy_on_delete",
+];
 
 fn main() {
     let (shipped, bytes) = measure::shipped().expect("cargo xtask build-wasm was run");

@@ -11,15 +11,6 @@ use splitway_envoy::tools;
 /// Requests that a mean is taken over, each of a unit of its own.
 pub(crate) const REQUESTS: u32 = 200;
 
-/// The exports that a host calls for a request, in order.
-pub(crate) const PHASES: [&str; 5] = [
-    "proxy_on_context_create",
-    "proxy_on_request_headers",
-    "proxy_on_response_headers",
-    "proxy_on_log",
-    "proxy_on_delete",
-];
-
 /// A filter with a document, warm.
 pub(crate) struct Warm {
     host: Host,
