@@ -314,7 +314,10 @@ fn the_reduction_counts_what_it_should() {
 #[test]
 fn duckdb_gives_the_same_numbers() {
     let Some(python) = duckdb() else {
-        splitway_envoy::skip::skip("duckdb_gives_the_same_numbers", "no DuckDB: cargo xtask setup installs it");
+        splitway_envoy::skip::skip(
+            "duckdb_gives_the_same_numbers",
+            "no DuckDB: cargo xtask setup installs it",
+        );
         return;
     };
     let world = World::new();

@@ -28,7 +28,7 @@ fn bench() -> Bench {
         let now = Timestamp(1_795_219_200_000 + unit * 60_000);
         let decision = plan.decide(&view, now, &mut NoTrace);
         let assignment = &decision.assignments[0];
-        let context = plan.context_id(assignment, &view);
+        let context = plan.context_id(&decision, assignment, &view);
         let served = Served { status: Some(if unit % 97 == 0 { 503 } else { 200 }), ..Served::default() };
         let exposure = plan.exposure(assignment, context.as_deref(), now, &served).unwrap();
         log += &format!("{}\n", exposure.to_json());
