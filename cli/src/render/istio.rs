@@ -23,11 +23,6 @@ const HTTP_CONNECTION_MANAGER: &str =
 pub(super) fn run(args: &Istio) -> Outcome {
     let sources = Sources::read(&args.source)?;
     sources.must_know(&args.cluster)?;
-    if sources.has_shadows() {
-        let why =
-            "a variant has a `shadow` cluster; Istio's routes cannot copy to a cluster that a header names";
-        return Err(Failure::Problems(why.to_owned()));
-    }
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
     if args.chart {
@@ -267,27 +262,39 @@ impl Objects<'_> {
             if !cluster.labels.is_empty() {
                 destination["subset"] = cluster.name.as_str().into();
             }
-            json!([{ "destination": destination }])
+            destination
         };
-        let mut routes: Vec<Value> = self
-            .args
-            .cluster
-            .iter()
-            .map(|cluster| {
-                json!({
-                    "name": format!("splitway-{}", cluster.name),
-                    "match": [{ "headers": { splitway_engine::CLUSTER: { "exact": cluster.name } } }],
-                    "route": destination(cluster),
-                })
-            })
-            .collect();
-        // Any cluster that is not listed takes this one, too: an unknown name fails nobody.
-        routes.extend(
-            self.args
-                .cluster
-                .first()
-                .map(|cluster| json!({ "name": "default", "route": destination(cluster) })),
-        );
+        let clusters = &self.args.cluster;
+        // Istio cannot copy to a cluster that a header names, so each copy is a route of its own.
+        let shadows = self.sources.shadows();
+        let copies = clusters.iter().filter(|cluster| shadows.contains(cluster.name.as_str()));
+        let copies: Vec<Option<&Cluster>> = copies.map(Some).chain([None]).collect();
+        // Any cluster that is not listed takes the first one, too: an unknown name fails nobody.
+        let targets = clusters.iter().map(|cluster| (Some(cluster), cluster));
+        let targets: Vec<_> = targets.chain(clusters.first().map(|first| (None, first))).collect();
+        let mut routes = Vec::new();
+        for (wanted, cluster) in targets {
+            for copy in &copies {
+                let mut name =
+                    wanted.map_or("default".to_owned(), |wanted| format!("splitway-{}", wanted.name));
+                let mut headers = serde_json::Map::new();
+                if let Some(wanted) = wanted {
+                    headers.insert(splitway_engine::CLUSTER.to_owned(), json!({ "exact": wanted.name }));
+                }
+                if let Some(copy) = copy {
+                    name.push_str(&format!("-copied-to-{}", copy.name));
+                    headers.insert(splitway_engine::SHADOW.to_owned(), json!({ "exact": copy.name }));
+                }
+                let mut route = json!({ "name": name, "route": [{ "destination": destination(cluster) }] });
+                if !headers.is_empty() {
+                    route["match"] = json!([{ "headers": headers }]);
+                }
+                if let Some(copy) = copy {
+                    route["mirror"] = destination(copy);
+                }
+                routes.push(route);
+            }
+        }
         let mut spec = json!({ "hosts": self.args.host, "http": routes });
         if !self.args.gateway.is_empty() {
             spec["gateways"] = json!(self.args.gateway);

@@ -10,6 +10,7 @@ mod kubernetes;
 mod module;
 mod prometheus;
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use splitway_engine::{Document, Plan, read_wire, wire};
@@ -57,10 +58,10 @@ impl Sources {
         Some(&self.config.exposure.as_ref()?.otlp.as_ref()?.cluster)
     }
 
-    /// Whether a variant copies its requests to another cluster.
-    fn has_shadows(&self) -> bool {
+    /// The clusters to which variants copy their requests.
+    fn shadows(&self) -> BTreeSet<&str> {
         let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
-        variants.filter_map(|variant| variant.route.as_ref()).any(|route| route.shadow.is_some())
+        variants.filter_map(|variant| variant.route.as_ref()?.shadow.as_deref()).collect()
     }
 
     /// Refuses a config whose variants route to clusters that nobody has named.

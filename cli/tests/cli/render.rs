@@ -295,6 +295,39 @@ fn every_object_fits_its_schema() {
     assert_eq!(kinds, expected);
 }
 
+/// The routes of a VirtualService, by name.
+fn routes(service: &Value) -> Vec<(String, Value)> {
+    let routes = service["spec"]["http"].as_array().unwrap().iter();
+    routes.map(|route| (route["name"].as_str().unwrap().to_owned(), route.clone())).collect()
+}
+
+#[test]
+fn istio_copies_requests_to_a_shadow() {
+    let bench = bench();
+    let config = bench.read("splitway.yaml").replace(
+        "experiments:\n",
+        "experiments:\n  - id: mirrored\n    variants: [{ id: copied, route: { shadow: v2 } }]\n",
+    );
+    std::fs::write(bench.path("shadow.yaml"), config).unwrap();
+    fine(bench.run(&format!("render istio --config shadow.yaml --out shadow {}", plugin())));
+    let service = parse(&bench.read("shadow/base/virtualservice.yaml"));
+    assert_eq!(mistakes(&service), Vec::<String>::new(), "{service:#}");
+    let routes = routes(&service);
+    let place = |name: &str| {
+        routes.iter().position(|(known, _)| known == name).unwrap_or_else(|| panic!("{name}: {service:#}"))
+    };
+    let copied = &routes[place("default-copied-to-v2")].1;
+    let wanted = json!([{ "headers": { "x-splitway-shadow": { "exact": "v2" } } }]);
+    assert_eq!(copied["match"], wanted);
+    let plain = &routes[place("default")].1;
+    assert_eq!(copied["route"], plain["route"]);
+    assert_eq!(copied["mirror"], routes[place("splitway-v2")].1["route"][0]["destination"]);
+    assert_eq!(plain.get("mirror"), None);
+    // The first that matches is taken, so what asks for more stands before what asks for less.
+    assert!(place("default-copied-to-v2") < place("default"));
+    assert!(place("splitway-v2-copied-to-v2") < place("splitway-v2"));
+}
+
 /// The check above can fail.
 #[test]
 fn the_schemas_notice_mistakes() {
