@@ -19,11 +19,11 @@ pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 pub(crate) fn setup() -> Result<()> {
     wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
-    shell::npm("edge/npm", "edge")?;
-    duckdb()?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     println!("collector: {}", tools::ensure_collector()?.display());
+    duckdb()?;
+    shell::npm("edge/npm", "edge")?;
     Ok(())
 }
 
@@ -40,7 +40,7 @@ fn duckdb() -> Result<()> {
     eprintln!("installing DuckDB");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&environment);
-    shell::run(venv).context("Python 3 with `venv` is needed")?;
+    shell::run(venv).context("python3 with its venv module is needed: apt-get install python3-venv")?;
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]).arg(requirements);
     shell::run(pip)?;

@@ -1,5 +1,6 @@
 //! Runs benches and keeps what they said: numbers, command, machine.
 
+mod assign;
 mod cases;
 mod engine;
 mod envoy;
@@ -25,6 +26,8 @@ use crate::shell;
 pub(crate) enum Bench {
     /// Decisions natively, beside other engines (criterion).
     Engine,
+    /// `splitway assign` over a million ids, beside another engine.
+    Assign,
     /// Instructions of decisions and of compiling configs, by callgrind.
     Instructions,
     /// Requests through a real Envoy under load, beside what people use instead.
@@ -39,6 +42,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
+        Bench::Assign => assign::run(),
         Bench::Instructions => instructions::run(),
         Bench::Envoy(options) => envoy::run(&options),
         Bench::Start(options) => start::run(&options),
