@@ -154,13 +154,27 @@ pub struct Decision {
 impl Decision {
     /// Nothing decided, memory kept.
     fn clear(&mut self) {
-        self.assignments.clear();
-        let assignments = std::mem::take(&mut self.assignments);
-        *self = Self { assignments, ..Self::default() };
+        // Taken apart, so that a new field cannot be forgotten; field by field, because copying the
+        // assignments to and fro shows.
+        let Self {
+            assignments,
+            token,
+            unit_missing,
+            barred,
+            cookie,
+            minted,
+            unit_hidden,
+            varies,
+            private,
+            debug,
+        } = self;
+        assignments.clear();
+        (*token, *barred, *cookie) = (TokenOutcome::None, None, CookieAction::None);
+        for flag in [unit_missing, minted, unit_hidden, varies, private, debug] {
+            *flag = false;
+        }
     }
-}
 
-impl Decision {
     #[inline(always)]
     fn add(&mut self, assignment: Assignment) {
         // Layers come in order of their ids, so mostly experiments do.
@@ -462,10 +476,10 @@ impl<'p, 'r> Units<'p, 'r> {
 
     /// What the response needs to know: the cookie, and what caches may do.
     #[inline(never)]
-    fn settle(self, decision: &mut Decision) {
+    fn settle(&mut self, decision: &mut Decision) {
         let (plan, request, now) = (self.plan, self.request, self.now);
         if let Some(mint) = &plan.identity.mint {
-            if let Some(id) = self.minted {
+            if let Some(id) = self.minted.take() {
                 decision.minted = true;
                 decision.cookie = CookieAction::Set(id.into());
             } else if let Some(Some(UnitState { value: Some((Source::Minted(_), id)), .. })) =
