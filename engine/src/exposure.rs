@@ -248,28 +248,49 @@ enum Value<'a> {
     True,
 }
 
+/// What the records of one exchange have in common, written for the first and copied for the others.
+/// Records share one if they were made for the same [`Served`] at the same time by the same plan.
+#[derive(Clone, Debug, Default)]
+pub struct Common {
+    json: Option<Ends>,
+    otlp: Option<Ends>,
+}
+
+/// How records begin, and what follows on the attributes that are a record's own.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    head: String,
+    tail: String,
+}
+
 // The encoders are `inline` so that they are compiled with the filter, for speed; the engine itself is
 // compiled for size.
 impl Exposure<'_> {
-    /// The attributes in the order in which they are written, as far as there are any.
+    /// The attributes that only this record of an exchange has, as far as there are any; the first is always there.
     #[inline(never)]
-    fn attributes(&self) -> [(&'static str, Option<Value<'_>>); 18] {
-        let text = |text| Some(Value::Text(text));
+    fn own(&self) -> [(&'static str, Option<Value<'_>>); 9] {
         let flag = |is_set: bool| is_set.then_some(Value::True);
-        let served = &self.served;
         [
-            ("feature_flag.key", text(self.key)),
-            ("feature_flag.result.variant", text(self.variant)),
-            ("feature_flag.result.reason", text(self.reason)),
+            ("feature_flag.key", Some(Value::Text(self.key))),
+            ("feature_flag.result.variant", Some(Value::Text(self.variant))),
+            ("feature_flag.result.reason", Some(Value::Text(self.reason))),
             ("feature_flag.context.id", self.context_id.map(Value::Text)),
-            ("feature_flag.version", text(self.version)),
-            ("feature_flag.set.id", text(self.set)),
-            ("feature_flag.provider.name", text("splitway")),
-            ("splitway.layer", text(self.layer)),
+            ("splitway.layer", Some(Value::Text(self.layer))),
             ("splitway.bucket", self.bucket.map(|bucket| Value::Number(bucket.into()))),
             ("splitway.override", flag(self.is_override)),
             ("splitway.clock_edge", flag(self.clock_edge)),
             ("splitway.rewrite_refused", flag(self.rewrite_refused)),
+        ]
+    }
+
+    /// The attributes that all records of an exchange have.
+    #[inline(never)]
+    fn common(&self) -> [(&'static str, Option<Value<'_>>); 9] {
+        let served = &self.served;
+        [
+            ("feature_flag.version", Some(Value::Text(self.version))),
+            ("feature_flag.set.id", Some(Value::Text(self.set))),
+            ("feature_flag.provider.name", Some(Value::Text("splitway"))),
             ("splitway.request_id", served.request_id.map(Value::Text)),
             ("http.response.status_code", served.status.map(|status| Value::Number(status.into()))),
             ("splitway.cluster", served.cluster.map(Value::Text)),
@@ -281,59 +302,95 @@ impl Exposure<'_> {
 
     /// The record as one line of JSON, without the line end.
     #[must_use]
-    #[inline]
     pub fn to_json(&self) -> String {
-        let mut text = String::with_capacity(640);
-        text.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
-        text.push_str(&self.timestamp.to_string());
-        text.push('"');
-        for (name, value) in self.attributes() {
-            let Some(value) = value else { continue };
-            text.push_str(",\"");
-            text.push_str(name);
-            text.push_str("\":");
-            match value {
-                Value::Text(value) => push_text(&mut text, value),
-                Value::Number(number) => push_number(&mut text, number),
-                Value::True => text.push_str("true"),
-            }
-        }
-        text.push('}');
+        let mut text = String::new();
+        self.push_json(&mut Common::default(), &mut text);
         text
+    }
+
+    /// Appends the record as one line of JSON, without the line end.
+    #[inline]
+    pub fn push_json(&self, common: &mut Common, text: &mut String) {
+        let ends = common.json.get_or_insert_with(|| {
+            let mut ends = Ends::default();
+            ends.head.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
+            ends.head.push_str(&self.timestamp.to_string());
+            ends.head.push('"');
+            for (name, value) in self.common() {
+                push_field(&mut ends.tail, name, value);
+            }
+            ends.tail.push('}');
+            ends
+        });
+        text.reserve(640);
+        text.push_str(&ends.head);
+        for (name, value) in self.own() {
+            push_field(text, name, value);
+        }
+        text.push_str(&ends.tail);
     }
 
     /// Appends the record as a `LogRecord` of OTLP in JSON.
     #[inline]
-    pub fn to_otlp(&self, text: &mut String) {
-        text.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
-        push_number(text, u64::try_from(self.timestamp.0).unwrap_or(0));
-        text.push_str(r#"000000","eventName":""#);
-        text.push_str(EVENT);
-        text.push_str(r#"","attributes":["#);
-        let mut comma = "";
-        for (name, value) in self.attributes() {
-            let Some(value) = value else { continue };
-            text.push_str(comma);
-            comma = ",";
-            text.push_str(r#"{"key":""#);
-            text.push_str(name);
-            text.push_str(r#"","value":{"#);
-            match value {
-                Value::Text(value) => {
-                    text.push_str(r#""stringValue":"#);
-                    push_text(text, value);
-                }
-                Value::Number(number) => {
-                    text.push_str(r#""intValue":""#);
-                    push_number(text, number);
-                    text.push('"');
-                }
-                Value::True => text.push_str(r#""boolValue":true"#),
+    pub fn push_otlp(&self, common: &mut Common, text: &mut String) {
+        let ends = common.otlp.get_or_insert_with(|| {
+            let mut ends = Ends::default();
+            ends.head.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
+            push_number(&mut ends.head, u64::try_from(self.timestamp.0).unwrap_or(0));
+            ends.head.push_str(r#"000000","eventName":""#);
+            ends.head.push_str(EVENT);
+            ends.head.push_str(r#"","attributes":["#);
+            for (name, value) in self.common() {
+                push_attribute(&mut ends.tail, ",", name, value);
             }
-            text.push_str("}}");
+            ends.tail.push_str("]}");
+            ends
+        });
+        text.push_str(&ends.head);
+        let mut comma = "";
+        for (name, value) in self.own() {
+            push_attribute(text, comma, name, value);
+            comma = ",";
         }
-        text.push_str("]}");
+        text.push_str(&ends.tail);
     }
+}
+
+/// A field of a JSON object that has some already.
+#[inline]
+fn push_field(text: &mut String, name: &str, value: Option<Value<'_>>) {
+    let Some(value) = value else { return };
+    text.push_str(",\"");
+    text.push_str(name);
+    text.push_str("\":");
+    match value {
+        Value::Text(value) => push_text(text, value),
+        Value::Number(number) => push_number(text, number),
+        Value::True => text.push_str("true"),
+    }
+}
+
+/// A `KeyValue` of OTLP, after `comma`.
+#[inline]
+fn push_attribute(text: &mut String, comma: &str, name: &str, value: Option<Value<'_>>) {
+    let Some(value) = value else { return };
+    text.push_str(comma);
+    text.push_str(r#"{"key":""#);
+    text.push_str(name);
+    text.push_str(r#"","value":{"#);
+    match value {
+        Value::Text(value) => {
+            text.push_str(r#""stringValue":"#);
+            push_text(text, value);
+        }
+        Value::Number(number) => {
+            text.push_str(r#""intValue":""#);
+            push_number(text, number);
+            text.push('"');
+        }
+        Value::True => text.push_str(r#""boolValue":true"#),
+    }
+    text.push_str("}}");
 }
 
 /// A JSON string (RFC 8259, 7).
@@ -405,7 +462,7 @@ mod tests {
         assert_eq!(line["timestamp"], "2023-11-14T22:13:20.123Z");
         assert_eq!(line["feature_flag.context.id"], "a\"b\\c\n\u{1f}\u{7f}ü");
         let mut text = String::new();
-        record().to_otlp(&mut text);
+        record().push_otlp(&mut Common::default(), &mut text);
         let otlp: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(otlp["timeUnixNano"], "1700000000123000000");
         assert_eq!(otlp["eventName"], EVENT);
@@ -425,13 +482,18 @@ mod tests {
     #[test]
     fn a_batch_is_json() {
         let (mut text, after) = Otlp::frame("shop");
-        record().to_otlp(&mut text);
+        let mut common = Common::default();
+        record().push_otlp(&mut common, &mut text);
         text.push(',');
-        record().to_otlp(&mut text);
+        let other = Exposure { key: "other", ..record() };
+        other.push_otlp(&mut common, &mut text);
         text.push_str(after);
         let batch: serde_json::Value = serde_json::from_str(&text).unwrap();
         let records = &batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
         assert_eq!(records.as_array().map(Vec::len), Some(2), "{batch}");
+        let of = |n: usize| records[n]["attributes"].as_array().unwrap();
+        assert_eq!((of(0).len(), &of(0)[1..]), (of(1).len(), &of(1)[1..]), "all but the key are alike");
+        assert_eq!(of(1)[0]["value"]["stringValue"], "other");
         assert_eq!(batch["resourceLogs"][0]["resource"]["attributes"][1]["value"]["stringValue"], "shop");
     }
 }

@@ -70,7 +70,7 @@ pub use document::Located;
 pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 #[cfg(feature = "advice")]
 pub use explain::{ExplainedStep, Explanation};
-pub use exposure::{Exposure, Otlp, Served};
+pub use exposure::{Common, Exposure, Otlp, Served};
 pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
 pub use identity::{CookieAction, Entropy};
 #[cfg(feature = "advice")]

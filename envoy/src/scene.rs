@@ -173,7 +173,16 @@ impl Stage {
             let (_, logged) = line.split_once("] wasm log")?;
             logged.split_once(": ").map(|(_, said)| said.to_owned())
         };
-        Ok(text.lines().filter_map(said).collect())
+        let mut all: Vec<String> = Vec::new();
+        for line in text.lines() {
+            match (said(line), all.last_mut()) {
+                (Some(said), _) => all.push(said),
+                // What was said at once, and has more lines.
+                (None, Some(last)) if !line.starts_with('[') => *last += &format!("\n{line}"),
+                (None, _) => {}
+            }
+        }
+        Ok(all)
     }
 
     /// The end of Envoy's log, for error messages.

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, CookieAction, Decision, EXPLAIN, HeaderChange, Reason,
-    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
+    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
 };
 
 use crate::config::{Active, Event};
 use crate::flags;
 use crate::host::{Failure, Host, Map};
-use crate::vm::{Vm, emit};
+use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
@@ -265,13 +265,16 @@ impl Exchange {
     fn fill_filter_state(&self, host: &impl Host) {
         let mut all = String::from("[");
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
+        let mut common = Common::default();
         for assignment in &self.decision.assignments {
             let shown = self.unit(assignment).and_then(|unit| unit.shown.as_deref());
             let exposure = self.active.plan.exposure(assignment, shown, self.started, &served);
             if all.len() > 1 {
                 all.push(',');
             }
-            all.extend(exposure.map(|exposure| exposure.to_json()));
+            if let Some(exposure) = exposure {
+                exposure.push_json(&mut common, &mut all);
+            }
         }
         all.push(']');
         if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
@@ -360,6 +363,7 @@ impl Exchange {
         let mut pass = Some(self);
         while let Some(exchange) = pass {
             let active = &exchange.active;
+            let mut records = Records::default();
             for assignment in &exchange.decision.assignments {
                 let id =
                     active.plan.experiment(assignment.experiment).map_or("", |experiment| experiment.id());
@@ -370,11 +374,12 @@ impl Exchange {
                     }
                     written.push(id);
                 }
-                exchange.record(assignment, &served, now, host, vm);
+                exchange.record(assignment, &served, now, &mut records, host, vm);
                 if active.counts_service() {
                     active.count_service(host, assignment, status, duration_ms);
                 }
             }
+            records.flush(host);
             pass = exchange.before.as_deref();
         }
     }
@@ -389,6 +394,7 @@ impl Exchange {
         assignment: &Assignment,
         served: &Served<'_>,
         now: Timestamp,
+        records: &mut Records,
         host: &impl Host,
         vm: &mut Vm,
     ) {
@@ -402,7 +408,7 @@ impl Exchange {
         }
         let shown = unit.and_then(|unit| unit.shown.as_deref());
         if let Some(exposure) = plan.exposure(assignment, shown, now, served) {
-            emit(&exposure, plan, self.active.sink.as_ref(), host);
+            records.add(&exposure, &self.active, host);
         }
     }
 }

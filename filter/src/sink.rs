@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use splitway_engine::{Exposure, Otlp, Timestamp};
+use splitway_engine::{Common, Exposure, Otlp, Timestamp};
 
 use crate::host::{Background, Level, Log, Metrics};
 
@@ -108,8 +108,8 @@ impl Sink {
         self.call.is_some_and(|(sender, _)| sender == root)
     }
 
-    /// Takes a record, or drops it if there is no room.
-    pub fn push(&mut self, exposure: &Exposure<'_>, host: &impl Metrics) {
+    /// Takes a record, or drops it if there is no room; `common` is of its exchange.
+    pub fn push(&mut self, exposure: &Exposure<'_>, common: &mut Common, host: &impl Metrics) {
         self.emitted = self.emitted.saturating_add(1);
         if self.bytes >= self.target.buffer() {
             self.count(Fate::BufferFull, 1, host);
@@ -128,7 +128,7 @@ impl Sink {
         if batch.records > 0 {
             batch.text.push(',');
         }
-        exposure.to_otlp(&mut batch.text);
+        exposure.push_otlp(common, &mut batch.text);
         batch.records = batch.records.saturating_add(1);
         self.bytes = self.bytes.saturating_add(batch.text.len().saturating_sub(before));
     }

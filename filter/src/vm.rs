@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use splitway_engine::{Exposure, Plan, Seen};
+use splitway_engine::{Common, Exposure, Plan, Seen};
 
+use crate::config::Active;
 use crate::exchange::Exchange;
 use crate::host::{Background, Level, Log, Metrics};
 use crate::sink::Sink;
@@ -71,17 +72,39 @@ impl Vm {
     }
 }
 
-/// Gives a record to the sinks of its plan.
-pub(crate) fn emit(
-    exposure: &Exposure<'_>,
-    plan: &Plan,
-    sink: Option<&SharedSink>,
-    host: &(impl Metrics + Log),
-) {
-    if host.is_sink() || plan.sinks().log {
-        host.log(Level::Info, &exposure.to_json());
+/// Bytes of records that one log call has: far below what a proxy or a collector of logs takes.
+const LINES: usize = 32 * 1024;
+
+/// Records on their way out of one pass of an exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    common: Common,
+    /// For the log, a line each: every call makes the proxy write once.
+    lines: String,
+}
+
+impl Records {
+    /// Gives a record to the sinks of its plan.
+    pub(crate) fn add(&mut self, exposure: &Exposure<'_>, active: &Active, host: &(impl Metrics + Log)) {
+        if host.is_sink() || active.plan.sinks().log {
+            if !self.lines.is_empty() {
+                self.lines.push('\n');
+            }
+            exposure.push_json(&mut self.common, &mut self.lines);
+            if host.is_sink() || self.lines.len() >= LINES {
+                self.flush(host);
+            }
+        }
+        if let Some(sink) = active.sink.as_ref().filter(|_| !host.is_sink()) {
+            sink.borrow_mut().push(exposure, &mut self.common, host);
+        }
     }
-    if let Some(sink) = sink.filter(|_| !host.is_sink()) {
-        sink.borrow_mut().push(exposure, host);
+
+    /// Logs what is not logged yet.
+    pub(crate) fn flush(&mut self, host: &impl Log) {
+        if !self.lines.is_empty() {
+            host.log(Level::Info, &self.lines);
+            self.lines.clear();
+        }
     }
 }

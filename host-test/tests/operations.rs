@@ -62,7 +62,8 @@ fn exposures(host: &mut Host) -> Vec<Value> {
 fn events(host: &mut Host, name: &str) -> Vec<Value> {
     let lines = host.take_logs().into_iter().filter(|line| line.source == LogSource::Guest);
     lines
-        .filter_map(|line| serde_json::from_str::<Value>(&line.message).ok())
+        .flat_map(|line| line.message.lines().map(serde_json::from_str::<Value>).collect::<Vec<_>>())
+        .flatten()
         .filter(|event| event["event"] == name)
         .collect()
 }

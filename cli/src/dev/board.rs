@@ -91,7 +91,8 @@ struct Exposure {
 
 /// The assignments that exposure lines tell of.
 pub(super) fn entered(log: &[LogEntry]) -> Vec<Entered> {
-    let exposures = log.iter().filter_map(|line| serde_json::from_str::<Exposure>(&line.message).ok());
+    let lines = log.iter().flat_map(|entry| entry.message.lines());
+    let exposures = lines.filter_map(|line| serde_json::from_str::<Exposure>(line).ok());
     let ours = exposures.filter(|exposure| exposure.event == "feature_flag.evaluation");
     ours.map(|e| Entered { experiment: e.experiment, variant: e.variant, reason: e.reason }).collect()
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use splitway_engine::{Path, STAMP};
 
-use crate::hosts::{Exchange, Host, Request, Session, Verdict, exposure};
+use crate::hosts::{Exchange, Host, Request, Session, Verdict, exposures};
 use crate::load::Loaded;
 use crate::matcher::{JsonExpect, TextExpect, ValuesExpect, quoted, unescape};
 use crate::template::Values;
@@ -419,7 +419,8 @@ impl Run<'_> {
                 }
             }
         }
-        let log: Vec<String> = session.log()?.into_iter().filter(|line| exposure(line).is_none()).collect();
+        let log: Vec<String> =
+            session.log()?.into_iter().filter(|line| exposures(line).next().is_none()).collect();
         let place = place.key("log");
         for (index, expected) in expect.log.some.iter().enumerate() {
             if !self.any(expected, &log)? {

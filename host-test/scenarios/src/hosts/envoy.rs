@@ -11,7 +11,7 @@ use splitway_envoy::{Call, Client, Scene, SceneConfig, Stage};
 use tokio::runtime::Runtime;
 
 use super::servers::Servers;
-use super::{Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, exposure};
+use super::{Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, exposures};
 use crate::config::Config;
 use crate::wire::HostName;
 
@@ -121,8 +121,7 @@ impl Session for Run<'_> {
             answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()));
         let response =
             Response { status: answer.status, headers: headers.collect(), body: answer.body.to_vec() };
-        let exposures =
-            self.host.stage.module_log(logged)?.iter().filter_map(|line| exposure(line)).collect();
+        let exposures = self.host.stage.module_log(logged)?.iter().flat_map(|said| exposures(said)).collect();
         Ok(Exchange { upstream, response, exposures, reasons: None })
     }
 

@@ -9,7 +9,7 @@ use splitway_engine::{Entropy, RequestView, Step, Timestamp, Trace};
 use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
 use splitway_filter::{Exchange as FilterExchange, Flow, Store, Vm};
 
-use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposure};
+use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposures};
 use crate::config::Config;
 use crate::wire::HostName;
 
@@ -108,7 +108,7 @@ impl Session for Run {
                 headers: edge::without_pseudo(&state.response),
                 body: answer.body,
             },
-            exposures: state.log.iter().skip(logged).filter_map(|line| exposure(line)).collect(),
+            exposures: state.log.iter().skip(logged).flat_map(|said| exposures(said)).collect(),
             reasons: Some(reasons),
         })
     }

@@ -182,8 +182,8 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// The exposure record in a log line, and nothing for other lines.
-pub(crate) fn exposure(line: &str) -> Option<Value> {
-    let value: Value = serde_json::from_str(line).ok()?;
-    (value["event"] == "feature_flag.evaluation").then_some(value)
+/// The exposure records in what was logged at once, a line each.
+pub(crate) fn exposures(logged: &str) -> impl Iterator<Item = Value> {
+    let values = logged.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    values.filter(|value| value["event"] == "feature_flag.evaluation")
 }

@@ -11,7 +11,7 @@ use proxy_wasm_host::{
 };
 use splitway_engine::Timestamp;
 
-use super::{Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, edge, exposure};
+use super::{Exchange, Host, Request, Response, Route, Session, Setup, Target, Verdict, edge, exposures};
 use crate::config::Config;
 use crate::wire::{Failing, HostName, Upstream};
 
@@ -192,7 +192,7 @@ impl Session for Run {
         // An upstream that accepts no connection has seen nothing.
         let upstream = exchange.upstream.last().filter(|request| !refused(&request.cluster));
         let headers = edge::without_pseudo(&exchange.response.headers);
-        let exposures = exchange.logs.iter().filter_map(|line| exposure(&line.message)).collect();
+        let exposures = exchange.logs.iter().flat_map(|line| exposures(&line.message)).collect();
         Ok(Exchange {
             upstream: upstream
                 .map(|request| edge::at_upstream(&request.cluster, &request.headers, request.body.clone())),
