@@ -22,7 +22,8 @@ const HTTP_CONNECTION_MANAGER: &str =
 
 pub(super) fn run(args: &Istio) -> Outcome {
     let sources = Sources::read(&args.source)?;
-    sources.must_know(&args.cluster)?;
+    // The collector is a cluster of the mesh, by Envoy's name for it.
+    sources.must_know(&args.cluster, None)?;
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
     if args.chart {
@@ -57,7 +58,7 @@ const PATCH_REMARK: &str = "\
 
 /// An object and the file it goes to.
 pub(super) struct Object {
-    pub(super) file: &'static str,
+    pub(super) file: String,
     pub(super) value: Value,
     remark: &'static str,
 }
@@ -69,7 +70,7 @@ struct Objects<'a> {
 
 impl Objects<'_> {
     fn all(&self) -> Result<Vec<Object>, Failure> {
-        let object = |file, value, remark| Object { file, value, remark };
+        let object = |file: &str, value, remark| Object { file: file.to_owned(), value, remark };
         let mut all = match self.args.delivery {
             Delivery::WasmPlugin => vec![object(
                 "wasmplugin",
@@ -109,8 +110,10 @@ impl Objects<'_> {
             self.virtual_service(),
             "Sends a request where its variant says, all others to the first cluster.",
         ));
-        for value in self.destination_rules() {
-            all.push(object("destinationrule", value, "The subsets that the variants' clusters are."));
+        for (index, value) in self.destination_rules().into_iter().enumerate() {
+            let file =
+                if index == 0 { "destinationrule".to_owned() } else { format!("destinationrule-{index}") };
+            all.push(object(&file, value, "The subsets that the variants' clusters are."));
         }
         all.push(object(
             "podmonitor",
