@@ -196,8 +196,8 @@ impl Comparison<'_> {
                 joint = joint.and(split.joint);
                 self.compare_rest(id, &mut notes);
             }
-            (None, Some(_)) => notes.push("new".to_owned()),
-            _ => notes.push("gone".to_owned()),
+            (None, Some(_)) => notes.push("a new experiment".to_owned()),
+            _ => notes.push("no longer there".to_owned()),
         }
         let changed: f64 = changes.iter().map(|flow| flow.share).sum();
         let (enters, leaves) = (joint.after - joint.both, joint.before - joint.both);

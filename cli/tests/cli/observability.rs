@@ -1,11 +1,12 @@
 //! Rules and dashboards: they mean what they say, and ask for metrics that there are.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 use splitway_envoy::standalone::Standalone;
-use splitway_envoy::{Call, skip};
+use splitway_envoy::{Call, skip, tools};
 
 use crate::support::{Bench, root};
 
@@ -190,4 +191,45 @@ fn check_shape(board: &Value) {
         let refs: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str().unwrap()).collect();
         assert_eq!(refs.len(), targets.len(), "{title}");
     }
+}
+
+/// A Python with Grafana's types, under `target/tools`.
+fn grafana() -> Option<PathBuf> {
+    let environment = tools::target_dir().unwrap().join("tools/grafana");
+    let python = environment.join("bin/python");
+    let requirements = root().join("cli/tests/grafana/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).unwrap();
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Some(python);
+    }
+    let runs = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+    let made = runs(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"];
+    let has = made && runs(Command::new(&python).args(pip).arg(&requirements));
+    has.then(|| std::fs::write(installed, wanted).unwrap())?;
+    Some(python)
+}
+
+/// What Grafana's types say of files.
+fn unknown_to_grafana(python: &Path, files: &[PathBuf]) -> String {
+    let script = root().join("cli/tests/grafana/lost.py");
+    let ran = Command::new(python).arg(script).args(files).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn grafana_knows_every_field_of_the_dashboards() {
+    let Some(python) = grafana() else {
+        let why = "no Python with grafana-foundation-sdk: apt-get install python3-venv";
+        return skip::skip("grafana_knows_every_field_of_the_dashboards", why);
+    };
+    let folder = std::fs::read_dir(root().join("deploy/grafana")).unwrap();
+    let boards: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(unknown_to_grafana(&python, &boards), "");
+    let wrong = std::fs::read_to_string(&boards[0]).unwrap().replace("\"unit\"", "\"unti\"");
+    let bench = Bench::new(&[("wrong.json", &wrong)]);
+    let said = unknown_to_grafana(&python, &[bench.path("wrong.json")]);
+    assert!(said.contains("/unti"), "{said}");
 }
