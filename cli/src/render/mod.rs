@@ -86,7 +86,7 @@ impl Sources {
                 code: Code::UnknownReference,
                 severity: Severity::Error,
                 expected: "the name of a --cluster".to_owned(),
-                found: format!("`{name}`, and no --cluster says where it is"),
+                found: format!("`{name}`"),
                 suggestion: Some(match near {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("add --cluster {name}=HOST:PORT"),
