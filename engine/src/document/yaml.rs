@@ -210,7 +210,7 @@ fn number(text: &str) -> Option<Value> {
 fn advice(said: &str) -> Option<&'static str> {
     let says = |words: &str| said.contains(words);
     if says("tab") {
-        Some("indent with blanks, not tabs")
+        Some("indent with spaces, not tabs")
     } else if says("unknown anchor") {
         Some("put it in quotes: a `*` in front means something else in YAML")
     } else if says("flow sequence") {
