@@ -354,16 +354,17 @@ impl Objects<'_> {
     }
 }
 
-/// The annotations by which Istio's injection mounts volumes into the proxy's container.
+/// The annotations by which Istio's injection mounts volumes into the proxy's container. Its template writes
+/// `name: KEY` and then the value.
 fn mounts(name: &str) -> Value {
-    let volumes = json!([
-        { "name": "splitway-experiments", "configMap": { "name": format!("{name}-experiments") } },
-        { "name": "splitway-filter", "configMap": { "name": format!("{name}-filter") } },
-    ]);
-    let mounts = json!([
-        { "name": "splitway-experiments", "mountPath": EXPERIMENTS, "readonly": true },
-        { "name": "splitway-filter", "mountPath": "/etc/splitway/filter", "readonly": true },
-    ]);
+    let volumes = json!({
+        "splitway-experiments": { "configMap": { "name": format!("{name}-experiments") } },
+        "splitway-filter": { "configMap": { "name": format!("{name}-filter") } },
+    });
+    let mounts = json!({
+        "splitway-experiments": { "mountPath": EXPERIMENTS, "readOnly": true },
+        "splitway-filter": { "mountPath": "/etc/splitway/filter", "readOnly": true },
+    });
     json!({ "spec": { "template": { "metadata": { "annotations": {
         "sidecar.istio.io/userVolume": volumes.to_string(),
         "sidecar.istio.io/userVolumeMount": mounts.to_string(),

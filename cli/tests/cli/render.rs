@@ -389,6 +389,55 @@ fn the_schemas_notice_mistakes() {
     assert!(!mistakes(&wrong).is_empty());
 }
 
+/// The patch on a Deployment, and what Istio's injection makes of its annotations.
+#[test]
+fn the_patch_mounts_both_config_maps() {
+    if !tool("kubectl", "the_patch_mounts_both_config_maps", "apt-get install kubernetes-client") {
+        return;
+    }
+    let bench = bench();
+    fine(
+        bench.run(&format!("render istio --config splitway.yaml --out map --delivery config-map {SERVICES}")),
+    );
+    let gateway = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "gateway" },
+        "spec": {
+            "selector": { "matchLabels": { "istio": "ingressgateway" } },
+            "template": {
+                "metadata": { "labels": { "istio": "ingressgateway" } },
+                "spec": { "containers": [{ "name": "istio-proxy", "image": "auto" }] },
+            },
+        },
+    });
+    std::fs::write(bench.path("gateway.json"), gateway.to_string()).unwrap();
+    let patch =
+        ["patch", "--local", "-f", "gateway.json", "--patch-file", "map/workload-patch.yaml", "-o", "json"];
+    let built = Command::new("kubectl").args(patch).current_dir(bench.path(".")).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let mut object: Value = serde_json::from_slice(&built.stdout).unwrap();
+    let annotations = object.pointer("/spec/template/metadata/annotations").unwrap().clone();
+    let injected = |annotation: &str| -> Value {
+        let text = annotations[format!("sidecar.istio.io/{annotation}")].as_str().unwrap();
+        let by_name: Value = serde_json::from_str(text).unwrap();
+        let named = by_name.as_object().unwrap().iter().map(|(name, value)| {
+            let mut value = value.clone();
+            value["name"] = name.as_str().into();
+            value
+        });
+        named.collect::<Vec<_>>().into()
+    };
+    let pod = object.pointer_mut("/spec/template/spec").unwrap();
+    pod["volumes"] = injected("userVolume");
+    pod["containers"][0]["volumeMounts"] = injected("userVolumeMount");
+    assert_eq!(mistakes(&object), Vec::<String>::new(), "{object:#}");
+    let maps = parse(&bench.read("map/base/experiments.yaml"))["metadata"]["name"].clone();
+    assert_eq!(object.pointer("/spec/template/spec/volumes/0/configMap/name"), Some(&maps));
+    object.pointer_mut("/spec/template/spec/volumes/0").unwrap()["configMapp"] = json!({});
+    assert!(!mistakes(&object).is_empty());
+}
+
 /// One DestinationRule per service, each in a file of its own.
 #[test]
 fn clusters_may_be_different_services() {

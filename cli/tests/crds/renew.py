@@ -1,4 +1,4 @@
-"""Writes configmap.json, podmonitor.json and prometheusrule.json into this folder.
+"""Writes configmap.json, deployment.json, podmonitor.json and prometheusrule.json into this folder.
 
 python3 -m venv venv
 venv/bin/pip install cloudcoil==0.6.0 cloudcoil-models-kubernetes==1.32.1.3 \\
@@ -12,6 +12,7 @@ out, and so is the `null` that pydantic allows in place of every optional field:
 import json
 import pathlib
 
+from cloudcoil.models.kubernetes.apps import v1 as apps
 from cloudcoil.models.kubernetes.core import v1 as core
 from cloudcoil.models.prometheus_operator import v1 as monitoring
 
@@ -41,6 +42,7 @@ def bare(node):
 
 for group, model in [
     ("", core.ConfigMap),
+    ("apps", apps.Deployment),
     ("monitoring.coreos.com", monitoring.PodMonitor),
     ("monitoring.coreos.com", monitoring.PrometheusRule),
 ]:
