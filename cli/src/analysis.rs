@@ -17,7 +17,7 @@ use splitway_analysis::{Error, integrity};
 use splitway_engine::{Plan, read_wire};
 
 use crate::input::Input;
-use crate::outcome::{Exit, Failure, Outcome, print, print_json};
+use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 use args::{Analyze, Compact, Data, Report};
 
@@ -46,7 +46,7 @@ pub(crate) fn analyze(args: &Analyze) -> Outcome {
     }
     let analysis = setting.run(&args.data)?;
     if args.json {
-        print_json(&analysis)?;
+        print_answer(&analysis)?;
     } else {
         print(analysis.text(Style::stdout()).trim_end())?;
     }

@@ -42,7 +42,9 @@ pub(crate) enum Command {
     ///
     /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a file is no
     /// scenario or the host is missing.
-    #[command(after_help = "Example: splitway test scenarios/ --host envoy --junit report.xml")]
+    #[command(
+        after_help = "Example: splitway test --config splitway.yaml scenarios/ --host envoy --junit report.xml"
+    )]
     Test(Test),
     /// Assign unit ids from stdin, one a line, as NDJSON
     ///
@@ -241,6 +243,9 @@ pub(crate) struct Test {
     /// Scenario files, or folders with such files
     #[arg(required = true, value_name = "DIR|FILE")]
     pub(crate) paths: Vec<PathBuf>,
+    /// The config of scenarios that have none of their own: a file, or several or a folder
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) config: Vec<PathBuf>,
     /// The compiled filter [default: SPLITWAY_WASM, or what `cargo xtask build-wasm` left]
     #[arg(long, value_name = "FILE")]
     pub(crate) wasm: Option<PathBuf>,

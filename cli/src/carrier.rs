@@ -33,6 +33,16 @@ impl<'s> Carrier<'s> {
         is_carried.then(|| use_request(&request))
     }
 
+    /// The path and the headers of the request that carries `id`.
+    #[cfg(feature = "host")]
+    pub(crate) fn request(&mut self, id: &str) -> (&[u8], &[(&'s str, Vec<u8>)]) {
+        self.fill(id);
+        match self.headers.split_first() {
+            Some(((_, path), headers)) => (path, headers),
+            None => (b"/", &[]),
+        }
+    }
+
     fn fill(&mut self, id: &str) {
         let mut used = 1;
         let headers = &mut self.headers;

@@ -7,7 +7,7 @@
 //! of the two shares takes the place of the joint one: right on average over
 //! hashes, so it is marked as an estimate.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use splitway_engine::bucketing::{BUCKETS, SaltedHash};
@@ -92,6 +92,8 @@ struct Change {
     leaves: f64,
     /// All three.
     moved: f64,
+    /// What `changes_variant` is made of, the largest first.
+    changes: Vec<Flow>,
     in_before: f64,
     in_after: f64,
     /// False: an estimate, for the reasons in `notes`.
@@ -99,23 +101,37 @@ struct Change {
     notes: Vec<String>,
 }
 
+/// Units that were in one variant and are in another.
+#[derive(Debug, Serialize)]
+struct Flow {
+    from: String,
+    to: String,
+    share: f64,
+}
+
 impl Change {
     fn line(&self) -> String {
         let style = Style::stdout();
         let name = style.bold(&self.experiment);
         let sign = if self.exact { "" } else { "~" };
-        let mut text = if self.moved <= NOTHING {
-            format!("{name}: nobody moves, {} are in", percent(self.in_after))
-        } else {
-            format!(
-                "{name}: {sign}{} change variant, {sign}{} enter, {sign}{} leave; in: {} -> {}",
-                percent(self.changes_variant),
-                percent(self.enters),
-                percent(self.leaves),
-                percent(self.in_before),
-                percent(self.in_after)
-            )
+        let parts =
+            [(self.changes_variant, "get another variant"), (self.enters, "come in"), (self.leaves, "leave")];
+        let moves: Vec<String> = parts
+            .into_iter()
+            .filter(|(share, _)| *share > 0.0)
+            .map(|(share, what)| format!("{sign}{} of all units {what}", percent(share)))
+            .collect();
+        let now = percent(self.in_after);
+        let now = match (moves.is_empty(), percent(self.in_before)) {
+            (true, _) => format!("{now} are in it"),
+            (_, before) if before == now => format!("{now} are in it, as before"),
+            (_, before) => format!("{now} are in it, {before} were"),
         };
+        let moves = if moves.is_empty() { "nobody moves".to_owned() } else { moves.join(", ") };
+        let mut text = format!("{name}: {moves}; {now}");
+        for Flow { from, to, share } in &self.changes {
+            text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
+        }
         for note in &self.notes {
             text.push_str(&format!("\n  {}", style.dim(note)));
         }
@@ -166,7 +182,7 @@ impl Comparison<'_> {
         let mut exact = true;
         let mut joint = self.held_in(old.as_ref(), new.as_ref());
         joint = joint.and(self.included(old.as_ref(), new.as_ref(), &mut exact, &mut notes));
-        let mut changed = 0.0;
+        let mut changes = Vec::new();
         match (&old, &new) {
             (Some(old), Some(new)) => {
                 let is_redrawn = self.old.sources(old) != self.new.sources(new);
@@ -176,13 +192,14 @@ impl Comparison<'_> {
                     notes.push("the unit changed: everyone is drawn anew".to_owned());
                 }
                 let split = self.split(id, old, new, is_redrawn, &mut exact, &mut notes);
-                changed = joint.both * split.changed;
+                changes = split.flows(joint.both);
                 joint = joint.and(split.joint);
                 self.compare_rest(id, &mut notes);
             }
-            (None, Some(_)) => notes.push("new".to_owned()),
-            _ => notes.push("gone".to_owned()),
+            (None, Some(_)) => notes.push("a new experiment".to_owned()),
+            _ => notes.push("no longer there".to_owned()),
         }
+        let changed: f64 = changes.iter().map(|flow| flow.share).sum();
         let (enters, leaves) = (joint.after - joint.both, joint.before - joint.both);
         let tidy = |share: f64| if share.abs() <= NOTHING { 0.0 } else { share };
         Change {
@@ -191,6 +208,7 @@ impl Comparison<'_> {
             enters: tidy(enters),
             leaves: tidy(leaves),
             moved: tidy(changed + enters + leaves),
+            changes,
             in_before: joint.before,
             in_after: joint.after,
             exact,
@@ -283,21 +301,28 @@ impl Comparison<'_> {
             };
             let (old_variants, new_variants) = (by_bucket(old), by_bucket(new));
             let all = f64::from(BUCKETS);
+            let mut split = SplitChange::all_in();
             if before == after && !is_redrawn {
-                let same = old_variants.iter().zip(&new_variants).filter(|(a, b)| a == b).count() as f64;
-                return SplitChange::all_in((all - same) / all);
+                for pair in old_variants.iter().zip(&new_variants) {
+                    split.add(pair, 1.0 / all);
+                }
+                return split;
             }
-            let share = |variants: &[String], id: &str| {
-                variants.iter().filter(|variant| *variant == id).count() as f64 / all
+            let shares = |variants: &[String]| -> BTreeMap<String, f64> {
+                let mut shares = BTreeMap::new();
+                variants.iter().for_each(|id| *shares.entry(id.clone()).or_default() += 1.0 / all);
+                shares
             };
-            let ids: BTreeSet<&String> = old_variants.iter().collect();
-            let same: f64 =
-                ids.into_iter().map(|id| share(&old_variants, id) * share(&new_variants, id)).sum();
-            if same < 1.0 && before != after {
+            for (was, share_before) in &shares(&old_variants) {
+                for (is, share_after) in &shares(&new_variants) {
+                    split.add((was, is), share_before * share_after);
+                }
+            }
+            if !split.changes.is_empty() && before != after {
                 *exact = false;
                 notes.push("the experiment's salt changed: variants are drawn anew".to_owned());
             }
-            return SplitChange::all_in(1.0 - same);
+            return split;
         }
         let parts = |side: &Side| {
             let experiment = side.wire(id)?;
@@ -317,7 +342,8 @@ impl Comparison<'_> {
 
     /// What the dialects do with made-up units.
     fn counted(&self, old: &Experiment, new: &Experiment) -> SplitChange {
-        let (mut both, mut before, mut after, mut changed) = (0_u32, 0_u32, 0_u32, 0_u32);
+        let (mut both, mut before, mut after) = (0_u32, 0_u32, 0_u32);
+        let mut split = SplitChange::all_in();
         for unit in 0..self.units {
             let unit = format!("unit-{unit}");
             let id = |e: &'_ Experiment| -> Option<String> {
@@ -327,16 +353,14 @@ impl Comparison<'_> {
             let (was, is) = (id(old), id(new));
             before += u32::from(was.is_some());
             after += u32::from(is.is_some());
-            if was.is_some() && is.is_some() {
+            if let (Some(was), Some(is)) = (was, is) {
                 both += 1;
-                changed += u32::from(was != is);
+                split.add((&was, &is), 1.0 / f64::from(self.units));
             }
         }
         let share = |count: u32| f64::from(count) / f64::from(self.units);
-        SplitChange {
-            joint: Joint { both: share(both), before: share(before), after: share(after) },
-            changed: share(changed),
-        }
+        split.joint = Joint { both: share(both), before: share(before), after: share(after) };
+        split
     }
 
     /// What decides besides buckets.
@@ -354,12 +378,30 @@ impl Comparison<'_> {
 struct SplitChange {
     /// In by the dialect's own allocation.
     joint: Joint,
-    /// Share of units that are in before and after and change variant.
-    changed: f64,
+    /// By variants before and after, which differ: the share of units that are in before and after.
+    changes: BTreeMap<(String, String), f64>,
 }
 
 impl SplitChange {
-    fn all_in(changed: f64) -> Self {
-        Self { joint: Joint { both: 1.0, before: 1.0, after: 1.0 }, changed }
+    fn all_in() -> Self {
+        Self { joint: Joint { both: 1.0, before: 1.0, after: 1.0 }, changes: BTreeMap::new() }
+    }
+
+    fn add(&mut self, (was, is): (&String, &String), share: f64) {
+        if was != is {
+            *self.changes.entry((was.clone(), is.clone())).or_default() += share;
+        }
+    }
+
+    /// What moves of `both`, the share of units that reach this split before and after.
+    fn flows(&self, both: f64) -> Vec<Flow> {
+        let mut flows: Vec<Flow> = self
+            .changes
+            .iter()
+            .map(|((from, to), share)| Flow { from: from.clone(), to: to.clone(), share: both * share })
+            .filter(|flow| flow.share > NOTHING)
+            .collect();
+        flows.sort_by(|a, b| b.share.total_cmp(&a.share));
+        flows
     }
 }

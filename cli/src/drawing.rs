@@ -78,58 +78,76 @@ pub(crate) fn matrix(names: &[&str], relation: impl Fn(usize, usize) -> Relation
 /// Both as one picture.
 pub(crate) fn svg(title: &str, all: &[Bars<'_>], relation: impl Fn(usize, usize) -> Relation) -> String {
     const LINE: usize = 22;
-    const CELL: usize = 22;
+    const BAR: usize = 400;
+    let names = all.iter().flat_map(|bars| bars.variants.iter().map(|(name, ..)| *name).chain([bars.name]));
+    // Nobody has measured the font: letters of 8 pixels are wide ones.
+    let left = 60 + 8 * names.map(|name| name.chars().count()).max().unwrap_or_default();
     let rows: usize = all.iter().map(|bars| bars.variants.len() + 1).sum();
-    let matrix_top = 50 + rows * LINE + 30;
-    let height = matrix_top + (all.len() + 2) * CELL;
-    let width = (280 + all.len() * CELL).max(760);
+    let matrix_top = 56 + rows * LINE + 48;
+    let height = matrix_top + all.len() * LINE + 50;
+    let width = (left + BAR + 160).max(left + all.len() * LINE + 20).max(620);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"20\" y=\"28\" font-size=\"16\">{}</text>\n",
+         <text x=\"20\" y=\"28\" font-size=\"16\">{}</text>\n\
+         <text x=\"{left}\" y=\"48\" fill=\"#666\">bar: observed, line: planned</text>\n",
         escaped(title)
     );
+    let label = |text: &mut String, x: usize, y: usize, more: &str, said: &str| {
+        let _ = writeln!(text, "<text x=\"{x}\" y=\"{y}\"{more}>{}</text>", escaped(said));
+    };
     let mut y = 56;
     for bars in all {
-        let _ = writeln!(
-            text,
-            "<text x=\"20\" y=\"{}\" font-weight=\"bold\">{}</text>",
-            y + 12,
-            escaped(bars.name)
-        );
+        label(&mut text, 20, y + 12, " font-weight=\"bold\"", bars.name);
         y += LINE;
         for (name, planned, observed) in &bars.variants {
-            let length = |share: &f64| (share * 400.0).round();
+            let length = |share: &f64| (share * BAR as f64).round() as usize;
+            let mark = left + length(planned);
+            label(&mut text, 36, y + 12, "", name);
             let _ = writeln!(
                 text,
-                "<text x=\"36\" y=\"{}\">{}</text><rect x=\"220\" y=\"{y}\" width=\"{}\" height=\"14\" fill=\"#4a7fb5\"/>\
-                 <line x1=\"{mark}\" x2=\"{mark}\" y1=\"{}\" y2=\"{}\" stroke=\"black\"/>\
-                 <text x=\"640\" y=\"{}\">{:.2}% of {:.2}%</text>",
-                y + 12,
-                escaped(name),
+                "<rect x=\"{left}\" y=\"{y}\" width=\"{}\" height=\"14\" fill=\"#4a7fb5\"/>\
+                 <line x1=\"{mark}\" x2=\"{mark}\" y1=\"{}\" y2=\"{}\" stroke=\"black\"/>",
                 length(observed),
                 y - 2,
-                y + 16,
-                y + 12,
-                observed * 100.0,
-                planned * 100.0,
-                mark = 220.0 + length(planned),
+                y + 16
             );
+            let shares = format!("{:.2}% of {:.2}%", observed * 100.0, planned * 100.0);
+            label(&mut text, left + BAR + 20, y + 12, "", &shares);
             y += LINE;
         }
     }
+    label(&mut text, 20, matrix_top - 8, " font-weight=\"bold\"", "Independence");
     for (row, bars) in all.iter().enumerate() {
-        let top = matrix_top + row * CELL;
-        let _ = writeln!(text, "<text x=\"20\" y=\"{}\">{} {}</text>", top + 15, row + 1, escaped(bars.name));
+        let top = matrix_top + row * LINE;
+        let centre = left + row * LINE + 10;
+        label(&mut text, centre, matrix_top - 8, " text-anchor=\"middle\"", &(row + 1).to_string());
+        label(&mut text, 20, top + 15, "", &format!("{} {}", row + 1, bars.name));
         for column in 0..all.len() {
             let _ = writeln!(
                 text,
                 "<rect x=\"{}\" y=\"{top}\" width=\"20\" height=\"20\" fill=\"{}\"/>",
-                240 + column * CELL,
+                left + column * LINE,
                 relation(row, column).colour()
             );
         }
+    }
+    let mut x = 20;
+    for (kind, said) in [
+        (Relation::Independent, "independent"),
+        (Relation::Chance, "p < 0.05, as one of twenty is"),
+        (Relation::Dependent, "dependent"),
+        (Relation::Layer, "of one layer"),
+    ] {
+        let top = height - 32;
+        let _ = writeln!(
+            text,
+            "<rect x=\"{x}\" y=\"{top}\" width=\"14\" height=\"14\" fill=\"{}\"/>",
+            kind.colour()
+        );
+        label(&mut text, x + 20, top + 12, "", said);
+        x += 48 + 7 * said.len();
     }
     text.push_str("</svg>\n");
     text

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use splitway_engine::{Document, compile};
 
@@ -27,19 +27,28 @@ pub(crate) fn run(args: &Init) -> Outcome {
     if args.out.exists() && !args.force {
         return Err(Failure::Usage(format!("{} is there already; --force replaces it", args.out.display())));
     }
-    let folder = match args.out.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let folder = args.out.parent().unwrap_or(Path::new(""));
     let schema = folder.join(SCHEMA);
     let schema_text = serde_json::to_string_pretty(&splitway_engine::schema())? + "\n";
-    std::fs::create_dir_all(&folder).map_err(|error| unwritable(&folder, &error))?;
+    if folder != Path::new("") {
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(folder, &error))?;
+    }
     std::fs::write(&schema, schema_text).map_err(|error| unwritable(&schema, &error))?;
     std::fs::write(&args.out, text).map_err(|error| unwritable(&args.out, &error))?;
     let file = args.out.display();
+    let cluster = match &answers.cluster {
+        Some(cluster) => format!(" --cluster {cluster}=HOST:PORT"),
+        None => String::new(),
+    };
     print(&format!(
-        "{file}\n{}\nNext:\n  splitway validate {file}\n  splitway simulate --config {file}\n  splitway dev --config {file}",
-        schema.display()
+        "{file}\n{}\n\
+         Next:\n  \
+         splitway validate {file}\n  \
+         splitway simulate --config {file}\n  \
+         splitway dev --config {file}\n  \
+         splitway render envoy --config {file} --cluster {}=HOST:PORT{cluster} --out proxy",
+        schema.display(),
+        answers.namespace,
     ))
 }
 

@@ -9,7 +9,7 @@ use splitway_stats::power::{self, Design};
 
 use crate::args::share;
 use crate::input::{self, Input};
-use crate::outcome::{Failure, Outcome, print, print_json};
+use crate::outcome::{Failure, Outcome, print, print_answer};
 
 /// Effects of the table, as multiples of the one that is asked for.
 const MULTIPLES: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Power) -> Outcome {
         rows.push(Row { effect, relative, control, treatment: (control * design.ratio).ceil(), days });
     }
     let answer = Answer { alpha: design.alpha, power: design.power, ratio: design.ratio, rows };
-    if args.json { print_json(&answer) } else { print(answer.text().trim_end()) }
+    if args.json { print_answer(&answer) } else { print(answer.text().trim_end()) }
 }
 
 fn detectable(args: &Power, units: f64, design: &Design) -> Result<f64, splitway_stats::Error> {

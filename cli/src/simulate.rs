@@ -9,6 +9,7 @@ use crate::carrier::Carrier;
 use crate::input::{self, Input};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::simulation::{Report, Setting};
+use crate::style::{self, Style};
 
 /// Bins of the uniformity test, 100 buckets wide.
 pub(crate) const BINS: usize = 100;
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &Simulate) -> Outcome {
     if args.asked.json {
         print_answer(&report)?
     } else {
-        print(&report.to_string())?
+        print(&report.shown(Style::stdout(), style::width()))?
     };
     Ok(if report.failed > 0 { Exit::Problems } else { Exit::Fine })
 }

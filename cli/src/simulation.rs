@@ -1,6 +1,6 @@
 //! What a simulation shows: shares, uniformity, independence, sample sizes.
 
-use std::fmt;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use splitway_engine::bucketing::BUCKETS;
@@ -9,6 +9,7 @@ use splitway_stats::srm::{self, ChiSquare, goodness};
 
 use crate::drawing::{self, Bars, Relation};
 use crate::simulate::{BINS, Tally};
+use crate::style::Style;
 
 /// Below this (corrected) probability a test fails.
 const ALPHA: f64 = srm::ALPHA;
@@ -244,61 +245,74 @@ fn common(one: &[u64], other: &[u64]) -> f64 {
     one.iter().zip(other).map(|(a, b)| u64::from((a & b).count_ones())).sum::<u64>() as f64
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} units at {}", self.units, self.at)?;
+impl Report {
+    /// For people, in so many columns.
+    pub(crate) fn shown(&self, style: Style, width: usize) -> String {
+        let mut text = format!("{} units at {}\n", self.units, self.at);
         for experiment in &self.experiments {
-            write!(f, "{experiment}")?;
+            text.push_str(&experiment.shown(style, width));
         }
         if self.independence.is_empty() {
-            writeln!(f, "\nindependence: no two experiments of different layers took units")?;
+            text.push_str("\nindependence: no two experiments of different layers took units\n");
         } else {
-            writeln!(f, "\nindependence: {} pairs, the least independent:", self.independence.len())?;
+            let _ =
+                writeln!(text, "\nindependence: {} pairs, the least independent:", self.independence.len());
         }
         for pair in self.independence.iter().take(SHOWN_PAIRS) {
             let [one, other] = &pair.experiments;
-            writeln!(f, "  {one} and {other}: p = {:.4}, corrected {:.4}", pair.p, pair.p_corrected)?;
+            let line = format!("  {one} and {other}: p = {:.4}, corrected {:.4}", pair.p, pair.p_corrected);
+            let _ = writeln!(text, "{}", if pair.p_corrected < ALPHA { style.red(&line) } else { line });
         }
         if (2..=SHOWN_MATRIX).contains(&self.experiments.len()) {
             let names: Vec<&str> = self.experiments.iter().map(|e| e.experiment.as_str()).collect();
-            writeln!(f, "{}", drawing::matrix(&names, |row, column| self.relation(row, column)))?;
+            let _ = writeln!(text, "{}", drawing::matrix(&names, |row, column| self.relation(row, column)));
         }
-        match self.failed {
-            0 => f.write_str("all tests passed"),
-            1 => write!(f, "1 test failed (p < {ALPHA}, corrected)"),
-            failed => write!(f, "{failed} tests failed (p < {ALPHA}, corrected)"),
-        }
+        text.push_str(&match self.failed {
+            0 => style.green("all tests passed"),
+            1 => style.red(&format!("1 test failed (p < {ALPHA}, corrected)")),
+            failed => style.red(&format!("{failed} tests failed (p < {ALPHA}, corrected)")),
+        });
+        text
     }
 }
 
-impl fmt::Display for ExperimentReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Columns that a variant's line takes at most.
+const WIDE: usize = 110;
+
+impl ExperimentReport {
+    fn shown(&self, style: Style, width: usize) -> String {
         let percent = |share: f64| format!("{:.3}%", share * 100.0);
-        writeln!(
-            f,
-            "\n{} in layer {}: planned {}, observed {}",
-            self.experiment,
-            self.layer,
+        let name = style.bold(&self.experiment);
+        // Alone in a layer of its own.
+        let layer =
+            if self.layer == self.experiment { String::new() } else { format!(" in layer {}", self.layer) };
+        let mut text = format!(
+            "\n{name}{layer}: planned {}, observed {}\n",
             percent(self.planned),
             percent(self.observed)
-        )?;
+        );
         for variant in &self.variants {
-            writeln!(
-                f,
-                "  {:<20} {} planned {:>8}, observed {:>8}: {} units, {:.0} expected",
-                variant.variant,
-                drawing::bar(variant.observed),
-                percent(variant.planned),
-                percent(variant.observed),
-                variant.units,
-                variant.expected_units
-            )?;
+            let bar = style.cyan(&drawing::bar(variant.observed));
+            let (planned, observed) = (percent(variant.planned), percent(variant.observed));
+            let _ = if width >= WIDE {
+                writeln!(
+                    text,
+                    "  {:<20} {bar} planned {planned:>8}, observed {observed:>8}: {} units, {:.0} expected",
+                    variant.variant, variant.units, variant.expected_units
+                )
+            } else {
+                writeln!(
+                    text,
+                    "  {:<20} {bar} {observed:>8} of {planned:>8}, {} units",
+                    variant.variant, variant.units
+                )
+            };
         }
         let p = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}"));
-        writeln!(f, "  shares p = {}, uniformity p = {}", p(self.p_shares), p(self.p_uniform))?;
+        let _ = writeln!(text, "  shares p = {}, uniformity p = {}", p(self.p_shares), p(self.p_uniform));
         if let Some(units) = self.units_needed {
-            writeln!(f, "  {} units an arm need {units} units in all", self.min_units_per_arm)?;
+            let _ = writeln!(text, "  {} units an arm need {units} units in all", self.min_units_per_arm);
         }
-        Ok(())
+        text
     }
 }

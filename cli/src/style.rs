@@ -2,6 +2,17 @@
 
 use std::io::IsTerminal as _;
 
+use terminal_size::terminal_size_of;
+
+/// Columns where nobody can see how many there are.
+const COLUMNS: usize = 120;
+
+/// Columns of the terminal that the output goes to.
+pub(crate) fn width() -> usize {
+    let size = terminal_size_of(std::io::stdout()).or_else(|| terminal_size_of(std::io::stderr()));
+    size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
+}
+
 /// Whether text gets colours.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Style {
@@ -43,7 +54,6 @@ impl Style {
         self.sgr("32", text)
     }
 
-    #[cfg(feature = "host")]
     pub(crate) fn cyan(self, text: &str) -> String {
         self.sgr("36", text)
     }

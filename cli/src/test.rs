@@ -4,14 +4,16 @@ use std::path::Path;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
+use splitway_engine::{Document, Path as Place};
 use splitway_envoy::tools;
 use splitway_scenarios::hosts::envoy::Envoy;
 use splitway_scenarios::hosts::in_process::InProcess;
 use splitway_scenarios::hosts::wasmtime::Wasmtime;
-use splitway_scenarios::{Difference, Host, HostName, Loaded, find, load};
+use splitway_scenarios::{Difference, Host, HostName, Loaded, find, parse};
 
 use crate::args::Test;
 use crate::filter_module;
+use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 
@@ -46,9 +48,15 @@ pub(crate) fn run(args: &Test) -> Outcome {
 /// The scenarios that are asked for; all that is wrong with any of them otherwise.
 fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
     let files = find(&args.paths).map_err(Failure::Usage)?;
+    let config = match args.config.as_slice() {
+        [] => None,
+        paths => Some(Input::read_all(paths)?.plan()?.0.to_json()),
+    };
     let (mut scenarios, mut mistakes) = (Vec::new(), Vec::new());
     for file in files {
-        match load(&file) {
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+        match parse(&file, &with_config(text, config.as_deref())) {
             Ok(scenario) => scenarios.push(scenario),
             Err(invalid) => mistakes.push(invalid.to_string()),
         }
@@ -67,6 +75,18 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
     Ok(scenarios)
 }
 
+/// The scenario with `config`, unless it has one of its own. Behind the text, so that its lines stay.
+fn with_config(mut text: String, config: Option<&str>) -> String {
+    let place = |name: &str| Place::default().key(name);
+    if let Some(config) = config
+        && let Ok(document) = Document::from_yaml(&text)
+        && ["config", "plugin_config"].iter().all(|name| document.locate(&place(name)).is_none())
+    {
+        text.push_str(&format!("\nconfig: {config}\n"));
+    }
+    text
+}
+
 fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
     let usage = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let wasm = || {
@@ -82,9 +102,15 @@ fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
             return Err(Failure::Usage(text.to_owned()));
         }
         "in-process" => Box::new(InProcess),
-        "wasmtime" => Box::new(Wasmtime::new(wasm()?)),
+        "wasmtime" => {
+            let mut host = Wasmtime::new(wasm()?);
+            host.load().map_err(usage)?;
+            Box::new(host)
+        }
         _ => {
             let wasm = wasm()?;
+            // Envoy says no more than that it is no good.
+            Wasmtime::new(wasm.clone()).load().map_err(usage)?;
             tools::envoy().map_err(usage)?;
             Box::new(Envoy::start(&wasm).map_err(usage)?)
         }

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use splitway_engine::{Problem, Severity};
+use splitway_engine::{Code, Problem, Severity};
 
 use crate::input::Input;
-use crate::style::Style;
+use crate::style::{self, Style};
 
-/// Longest piece of a source line that is shown, in characters: JSON for the
+/// Longest and shortest piece of a source line that is shown, in characters: JSON for the
 /// filter is one line.
-const WIDTH: usize = 120;
+const WIDTH: std::ops::RangeInclusive<usize> = 40..=120;
 
 /// `problem` of `input`, over several lines, with a line end.
 pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> String {
@@ -19,7 +19,12 @@ pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> Stri
         Severity::Error => style.red(&format!("error[{code}]")),
         Severity::Warning => style.yellow(&format!("warning[{code}]")),
     };
-    let message = format!(": expected {}, found {}", problem.expected, problem.found);
+    // What all fields are is too much to read where one is meant; without that it comes below.
+    let is_field = problem.code == Code::UnknownField;
+    let message = match is_field {
+        true => format!(": {} is no field here", problem.found),
+        false => format!(": expected {}, found {}", problem.expected, problem.found),
+    };
     let mut text = format!("{heading}{}\n", style.bold(&message));
     let gutter = span.map_or(1, |span| span.line.to_string().len());
     let bar = style.dim("|");
@@ -35,7 +40,9 @@ pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> Stri
                 span.column
             );
             let line = input.text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
-            let (shown, padding, carets) = excerpt(line, span.column, span.end.saturating_sub(span.start));
+            let width = style::width().saturating_sub(gutter + 3).clamp(*WIDTH.start(), *WIDTH.end());
+            let length = span.end.saturating_sub(span.start);
+            let (shown, padding, carets) = excerpt(line, span.column, length, width);
             let carets = match problem.severity {
                 Severity::Error => style.red(&carets),
                 Severity::Warning => style.yellow(&carets),
@@ -48,17 +55,39 @@ pub(crate) fn underlined(input: &Input, problem: &Problem, style: Style) -> Stri
             let _ = writeln!(text, "{:gutter$}{} {}: {}", "", style.dim("-->"), input.name, problem.path);
         }
     }
-    if let Some(advice) = &problem.suggestion {
+    let fields = || is_field.then(|| format!("expected {}", problem.expected));
+    if let Some(advice) = problem.suggestion.clone().or_else(fields) {
+        let indent = gutter + " = help: ".len();
+        let advice = wrapped(&advice, style::width().saturating_sub(indent), &" ".repeat(indent));
         let _ = writeln!(text, "{:gutter$} {} help: {advice}", "", style.dim("="));
     }
     text
 }
 
+/// `text` in lines of at most `width` characters, if its words allow that.
+fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let (mut shown, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            shown.push('\n');
+            shown.push_str(indent);
+            column = 0;
+        } else if column > 0 {
+            shown.push(' ');
+            column += 1;
+        }
+        shown.push_str(word);
+        column += length;
+    }
+    shown
+}
+
 /// The piece of `line` around `column`, the blanks below it up to the column,
 /// and the carets.
-fn excerpt(line: &str, column: usize, length: usize) -> (String, String, String) {
+fn excerpt(line: &str, column: usize, length: usize, width: usize) -> (String, String, String) {
     let start = column.saturating_sub(1);
-    let skipped = if start > WIDTH * 3 / 4 { start - WIDTH / 4 } else { 0 };
+    let skipped = if start > width * 3 / 4 { start - width / 4 } else { 0 };
     let cut = |text: &mut String| {
         if skipped > 0 {
             text.push('…');
@@ -66,8 +95,8 @@ fn excerpt(line: &str, column: usize, length: usize) -> (String, String, String)
     };
     let mut shown = String::new();
     cut(&mut shown);
-    shown.extend(line.chars().skip(skipped).take(WIDTH));
-    if line.chars().count() > skipped + WIDTH {
+    shown.extend(line.chars().skip(skipped).take(width));
+    if line.chars().count() > skipped + width {
         shown.push('…');
     }
     let before = line.chars().skip(skipped).take(start - skipped);
@@ -83,7 +112,7 @@ fn excerpt(line: &str, column: usize, length: usize) -> (String, String, String)
     } else {
         rest
     };
-    let room = (skipped + WIDTH).saturating_sub(start);
+    let room = (skipped + width).saturating_sub(start);
     let carets = "^".repeat(length.min(left).min(room).max(1));
     (shown, padding, carets)
 }

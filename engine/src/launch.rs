@@ -26,7 +26,7 @@ pub fn launch_problems(document: &Document) -> Problems {
             rules.experiment(list.index(index), experiment);
         }
     }
-    rules.problems.locate(|path, code| document.span_of(path, code));
+    rules.problems.locate(|problem| document.span_of(problem));
     rules.problems
 }
 

@@ -365,10 +365,10 @@ impl Problems {
 
     /// Orders by place in the text and fills in each problem's span.
     #[cfg(feature = "yaml")]
-    pub(crate) fn locate(&mut self, span_of: impl Fn(&Path, Code) -> Option<Span>) {
+    pub(crate) fn locate(&mut self, span_of: impl Fn(&Problem) -> Option<Span>) {
         for problem in &mut self.0 {
             if problem.span.is_none() {
-                problem.span = span_of(&problem.path, problem.code);
+                problem.span = span_of(problem);
             }
         }
         self.0.sort_by_key(|p| p.span.map_or(usize::MAX, |s| s.start));

@@ -27,7 +27,7 @@ pub(crate) enum Target {
     /// The plugin config for Google Cloud Service Extensions, on stdout, if it fits their limits
     #[command(after_help = "Example: splitway render google --config splitway.yaml > plugin.json")]
     Google(Google),
-    /// Prometheus rules for the config: shares as planned, and alerts, on stdout
+    /// Prometheus rules for the config, on stdout: shares as planned, and alerts
     #[command(
         after_help = "Example: splitway render prometheus --config splitway.yaml > splitway.rules.yaml"
     )]
@@ -120,10 +120,10 @@ pub(crate) struct Istio {
     #[arg(long, value_name = "LABEL=VALUE", default_value = "istio=ingressgateway", value_parser = label)]
     pub(crate) workload: Vec<(String, String)>,
     /// The namespace of all objects: that of the proxies
-    #[arg(long, default_value = "istio-system")]
+    #[arg(long, default_value = "istio-system", value_parser = object_name)]
     pub(crate) namespace: String,
     /// The name of all objects
-    #[arg(long, default_value = "splitway")]
+    #[arg(long, default_value = "splitway", value_parser = object_name)]
     pub(crate) name: String,
     /// What a trap of the filter does to requests
     #[arg(long, value_name = "POLICY", default_value = "reload")]
@@ -146,10 +146,10 @@ pub(crate) struct Configmap {
     #[arg(long, value_name = "FORMAT", default_value = "ecds")]
     pub(crate) format: Format,
     /// Its name
-    #[arg(long, default_value = "splitway-experiments")]
+    #[arg(long, default_value = "splitway-experiments", value_parser = object_name)]
     pub(crate) name: String,
     /// Its namespace
-    #[arg(long)]
+    #[arg(long, value_parser = object_name)]
     pub(crate) namespace: Option<String>,
     /// Where the module is in the proxy's container
     #[arg(long, value_name = "FILE", default_value = "/etc/splitway/filter/splitway.wasm")]
@@ -170,6 +170,21 @@ pub(crate) struct Prometheus {
     /// Time whose plan it is (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
     pub(crate) at: Option<splitway_engine::Timestamp>,
+    /// `file` for Prometheus' `rule_files`, `object` for a PrometheusRule of the Prometheus operator
+    #[arg(long, value_name = "FORMAT", default_value = "file")]
+    pub(crate) format: RuleFormat,
+    /// The object's name
+    #[arg(long, default_value = "splitway", value_parser = object_name)]
+    pub(crate) name: String,
+    /// The object's namespace
+    #[arg(long, value_parser = object_name)]
+    pub(crate) namespace: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuleFormat {
+    File,
+    Object,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -243,6 +258,16 @@ fn label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected a name and a value, such as version=v2".to_owned()),
     }
+}
+
+/// What is a name of every kind of object, with room for `-experiments` and such.
+fn object_name(text: &str) -> Result<String, String> {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = |c: char| c != '-';
+    if text.len() <= 50 && text.chars().all(is_inner) && text.starts_with(ends) && text.ends_with(ends) {
+        return Ok(text.to_owned());
+    }
+    Err("expected 1 to 50 of a-z, 0-9 and `-`, not at an end".to_owned())
 }
 
 fn digest(text: &str) -> Result<String, String> {

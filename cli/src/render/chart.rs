@@ -52,13 +52,7 @@ pub(super) fn write(
             let mark = format!("hole-{name}-hole");
             text = text.replace(&format!("\"{mark}\""), &filled).replace(&mark, &filled);
         }
-        let name = value["metadata"]["name"].as_str().unwrap_or_default();
-        let file = if name == args.name {
-            object.file.to_owned()
-        } else {
-            name.replacen(&args.name, object.file, 1)
-        };
-        files.add(format!("templates/{file}.yaml"), text);
+        files.add(format!("templates/{}.yaml", object.file), text);
     }
     let chart = json!({
         "apiVersion": "v2",

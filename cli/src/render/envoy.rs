@@ -8,14 +8,7 @@ use crate::outcome::{Failure, Outcome};
 
 pub(super) fn run(args: &Envoy) -> Outcome {
     let sources = Sources::read(&args.source)?;
-    sources.must_know(&args.cluster)?;
-    if let Some(collector) = sources.collector()
-        && !args.cluster.iter().any(|cluster| cluster.name == collector)
-    {
-        return Err(Failure::Problems(format!(
-            "exposures go to the cluster `{collector}`, and no --cluster says where it is"
-        )));
-    }
+    sources.must_know(&args.cluster, sources.collector())?;
     let mut clusters = Vec::new();
     for cluster in &args.cluster {
         let name = &cluster.name;

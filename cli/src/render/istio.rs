@@ -22,7 +22,8 @@ const HTTP_CONNECTION_MANAGER: &str =
 
 pub(super) fn run(args: &Istio) -> Outcome {
     let sources = Sources::read(&args.source)?;
-    sources.must_know(&args.cluster)?;
+    // The collector is a cluster of the mesh, by Envoy's name for it.
+    sources.must_know(&args.cluster, None)?;
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
     if args.chart {
@@ -57,7 +58,7 @@ const PATCH_REMARK: &str = "\
 
 /// An object and the file it goes to.
 pub(super) struct Object {
-    pub(super) file: &'static str,
+    pub(super) file: String,
     pub(super) value: Value,
     remark: &'static str,
 }
@@ -69,7 +70,7 @@ struct Objects<'a> {
 
 impl Objects<'_> {
     fn all(&self) -> Result<Vec<Object>, Failure> {
-        let object = |file, value, remark| Object { file, value, remark };
+        let object = |file: &str, value, remark| Object { file: file.to_owned(), value, remark };
         let mut all = match self.args.delivery {
             Delivery::WasmPlugin => vec![object(
                 "wasmplugin",
@@ -109,8 +110,10 @@ impl Objects<'_> {
             self.virtual_service(),
             "Sends a request where its variant says, all others to the first cluster.",
         ));
-        for value in self.destination_rules() {
-            all.push(object("destinationrule", value, "The subsets that the variants' clusters are."));
+        for (index, value) in self.destination_rules().into_iter().enumerate() {
+            let file =
+                if index == 0 { "destinationrule".to_owned() } else { format!("destinationrule-{index}") };
+            all.push(object(&file, value, "The subsets that the variants' clusters are."));
         }
         all.push(object(
             "podmonitor",
@@ -351,16 +354,17 @@ impl Objects<'_> {
     }
 }
 
-/// The annotations by which Istio's injection mounts volumes into the proxy's container.
+/// The annotations by which Istio's injection mounts volumes into the proxy's container. Its template writes
+/// `name: KEY` and then the value.
 fn mounts(name: &str) -> Value {
-    let volumes = json!([
-        { "name": "splitway-experiments", "configMap": { "name": format!("{name}-experiments") } },
-        { "name": "splitway-filter", "configMap": { "name": format!("{name}-filter") } },
-    ]);
-    let mounts = json!([
-        { "name": "splitway-experiments", "mountPath": EXPERIMENTS, "readonly": true },
-        { "name": "splitway-filter", "mountPath": "/etc/splitway/filter", "readonly": true },
-    ]);
+    let volumes = json!({
+        "splitway-experiments": { "configMap": { "name": format!("{name}-experiments") } },
+        "splitway-filter": { "configMap": { "name": format!("{name}-filter") } },
+    });
+    let mounts = json!({
+        "splitway-experiments": { "mountPath": EXPERIMENTS, "readOnly": true },
+        "splitway-filter": { "mountPath": "/etc/splitway/filter", "readOnly": true },
+    });
     json!({ "spec": { "template": { "metadata": { "annotations": {
         "sidecar.istio.io/userVolume": volumes.to_string(),
         "sidecar.istio.io/userVolumeMount": mounts.to_string(),

@@ -5,6 +5,7 @@
 mod args;
 mod chart;
 mod envoy;
+mod google;
 mod istio;
 mod kubernetes;
 mod module;
@@ -13,31 +14,30 @@ mod prometheus;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use splitway_engine::{Document, Plan, read_wire, wire};
+use splitway_engine::{Code, Document, Path as Place, Plan, Problem, Problems, Severity, read_wire, wire};
 
 pub(crate) use args::Render;
-use args::{Cluster, Google, OnTrap, Output, Target};
+use args::{Cluster, OnTrap, Output, Target};
 use module::Module;
 use splitway_envoy::FailurePolicy;
 
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print};
 
-/// Google Cloud Service Extensions: the module and its config together.
-const GOOGLE_BYTES: usize = 5 << 20;
-
 pub(crate) fn run(args: &Render) -> Outcome {
     match &args.target {
         Target::Envoy(args) => envoy::run(args),
         Target::Istio(args) => istio::run(args),
         Target::Configmap(args) => kubernetes::configmap(args),
-        Target::Google(args) => google(args),
+        Target::Google(args) => google::run(args),
         Target::Prometheus(args) => prometheus::run(args),
     }
 }
 
 /// What is deployed: the experiments and the module.
 struct Sources {
+    input: Input,
+    document: Document,
     plan: Plan,
     config: wire::Config,
     /// As the filter gets it.
@@ -48,14 +48,16 @@ struct Sources {
 impl Sources {
     fn read(source: &args::Source) -> Result<Self, Failure> {
         let input = Input::read_all(&source.config)?;
-        let (document, plan): (Document, Plan) = input.plan()?;
+        let (document, plan) = input.plan()?;
         let config = read_wire(&document);
-        Ok(Self { plan, config, json: document.to_json(), module: Module::read(source.wasm.as_deref())? })
+        let (json, module) = (document.to_json(), Module::read(source.wasm.as_deref())?);
+        Ok(Self { input, document, plan, config, json, module })
     }
 
     /// The cluster of the collector that exposures go to.
-    fn collector(&self) -> Option<&str> {
-        Some(&self.config.exposure.as_ref()?.otlp.as_ref()?.cluster)
+    fn collector(&self) -> Option<(Place, &str)> {
+        let place = Place::default().key("exposure").key("otlp").key("cluster");
+        Some((place, &self.config.exposure.as_ref()?.otlp.as_ref()?.cluster))
     }
 
     /// The clusters to which variants copy their requests.
@@ -64,23 +66,50 @@ impl Sources {
         variants.filter_map(|variant| variant.route.as_ref()?.shadow.as_deref()).collect()
     }
 
-    /// Refuses a config whose variants route to clusters that nobody has named.
-    fn must_know(&self, clusters: &[Cluster]) -> Result<(), Failure> {
+    /// Refuses a config that names clusters which are not among `clusters`: those of variants, and `more`.
+    fn must_know(&self, clusters: &[Cluster], more: Option<(Place, &str)>) -> Result<(), Failure> {
         let known: Vec<&str> = clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-        let mut problems = Vec::new();
         for (at, name) in known.iter().enumerate() {
             if known.iter().take(at).any(|before| before == name) {
-                problems.push(format!("--cluster {name} is given twice"));
+                return Err(Failure::Usage(format!("--cluster {name} is given twice")));
             }
         }
-        for missing in self.plan.clusters().into_iter().filter(|name| !known.contains(name)) {
-            let advice = splitway_engine::did_you_mean(missing, known.iter().copied());
-            let advice = advice.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            problems.push(format!(
-                "a variant routes to the cluster `{missing}`, and no --cluster says where it is{advice}"
-            ));
+        let mut problems = Problems::default();
+        for (path, name) in self.clusters().into_iter().chain(more) {
+            if known.contains(&name) {
+                continue;
+            }
+            let near = splitway_engine::did_you_mean(name, known.iter().copied());
+            problems.push(Problem {
+                span: self.document.locate(&path).map(|located| located.value),
+                path,
+                code: Code::UnknownReference,
+                severity: Severity::Error,
+                expected: "the name of a --cluster".to_owned(),
+                found: format!("`{name}`"),
+                suggestion: Some(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add --cluster {name}=HOST:PORT"),
+                }),
+            });
         }
-        if problems.is_empty() { Ok(()) } else { Err(Failure::Problems(problems.join("\n"))) }
+        if problems.is_empty() { Ok(()) } else { Err(self.input.refuse(&problems)) }
+    }
+
+    /// Each place that names a cluster to which variants route or copy requests, and the name.
+    fn clusters(&self) -> Vec<(Place, &str)> {
+        let mut found = Vec::new();
+        for (index, experiment) in self.config.experiments.iter().enumerate() {
+            let variants = Place::default().key("experiments").index(index).key("variants");
+            for (index, variant) in experiment.variants.iter().enumerate() {
+                let Some(route) = &variant.route else { continue };
+                for (field, name) in [("cluster", &route.cluster), ("shadow", &route.shadow)] {
+                    let path = variants.clone().index(index).key("route").key(field);
+                    found.extend(name.as_deref().map(|name| (path, name)));
+                }
+            }
+        }
+        found
     }
 }
 
@@ -144,20 +173,4 @@ impl Files {
         print(&stale.join("\n"))?;
         Ok(Exit::Problems)
     }
-}
-
-fn google(args: &Google) -> Outcome {
-    let sources = Sources::read(&args.source)?;
-    let bytes = sources.module.bytes.len() + sources.json.len();
-    if bytes > GOOGLE_BYTES {
-        return Err(Failure::Problems(format!(
-            "module and config are {bytes} bytes together; Google Cloud Service Extensions take {GOOGLE_BYTES}"
-        )));
-    }
-    eprintln!(
-        "module {} + config {} of {GOOGLE_BYTES} bytes; a managed proxy also gives a request 1 ms of CPU and a VM 16 MiB",
-        sources.module.bytes.len(),
-        sources.json.len()
-    );
-    print(&sources.json)
 }

@@ -24,6 +24,9 @@ impl Module {
         let bytes = std::fs::read(&path).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
         let capabilities = capabilities(&bytes)
             .map_err(|error| Failure::Usage(format!("{name} is no WebAssembly module: {error}")))?;
+        if !capabilities.iter().any(|name| name.starts_with("proxy_on_")) {
+            return Err(Failure::Usage(format!("{name} is no proxy-wasm module: it has no callbacks")));
+        }
         Ok(Self { sha256: hex(&Sha256::digest(&bytes)), bytes, capabilities })
     }
 

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::args::Prometheus;
+use serde_json::{Value, json};
+
+use super::args::{Prometheus, RuleFormat};
+use super::kubernetes::yaml;
 use crate::input::{self, Input};
-use crate::outcome::{Outcome, print};
+use crate::outcome::{Failure, Outcome, print};
 
 const RULES: &str = include_str!("rules.yaml");
 
@@ -28,7 +31,7 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
                 text,
                 "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
                 variant.share(),
-                experiment.id(),
+                quoted(experiment.id()),
                 quoted(variant.id()),
             );
         }
@@ -36,10 +39,26 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
     if is_empty {
         text.push_str(" []");
     }
-    print(&text)
+    match args.format {
+        RuleFormat::File => print(&text),
+        RuleFormat::Object => {
+            let groups: Value =
+                serde_saphyr::from_str(&text).map_err(|error| Failure::Usage(error.to_string()))?;
+            let mut object = json!({
+                "apiVersion": "monitoring.coreos.com/v1",
+                "kind": "PrometheusRule",
+                "metadata": { "name": args.name, "labels": { "app.kubernetes.io/name": "splitway" } },
+                "spec": groups,
+            });
+            if let Some(namespace) = &args.namespace {
+                object["metadata"]["namespace"] = namespace.as_str().into();
+            }
+            print(yaml(&object)?.trim_end())
+        }
+    }
 }
 
-/// A variant's id may look like a number.
+/// An id may look like a number or a truth value.
 fn quoted(id: &str) -> String {
     format!("\"{id}\"")
 }

@@ -175,6 +175,28 @@ fn readme() {
     run("README.md", section);
 }
 
+/// The users in the recipes for GrowthBook and Unleash got their variants from those systems' own SDKs.
+#[test]
+fn migrations_are_checked_against_the_sdks() {
+    let page = std::fs::read_to_string(root().join("docs/recipes.md")).unwrap();
+    for (vectors, set, file) in
+        [("growthbook_v2", "defaults", "growthbook.csv"), ("unleash", "halves", "unleash.csv")]
+    {
+        let text = std::fs::read_to_string(root().join(format!("spec/vectors/{vectors}.json"))).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let sets = vectors["sets"].as_array().unwrap();
+        let units = sets.iter().find(|known| known["name"] == set).unwrap()["units"].as_array().unwrap();
+        let (_, rows) = page.split_once(&format!("cat > {file} <<END\n")).unwrap();
+        let rows: Vec<&str> = rows.lines().take_while(|line| *line != "END").collect();
+        assert!(rows.len() >= 6, "{file}");
+        for row in rows {
+            let (unit, variant) = row.split_once(',').unwrap();
+            let known = units.iter().find(|known| known["unit"] == unit).unwrap();
+            assert_eq!(known["variant"], u32::from(variant == "big"), "{file}: {row}");
+        }
+    }
+}
+
 /// A page that shows commands is one of the tests above.
 #[test]
 fn no_page_is_forgotten() {

@@ -12,6 +12,8 @@ mod diff;
 mod docs;
 mod edit;
 mod explain;
+#[cfg(feature = "host")]
+mod gitops;
 mod init;
 mod merge;
 mod mistakes;

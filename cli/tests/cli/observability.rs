@@ -1,11 +1,12 @@
 //! Rules and dashboards: they mean what they say, and ask for metrics that there are.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 use splitway_envoy::standalone::Standalone;
-use splitway_envoy::{Call, skip};
+use splitway_envoy::{Call, skip, tools};
 
 use crate::support::{Bench, root};
 
@@ -26,8 +27,16 @@ fn every_alert_fires_when_it_should_and_only_then() {
     let text = std::fs::read_to_string(tests).unwrap();
     std::fs::write(bench.path("splitway.test.yaml"), &text).unwrap();
     let rules = bench.read("splitway.rules.yaml");
-    for line in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
-        assert!(text.contains(&format!("alertname: {line}")), "{line} has no test");
+    let parsed: Value = serde_saphyr::from_str(&text).unwrap();
+    let tests = parsed["tests"].as_array().unwrap().iter();
+    let tried: Vec<&Value> = tests.filter_map(|test| test["alert_rule_test"].as_array()).flatten().collect();
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let fires = |fires: bool| {
+            let of_it = tried.iter().filter(|test| test["alertname"] == alert);
+            of_it.filter(|test| test["exp_alerts"].as_array().unwrap().is_empty() != fires).count()
+        };
+        assert!(fires(true) > 0, "{alert} is nowhere expected to fire");
+        assert!(fires(false) > 0, "{alert} is nowhere expected to stay quiet");
     }
     let promtool = |args: &[&str]| Command::new("promtool").args(args).current_dir(bench.path(".")).output();
     let Ok(checked) = promtool(&["check", "rules", "splitway.rules.yaml"]) else {
@@ -49,7 +58,7 @@ fn nothing_is_planned_of_what_does_not_run() {
     let bench = Bench::new(&[("splitway.yaml", &CHECKOUT.replace("status: running", "status: paused"))]);
     let text = bench.run("render prometheus --config splitway.yaml").out;
     assert!(
-        !text.contains("experiment: checkout-button") && text.contains("experiment: free-shipping"),
+        !text.contains("experiment: \"checkout-button\"") && text.contains("experiment: \"free-shipping\""),
         "{text}"
     );
     std::fs::write(bench.path("killed.yaml"), format!("{CHECKOUT}kill_switch: true\n")).unwrap();
@@ -80,10 +89,10 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// What a real Envoy with the filter shows, and what the rules record.
-async fn known(rules: &str) -> BTreeSet<String> {
+/// What a real Envoy with the filter shows.
+async fn shown() -> BTreeSet<String> {
     // With everything on that has metrics of its own.
-    let all = CHECKOUT
+    let all = format!("{CHECKOUT}service_metrics: true\n")
         .replace(
             "  key: not-a-secret-change-me\n",
             "  key: not-a-secret-change-me\n  otlp: { cluster: checkout-v1 }\n",
@@ -112,15 +121,31 @@ async fn known(rules: &str) -> BTreeSet<String> {
     .unwrap();
     let shown = envoy.prometheus().await.unwrap();
     let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();
-    let shown = shown.lines().filter(|line| !line.starts_with('#')).map(name);
-    let recorded = rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ").map(str::to_owned));
-    shown.chain(recorded).collect()
+    shown.lines().filter(|line| !line.starts_with('#')).map(name).collect()
+}
+
+#[tokio::test]
+async fn the_metrics_page_has_every_metric_and_no_other() {
+    let page = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let (_, table) = page.split_once("\n## Always\n").unwrap();
+    let (table, _) = table.split_once("\n## Envoy's own\n").unwrap();
+    let firsts = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let told: BTreeSet<String> = firsts.flat_map(metrics).collect();
+    let base = |name: String| {
+        let parts = ["_bucket", "_sum", "_count"];
+        let whole = parts.iter().find_map(|part| name.strip_suffix(part)).filter(|name| told.contains(*name));
+        whole.map_or(name.clone(), str::to_owned)
+    };
+    let ours = shown().await.into_iter().filter(|name| name.starts_with("splitway_"));
+    let found: BTreeSet<String> = ours.map(base).collect();
+    assert_eq!(found, told);
 }
 
 #[tokio::test]
 async fn rules_and_dashboards_ask_for_metrics_that_there_are() {
     let rules = rules().read("splitway.rules.yaml");
-    let known = known(&rules).await;
+    let recorded = rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ").map(str::to_owned));
+    let known: BTreeSet<String> = shown().await.into_iter().chain(recorded).collect();
     let mut asked = Vec::new();
     expressions(&serde_saphyr::from_str(&rules).unwrap(), &mut asked);
     let mut boards = 0;
@@ -166,4 +191,45 @@ fn check_shape(board: &Value) {
         let refs: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str().unwrap()).collect();
         assert_eq!(refs.len(), targets.len(), "{title}");
     }
+}
+
+/// A Python with Grafana's types, under `target/tools`.
+fn grafana() -> Option<PathBuf> {
+    let environment = tools::target_dir().unwrap().join("tools/grafana");
+    let python = environment.join("bin/python");
+    let requirements = root().join("cli/tests/grafana/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements).unwrap();
+    let installed = environment.join("installed.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Some(python);
+    }
+    let runs = |command: &mut Command| command.status().is_ok_and(|status| status.success());
+    let made = runs(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    let pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"];
+    let has = made && runs(Command::new(&python).args(pip).arg(&requirements));
+    has.then(|| std::fs::write(installed, wanted).unwrap())?;
+    Some(python)
+}
+
+/// What Grafana's types say of files.
+fn unknown_to_grafana(python: &Path, files: &[PathBuf]) -> String {
+    let script = root().join("cli/tests/grafana/lost.py");
+    let ran = Command::new(python).arg(script).args(files).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+#[test]
+fn grafana_knows_every_field_of_the_dashboards() {
+    let Some(python) = grafana() else {
+        let why = "no Python with grafana-foundation-sdk: apt-get install python3-venv";
+        return skip::skip("grafana_knows_every_field_of_the_dashboards", why);
+    };
+    let folder = std::fs::read_dir(root().join("deploy/grafana")).unwrap();
+    let boards: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(unknown_to_grafana(&python, &boards), "");
+    let wrong = std::fs::read_to_string(&boards[0]).unwrap().replace("\"unit\"", "\"unti\"");
+    let bench = Bench::new(&[("wrong.json", &wrong)]);
+    let said = unknown_to_grafana(&python, &[bench.path("wrong.json")]);
+    assert!(said.contains("/unti"), "{said}");
 }

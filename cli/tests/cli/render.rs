@@ -186,7 +186,11 @@ async fn exposures_reach_a_collector() {
                 --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy";
     let ran = bench.run(args);
     assert_eq!(ran.code, 1, "{}", ran.all());
-    assert!(ran.err.contains("exposures go to the cluster `collector`"), "{}", ran.all());
+    assert!(
+        ran.err.contains("found `collector`") && ran.err.contains("exposure.otlp.cluster"),
+        "{}",
+        ran.all()
+    );
     fine(bench.run(&format!("{args} --cluster collector={}", collector.address())));
     let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
     envoy.http1().send(&Call::get("/").header("x-user-id", "u1")).await.unwrap();
@@ -239,11 +243,15 @@ fn strict(mut schema: Value) -> Value {
     schema
 }
 
+fn crd(kind: &str) -> Value {
+    let file = root().join(format!("cli/tests/crds/{}.json", kind.to_lowercase()));
+    serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap()
+}
+
 /// What is wrong with a Kubernetes object.
 fn mistakes(object: &Value) -> Vec<String> {
     let kind = object["kind"].as_str().unwrap_or_default();
-    let file = root().join(format!("cli/tests/crds/{}.json", kind.to_lowercase()));
-    let crd: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let crd = crd(kind);
     let group = crd["group"].as_str().unwrap();
     let version = crd["version"].as_str().unwrap();
     let api = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -253,8 +261,14 @@ fn mistakes(object: &Value) -> Vec<String> {
         name.len() < 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     );
     let mut schema = crd["schema"].clone();
-    for field in ["apiVersion", "kind", "metadata"] {
+    for field in ["apiVersion", "kind"] {
         schema["properties"][field] = json!({});
+    }
+    // A custom resource definition leaves these to Kubernetes.
+    schema["properties"]["metadata"] = json!({ "$ref": "#/$defs/ObjectMeta" });
+    let shared = self::crd("ConfigMap")["schema"]["$defs"].clone();
+    for (name, definition) in shared.as_object().unwrap() {
+        schema["$defs"][name] = definition.clone();
     }
     // A string or an integer, where `type` alone would say neither.
     let validator = jsonschema::draft202012::new(&strict(schema)).unwrap();
@@ -283,15 +297,25 @@ fn every_object_fits_its_schema() {
     fine(
         bench.run(&format!("render istio --config splitway.yaml --out map --delivery config-map {SERVICES}")),
     );
+    let args = "render prometheus --config splitway.yaml --format object --namespace monitoring";
+    let rules = parse(&fine(bench.run(args)).out);
     let mut kinds = Vec::new();
-    for object in objects(&bench.path("plugin/base")).iter().chain(&objects(&bench.path("map/base"))) {
+    let all = [objects(&bench.path("plugin/base")), objects(&bench.path("map/base")), vec![rules]].concat();
+    for object in &all {
         assert_eq!(mistakes(object), Vec::<String>::new(), "{object:#}");
         kinds.push(object["kind"].as_str().unwrap().to_owned());
     }
     kinds.sort();
     kinds.dedup();
-    let expected =
-        ["ConfigMap", "DestinationRule", "EnvoyFilter", "PodMonitor", "VirtualService", "WasmPlugin"];
+    let expected = [
+        "ConfigMap",
+        "DestinationRule",
+        "EnvoyFilter",
+        "PodMonitor",
+        "PrometheusRule",
+        "VirtualService",
+        "WasmPlugin",
+    ];
     assert_eq!(kinds, expected);
 }
 
@@ -347,6 +371,96 @@ fn the_schemas_notice_mistakes() {
     let mut wrong = parse(&bench.read("plugin/base/virtualservice.yaml"));
     wrong["spec"]["http"][0]["rout"] = json!([]);
     assert!(!mistakes(&wrong).is_empty());
+    for (file, place, value) in [
+        ("podmonitor", "/spec/podMetricsEndpoints/0/interval", json!("15 seconds")),
+        ("podmonitor", "/spec/podMetricsEndpoints/0/metricRelabelings/0/action", json!("retain")),
+        ("podmonitor", "/spec/selector/matchLabels", json!({ "app": 1 })),
+        ("podmonitor", "/metadata/labels", json!([])),
+    ] {
+        let mut wrong = parse(&bench.read(&format!("plugin/base/{file}.yaml")));
+        *wrong.pointer_mut(place).unwrap() = value;
+        assert!(!mistakes(&wrong).is_empty(), "{place}");
+    }
+    let mut wrong = parse(&fine(bench.run("render prometheus --config splitway.yaml --format object")).out);
+    wrong["spec"]["groups"][1]["rules"][0]["for"] = json!("soon");
+    assert!(!mistakes(&wrong).is_empty());
+    let mut wrong = parse(&fine(bench.run("render configmap --config splitway.yaml")).out);
+    wrong["data"]["number"] = json!(1);
+    assert!(!mistakes(&wrong).is_empty());
+}
+
+/// The patch on a Deployment, and what Istio's injection makes of its annotations.
+#[test]
+fn the_patch_mounts_both_config_maps() {
+    if !tool("kubectl", "the_patch_mounts_both_config_maps", "apt-get install kubernetes-client") {
+        return;
+    }
+    let bench = bench();
+    fine(
+        bench.run(&format!("render istio --config splitway.yaml --out map --delivery config-map {SERVICES}")),
+    );
+    let gateway = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": "gateway" },
+        "spec": {
+            "selector": { "matchLabels": { "istio": "ingressgateway" } },
+            "template": {
+                "metadata": { "labels": { "istio": "ingressgateway" } },
+                "spec": { "containers": [{ "name": "istio-proxy", "image": "auto" }] },
+            },
+        },
+    });
+    std::fs::write(bench.path("gateway.json"), gateway.to_string()).unwrap();
+    let patch =
+        ["patch", "--local", "-f", "gateway.json", "--patch-file", "map/workload-patch.yaml", "-o", "json"];
+    let built = Command::new("kubectl").args(patch).current_dir(bench.path(".")).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let mut object: Value = serde_json::from_slice(&built.stdout).unwrap();
+    let annotations = object.pointer("/spec/template/metadata/annotations").unwrap().clone();
+    let injected = |annotation: &str| -> Value {
+        let text = annotations[format!("sidecar.istio.io/{annotation}")].as_str().unwrap();
+        let by_name: Value = serde_json::from_str(text).unwrap();
+        let named = by_name.as_object().unwrap().iter().map(|(name, value)| {
+            let mut value = value.clone();
+            value["name"] = name.as_str().into();
+            value
+        });
+        named.collect::<Vec<_>>().into()
+    };
+    let pod = object.pointer_mut("/spec/template/spec").unwrap();
+    pod["volumes"] = injected("userVolume");
+    pod["containers"][0]["volumeMounts"] = injected("userVolumeMount");
+    assert_eq!(mistakes(&object), Vec::<String>::new(), "{object:#}");
+    let maps = parse(&bench.read("map/base/experiments.yaml"))["metadata"]["name"].clone();
+    assert_eq!(object.pointer("/spec/template/spec/volumes/0/configMap/name"), Some(&maps));
+    object.pointer_mut("/spec/template/spec/volumes/0").unwrap()["configMapp"] = json!({});
+    assert!(!mistakes(&object).is_empty());
+}
+
+/// One DestinationRule per service, each in a file of its own.
+#[test]
+fn clusters_may_be_different_services() {
+    let bench = bench();
+    let services = "--host h --cluster v1=old.shop.svc.cluster.local:80,version=v1 \
+                    --cluster v2=new.shop.svc.cluster.local:80,version=v2";
+    let plugin = format!("--image oci://registry.example/splitway --digest {DIGEST} {services}");
+    fine(bench.run(&format!("render istio --config splitway.yaml --out k {plugin}")));
+    fine(bench.run(&format!("render istio --config splitway.yaml --out k {plugin} --check")));
+    let objects = objects(&bench.path("k/base"));
+    let rules = objects.iter().filter(|object| object["kind"] == "DestinationRule");
+    let mut hosts: Vec<&str> = rules.map(|rule| rule["spec"]["host"].as_str().unwrap()).collect();
+    hosts.sort_unstable();
+    assert_eq!(hosts, ["new.shop.svc.cluster.local", "old.shop.svc.cluster.local"]);
+    let resources = parse(&bench.read("k/base/kustomization.yaml"))["resources"].clone();
+    let mut files: Vec<&str> =
+        resources.as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    files.sort_unstable();
+    let count = files.len();
+    files.dedup();
+    assert_eq!((files.len(), count), (objects.len(), objects.len()));
+    fine(bench.run(&format!("render istio --config splitway.yaml --out chart --chart {plugin}")));
+    assert_eq!(std::fs::read_dir(bench.path("chart/templates")).unwrap().count(), objects.len());
 }
 
 #[test]
@@ -472,11 +586,13 @@ fn what_the_target_cannot_hold_is_refused() {
     // Its quotes are escaped in ecds.yaml, which is how a config that is small enough becomes too large.
     let large = format!("{CONFIG}    description: '{}'\n", "\"".repeat(300_000));
     std::fs::write(bench.path("large.yaml"), large).unwrap();
+    // A module, but of nothing.
+    std::fs::write(bench.path("bare.wasm"), b"\0asm\x01\0\0\0").unwrap();
     for (args, code, why) in [
         (
             "envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster vv2=127.0.0.1:2 --out x",
             1,
-            "no --cluster says where it is",
+            "expected the name of a --cluster, found `v2`",
         ),
         (
             "envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster v2=127.0.0.1 --out x",
@@ -503,6 +619,21 @@ fn what_the_target_cannot_hold_is_refused() {
             "envoy --config splitway.yaml --cluster v2=127.0.0.1:1 --wasm splitway.yaml --out x",
             2,
             "is not WebAssembly",
+        ),
+        (
+            "envoy --config splitway.yaml --cluster v2=127.0.0.1:1 --cluster v2=127.0.0.1:2 --out x",
+            2,
+            "given twice",
+        ),
+        (
+            "envoy --config splitway.yaml --cluster v2=127.0.0.1:1 --wasm bare.wasm --out x",
+            2,
+            "no proxy-wasm module",
+        ),
+        (
+            "istio --config splitway.yaml --cluster v2=b --host h --delivery config-map --name Shop_A --out x",
+            2,
+            "a-z, 0-9",
         ),
     ] {
         let ran = bench.run(&format!("render {args}"));
@@ -552,4 +683,78 @@ fn config_maps_are_valid_and_carry_the_document() {
         let plain = fine(bench.run("render google --config splitway.yaml")).out;
         assert_eq!(document, plain.trim_end());
     }
+}
+
+/// A cluster that nobody names is shown where the config has it.
+#[test]
+fn a_missing_cluster_is_underlined() {
+    let config = "\
+version: 1
+unit: [{ header: x-user-id }]
+exposure: { key: 0123456789abcdef, otlp: { cluster: colector } }
+experiments:
+  - id: button
+    variants:
+      - id: old
+      - id: new
+        route: { cluster: shop-v22 }
+      - id: copied
+        route: { shadow: elsewhere }
+";
+    let bench = Bench::new(&[("splitway.yaml", config)]);
+    let clusters =
+        "--cluster shop-v1=127.0.0.1:1 --cluster shop-v2=127.0.0.1:2 --cluster collector=127.0.0.1:3";
+    let ran = bench.run(&format!("render envoy --config splitway.yaml --out x {clusters}"));
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(ran.all());
+    let (head, experiments) = config.split_once("experiments:\n").unwrap();
+    let bench = Bench::new(&[
+        ("experiments/base.yaml", head),
+        ("experiments/button.yaml", &format!("experiments:\n{experiments}")),
+    ]);
+    let ran = bench.run(&format!("render envoy --config experiments --out x {clusters}"));
+    assert_eq!(ran.code, 1);
+    for place in ["experiments/base.yaml:3:", "experiments/button.yaml:6:", "experiments/button.yaml:8:"] {
+        assert!(ran.err.contains(place), "{place}: {}", ran.all());
+    }
+}
+
+/// The limits of managed proxies: size, and what a request may take.
+#[test]
+fn google_gets_only_what_it_can_run() {
+    let bench = bench();
+    let ran = fine(bench.run("render google --config splitway.yaml"));
+    assert!(
+        ran.err.contains("of 5242880 bytes") && ran.err.contains("of 1000000 wasm instructions"),
+        "{}",
+        ran.all()
+    );
+    let mut many = "version: 1\nunit: [{ header: x-user-id }]\nexperiments:\n".to_owned();
+    for experiment in 0..400 {
+        many.push_str(&format!("  - {{ id: e{experiment}, targeting: {{ path: {{ prefix: /e }} }}, variants: [{{ id: a }}, {{ id: b }}] }}\n"));
+    }
+    std::fs::write(bench.path("many.yaml"), many).unwrap();
+    let ran = bench.run("render google --config many.yaml");
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.all());
+    assert!(ran.err.contains("if every experiment applies"), "{}", ran.all());
+    // A custom section is no code, and yet it has to be stored.
+    let mut module = std::fs::read(splitway_envoy::tools::filter_wasm().unwrap()).unwrap();
+    let padding = vec![0; 5 << 20];
+    let mut section = vec![1, b'x'];
+    section.extend(padding);
+    module.push(0);
+    let mut length = section.len();
+    while length >= 128 {
+        module.push((length & 127) as u8 | 128);
+        length >>= 7;
+    }
+    module.push(length as u8);
+    module.extend(section);
+    std::fs::write(bench.path("large.wasm"), module).unwrap();
+    let ran = bench.run("render google --config splitway.yaml --wasm large.wasm");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.err.contains("may have 5242880"), "{}", ran.all());
+    let ran = bench.run("render istio --config splitway.yaml --delivery config-map --host h --cluster v2=b --wasm large.wasm --out x");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.err.contains("a ConfigMap holds at most"), "{}", ran.all());
 }

@@ -52,7 +52,7 @@ fn a_picture_has_every_variant_and_pair() {
     let json = bench.run(&format!("{RUN} --json")).json();
     let experiments = json["experiments"].as_array().unwrap();
     let variants: usize = experiments.iter().map(|e| e["variants"].as_array().unwrap().len()).sum();
-    assert_eq!(count("height=\"14\""), variants, "a bar each");
+    assert_eq!(count("height=\"14\" fill=\"#4a7fb5\""), variants, "a bar each");
     assert_eq!(count("width=\"20\" height=\"20\""), experiments.len() * experiments.len(), "a cell each");
     assert_eq!(count("<text"), count("</text>"));
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
@@ -66,6 +66,7 @@ fn answers_have_the_version_of_their_shape() {
         "explain --config shop.yaml --json",
         "diff shop.yaml shop.yaml --json",
         "simulate --config shop.yaml --units 100 --json",
+        "power --baseline 10% --effect 0.02 --json",
     ] {
         assert_eq!(bench.run(command).json()["shape"], 1, "{command}");
     }

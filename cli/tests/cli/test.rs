@@ -82,3 +82,17 @@ fn a_missing_envoy_and_a_filter_that_is_none_are_named() {
     let none = bench.run_in("test s --filter good", b"", &[("SPLITWAY_WASM", "s/a-good.yaml")]);
     usage(&none, &["s/a-good.yaml, which SPLITWAY_WASM names, is not WebAssembly"]);
 }
+
+/// Exit 1 is for a scenario that fails; a module that is none is told before any is tried.
+#[test]
+fn what_is_no_filter_is_bad_usage() {
+    let bench = bench();
+    std::fs::write(bench.path("torn.wasm"), b"\0asm garbage").unwrap();
+    std::fs::write(bench.path("empty.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    std::fs::write(bench.path("text.wasm"), "no wasm").unwrap();
+    for file in ["torn.wasm", "empty.wasm", "text.wasm", "none.wasm", "s"] {
+        for host in ["wasmtime", "envoy"] {
+            usage(&bench.run(&format!("test s --host {host} --wasm {file}")), &[file]);
+        }
+    }
+}

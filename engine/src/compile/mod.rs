@@ -54,7 +54,7 @@ pub fn compile(document: &Document) -> Result<Plan, Problems> {
     #[cfg(feature = "advice")]
     problems.drop_consequences();
     #[cfg(feature = "yaml")]
-    problems.locate(|path, code| document.span_of(path, code));
+    problems.locate(|problem| document.span_of(problem));
     match plan {
         Some(mut plan) if !problems.has_errors() => {
             plan.warnings = problems;

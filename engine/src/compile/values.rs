@@ -30,6 +30,26 @@ impl Parts {
     }
 }
 
+/// How a time that is none may be meant.
+fn advice_on_time(text: &str) -> Option<String> {
+    let is_time = |text: &str| Timestamp::parse(text).is_some();
+    if let Some(mended) =
+        ["T00:00:00Z", "Z"].iter().map(|end| format!("{text}{end}")).find(|text| is_time(text))
+    {
+        return Some(format!("write {mended}"));
+    }
+    // 01.12.2026
+    if let [day, month, year] = text.split('.').collect::<Vec<_>>().as_slice() {
+        let mended = format!("{year}-{month:0>2}-{day:0>2}T00:00:00Z");
+        return is_time(&mended).then(|| format!("write {mended}"));
+    }
+    // A day that the month does not have.
+    let (month, rest) = text.split_at_checked(8)?;
+    let (_, time) = rest.split_at_checked(2)?;
+    let days = (28..=31).rev().find(|days| is_time(&format!("{month}{days}{time}")))?;
+    Some(format!("{} has {days} days", month.trim_end_matches('-')))
+}
+
 impl Compiler<'_> {
     pub(super) fn share(&mut self, at: Place<'_>, share: &wire::Share) -> Option<Parts> {
         let Some(parts) = parse_share(&share.0) else {
@@ -63,10 +83,8 @@ impl Compiler<'_> {
                 "a time such as 2026-11-20T00:00:00Z",
                 &describe_text(&instant.0),
             );
-            let missing = if ADVICE { ["T00:00:00Z", "Z"].as_slice() } else { &[] };
-            let mended = missing.iter().map(|end| format!("{}{end}", instant.0));
-            if let Some(text) = mended.into_iter().find(|text| Timestamp::parse(text).is_some()) {
-                problem = problem.suggest(|| format!("write {text}"));
+            if let Some(advice) = ADVICE.then(|| advice_on_time(&instant.0)).flatten() {
+                problem = problem.suggest(|| advice);
             }
             self.problems.push(problem);
         }

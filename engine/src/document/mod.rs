@@ -122,9 +122,10 @@ impl Document {
     }
 
     /// The source place of `path`, or of its nearest existing ancestor.
-    /// For an unknown or duplicate field, that of the field's name.
+    /// Where the field's name is what is wrong, that of the name.
     #[cfg(feature = "yaml")]
-    pub(crate) fn span_of(&self, path: &Path, code: Code) -> Option<Span> {
+    pub(crate) fn span_of(&self, problem: &Problem) -> Option<Span> {
+        let Problem { path, code, found, .. } = problem;
         let mut node = &self.root;
         let mut span = node.span;
         for (position, segment) in path.0.iter().enumerate() {
@@ -132,13 +133,15 @@ impl Document {
             let next = match (&node.value, segment) {
                 (Value::Map(entries), Segment::Key(name)) => {
                     let matching = |entry: &&(Key, Node)| entry.0.name == *name;
-                    let entry = if code == Code::DuplicateField && last {
+                    let entry = if *code == Code::DuplicateField && last {
                         entries.iter().rfind(matching)
                     } else {
                         entries.iter().find(matching)
                     };
                     entry.map(|(key, node)| {
-                        let on_key = last && matches!(code, Code::UnknownField | Code::DuplicateField);
+                        let is_wrong = matches!(code, Code::UnknownField | Code::DuplicateField)
+                            || *found == describe_text(&key.name);
+                        let on_key = last && is_wrong;
                         (node, if on_key { key.span } else { node.span })
                     })
                 }

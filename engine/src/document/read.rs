@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::{Document, Key, Node, Value, describe_text};
 use crate::compile::ADVICE;
-use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Span};
+use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
 pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
@@ -69,7 +69,17 @@ impl<'d> Cursor<'d> {
         }
         let path = self.place.path();
         self.record(match self.node {
-            None => Problem::error(path, Code::MissingField, expected, "nothing"),
+            None => {
+                let advice = match path.0.last() {
+                    Some(Segment::Key(name)) if ADVICE => Some(format!("add `{name}: …`")),
+                    _ => None,
+                };
+                let problem = Problem::error(path, Code::MissingField, expected, "nothing");
+                match advice {
+                    Some(advice) => problem.suggest(|| advice),
+                    None => problem,
+                }
+            }
             Some(node) => {
                 let problem = Problem::error(path, Code::WrongType, expected, &node.value.describe());
                 match ADVICE.then(|| advice(expected, &node.value)).flatten() {
@@ -429,10 +439,18 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if expected.contains("text") => {
             Some("put it in quotes".to_owned())
         }
-        Value::Map(fields) if expected.contains("list") => {
-            let glued = fields.first().is_some_and(|(key, _)| key.name.starts_with('-'));
-            Some(if glued { "put a blank behind the `-`" } else { "put `- ` in front of it" }.to_owned())
+        Value::Float(number) if expected.contains('%') && *number > 0.0 && *number < 1.0 => {
+            let whole = (number * 1e6).round() / 1e4;
+            Some(format!("write {whole}%, or {number}% if that little is meant"))
         }
+        Value::Map(fields) if expected.contains("list") => Some(match fields.first() {
+            Some((key, _)) if key.name.starts_with('-') => "put a blank behind the `-`".to_owned(),
+            // By name, as other tools have it.
+            Some((key, Node { value: Value::Map(_), .. })) => {
+                format!("write `- id: {}`, and its fields below that", key.name)
+            }
+            _ => "put `- ` in front of it".to_owned(),
+        }),
         Value::Int(_) if expected == "a list of 2" => Some("write ranges, such as [[0, 3999]]".to_owned()),
         _ => None,
     }
@@ -441,5 +459,28 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
 fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
     let expected = format!("one of {}", known.join(", "));
     let problem = Problem::error(path, code, &expected, &describe_text(name));
-    problem.suggest_near(name, known.iter().copied())
+    let near = problem.suggest_near(name, known.iter().copied());
+    match ADVICE.then(|| elsewhere(name, known)).flatten().filter(|_| near.suggestion.is_none()) {
+        Some(ours) => near.suggest(|| format!("that is `{ours}` here")),
+        None => near,
+    }
+}
+
+/// What other tools call something, and what it is called here.
+const ELSEWHERE: [(&str, &[&str]); 9] = [
+    ("prefix", &["startswith", "starts_with", "begins_with"]),
+    ("suffix", &["endswith", "ends_with"]),
+    ("contains", &["includes", "substring"]),
+    ("equals", &["eq", "is", "exact", "=="]),
+    ("one_of", &["in", "any_of", "values"]),
+    ("regex", &["matches", "pattern", "regexp", "safe_regex"]),
+    ("traffic", &["percent", "percentage", "rollout", "coverage", "allocation"]),
+    ("running", &["enabled", "active", "on", "live", "started"]),
+    ("paused", &["disabled", "inactive", "off", "stopped"]),
+];
+
+fn elsewhere(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let theirs = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    let ours = ELSEWHERE.into_iter().find(|(ours, words)| known.contains(ours) && theirs(words))?;
+    Some(ours.0)
 }

@@ -69,7 +69,9 @@ impl<'t> Builder<'t> {
             Some(Ok(pair)) => Ok(pair),
             Some(Err(error)) => {
                 let at = *error.marker();
-                Err(problem(Code::Syntax, SourceSpan::empty(at), "YAML", error.info()))
+                let mut problem = problem(Code::Syntax, SourceSpan::empty(at), "YAML", error.info());
+                problem.suggestion = advice(error.info()).map(str::to_owned);
+                Err(problem)
             }
             None => Ok((Event::StreamEnd, SourceSpan::empty(Marker::new(0, 1, 0)))),
         }
@@ -202,6 +204,26 @@ fn number(text: &str) -> Option<Value> {
     }
     let value = text.parse::<f64>().ok().filter(|value| value.is_finite()).map(settled)?;
     Some(whole(value).map_or(Value::Float(value), Value::Int))
+}
+
+/// What is usually meant by what the parser says.
+fn advice(said: &str) -> Option<&'static str> {
+    let says = |words: &str| said.contains(words);
+    if says("tab") {
+        Some("indent with spaces, not tabs")
+    } else if says("unknown anchor") {
+        Some("put it in quotes: a `*` in front means something else in YAML")
+    } else if says("flow sequence") {
+        Some("a `]` is missing here or above")
+    } else if says("flow mapping") {
+        Some("a `}` is missing here or above")
+    } else if says("block collection") || says("block mapping") {
+        Some("begin it in the same column as its neighbours above")
+    } else if says("quoted scalar") {
+        Some("a closing quote is missing")
+    } else {
+        None
+    }
 }
 
 fn problem(code: Code, span: SourceSpan, expected: &str, found: &str) -> Box<Problem> {

@@ -201,11 +201,9 @@ fn of_problem(text: &str, problem: &Problem) -> Mistake {
     }
     if problem.code == Code::Syntax {
         let line = problem.span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
-        if line.is_some_and(|line| line.trim_start_matches(' ').starts_with('\t')) {
-            message.push_str("; indent with spaces, not tabs");
-        } else if line.is_some_and(|line| line.contains("{{")) {
+        if line.is_some_and(|line| line.contains("{{")) {
             message.push_str("; a text that begins with `{{` must be in quotes");
-        } else {
+        } else if problem.suggestion.is_none() {
             message.push_str("; look at the indentation and the `:` around here");
         }
     }

@@ -29,6 +29,14 @@ impl Wasmtime {
         Self { splitway, modules: BTreeMap::new() }
     }
 
+    /// Compiles Splitway's filter now, and not with the first scenario.
+    ///
+    /// # Errors
+    /// When the file is no proxy-wasm module.
+    pub fn load(&mut self) -> Result<()> {
+        self.module(&self.splitway.clone()).map(drop)
+    }
+
     fn module(&mut self, path: &Path) -> Result<FilterModule> {
         if let Some(module) = self.modules.get(path) {
             return Ok(module.clone());
