@@ -99,7 +99,7 @@ export class Exchange {
 
   /** What to do with the request: [verb, name, value] each. For those who have no `Request`. */
   changes = [];
-  /** Whether no experiment can touch the request, so that nothing has to be done. */
+  /** Whether nothing has to be done: no experiment can touch the request, and nothing forged is to be removed. */
   isIdle = true;
   /** Whether the request is in an experiment. */
   isAssigned = false;
@@ -113,7 +113,7 @@ export class Exchange {
     this.#requestId = requestId;
     if (!handle) return;
     this.changes = triples(handle.requestChanges());
-    this.isIdle = handle.isIdle() && this.changes.length === 0;
+    this.isIdle = handle.isIdle();
     this.isAssigned = handle.isAssigned();
     this.isOverridden = handle.isOverridden();
     // Not left to the garbage collector, which does not see the module's memory.

@@ -166,6 +166,11 @@ impl Host {
         self.request.borrow().describe(self.shared.encoding)
     }
 
+    /// Whether the request goes on as it came.
+    pub(crate) fn leaves_request(&self) -> bool {
+        self.request.borrow().changes.is_empty()
+    }
+
     pub(crate) fn response_changes(&self) -> String {
         self.response.borrow().describe(self.shared.encoding)
     }

@@ -172,8 +172,8 @@ impl Exchange {
         !self.filter.decision().assignments.is_empty()
     }
 
-    /// Whether there is nothing to do: no experiment can touch a request for this URL, so the response needs
-    /// no change and caches no warning.
+    /// Whether there is nothing to do: the request had nothing to strip and no experiment can touch its URL, so
+    /// the response needs no change and caches no warning.
     #[wasm_bindgen(js_name = isIdle)]
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -183,6 +183,7 @@ impl Exchange {
             && !decision.private
             && !decision.debug
             && decision.cookie == CookieAction::None
+            && self.host.leaves_request()
     }
 
     /// Whether [`Self::respond`] needs to know the response's headers.
@@ -251,6 +252,16 @@ mod tests {
             assert!(record.contains(part), "{record}");
         }
         assert!(engine.counters().contains("splitway.stripped_headers 1"), "{}", engine.counters());
+    }
+
+    #[test]
+    fn what_is_stripped_is_not_idle() {
+        let mut engine = engine();
+        assert!(engine.load(&CONFIG.replacen('{', "{ \"kill_switch\": true,", 1)), "{}", engine.take_log());
+        assert!(engine.begin(":path\n/\nx-other\na", 0.0).unwrap().is_idle());
+        for ours in ["x-splitway", "x-splitway-cluster", "x_splitway"] {
+            assert!(!engine.begin(&format!(":path\n/\n{ours}\nforged"), 0.0).unwrap().is_idle(), "{ours}");
+        }
     }
 
     #[test]

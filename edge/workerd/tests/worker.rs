@@ -189,6 +189,27 @@ async fn what_no_experiment_can_touch_passes_untouched() -> Result<()> {
     Ok(())
 }
 
+/// No origin sees what a client made up of our headers, on pages without experiments and while the
+/// kill switch is on.
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_headers_reach_no_origin() -> Result<()> {
+    let site = Site::start(&config("button"), echo)?;
+    for (kill, path) in [("off", "/other"), ("1", "/other"), ("1", "/checkout")] {
+        site.kv.put("kill", kill);
+        let call = Call::get(path).header("x-splitway", "button=new").header("x-splitway-cluster", "v2");
+        let call = call.header("x-user-id", "user-1").header("x-checkout", "new").header("x-other", "stays");
+        let answer = site.send(call).await?;
+        let seen = answer.seen()?;
+        assert_eq!((answer.status, seen.path.as_str(), answer.upstream()), (200, path, Some("origin")));
+        for name in ["x-splitway", "x-splitway-cluster", "x-checkout"] {
+            assert_eq!(seen.header(name), None, "{name} at {path}, kill: {kill}");
+        }
+        assert_eq!(seen.header("x-other"), Some("stays"));
+        assert_eq!(answer.header("x-splitway"), None);
+    }
+    Ok(())
+}
+
 /// Every page is kept by the cache, and every variant has another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn variants_never_share_a_cached_answer() -> Result<()> {
