@@ -1,4 +1,4 @@
-//! The npm package as others get it: packed, installed into an empty project, run by Node and by workerd.
+//! The npm package as others get it: packed, installed into an empty project, run by Node, Deno and workerd.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -122,11 +122,37 @@ const server = createServer((request, response) =>
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 "#;
 
+/// Deno with the permissions that a server needs, or nothing where npm has none for this machine.
+fn deno(test: &str) -> Option<Command> {
+    match tools::deno() {
+        Ok(binary) => {
+            let mut command = Command::new(binary);
+            command.args(["run", "--no-remote", "--node-modules-dir=manual", "--allow-net=127.0.0.1"]);
+            command.args(["--allow-read=.", "--no-prompt"]).env("DENO_NO_UPDATE_CHECK", "1");
+            Some(command)
+        }
+        Err(error) => {
+            splitway_envoy::skip::skip(test, &error.to_string());
+            None
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_middleware_splits_in_node() -> Result<()> {
+    the_middleware_splits(Command::new("node")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_middleware_splits_in_deno() -> Result<()> {
+    let Some(deno) = deno("the_middleware_splits_in_deno") else { return Ok(()) };
+    the_middleware_splits(deno).await
+}
+
+async fn the_middleware_splits(mut runtime: Command) -> Result<()> {
     let folder = project()?;
     fs::write(folder.path().join("server.mjs"), SERVER)?;
-    let (_running, address) = start(Command::new("node").arg("server.mjs"), folder.path())?;
+    let (_running, address) = start(runtime.arg("server.mjs"), folder.path())?;
     let client = Client::http1(address);
     let mut seen = std::collections::BTreeSet::new();
     for user in 0..40_u32 {
@@ -180,12 +206,22 @@ console.log(JSON.stringify({
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_and_responses_of_any_runtime() -> Result<()> {
+async fn requests_and_responses_in_node() -> Result<()> {
+    requests_and_responses(Command::new("node"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_responses_in_deno() -> Result<()> {
+    let Some(deno) = deno("requests_and_responses_in_deno") else { return Ok(()) };
+    requests_and_responses(deno)
+}
+
+fn requests_and_responses(mut runtime: Command) -> Result<()> {
     let folder = project()?;
     fs::write(folder.path().join("fetcher.mjs"), FETCHER)?;
     let origin = Upstream::scripted("v2", |_| Reply { status: 201, ..Reply::default() })?;
     let url = format!("http://{}", origin.address());
-    let output = Command::new("node").args(["fetcher.mjs", &url]).current_dir(folder.path()).output()?;
+    let output = runtime.args(["fetcher.mjs", &url]).current_dir(folder.path()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(found["decided"][0]["experiment"], "there");
