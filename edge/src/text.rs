@@ -42,8 +42,8 @@ impl Encoding {
     /// The text that stands for `bytes`, appended to `text`.
     pub(crate) fn push(self, text: &mut String, bytes: &[u8]) {
         match self {
-            Self::Latin1 => text.extend(bytes.iter().copied().map(char::from)),
-            Self::Utf8 => text.push_str(&String::from_utf8_lossy(bytes)),
+            Self::Latin1 if !bytes.is_ascii() => text.extend(bytes.iter().copied().map(char::from)),
+            _ => text.push_str(&String::from_utf8_lossy(bytes)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Compiles the edge build and lays out its npm package.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ const MAX_GZIP: usize = 146_000;
 /// What counts to the promise; the adapters are beside it and small.
 const CORE: [&str; 3] = ["splitway_edge_bg.wasm", "splitway_edge.js", "splitway.js"];
 
-/// Builds `target/edge/pkg` and prints what it weighs.
-pub(crate) fn build() -> Result<()> {
+/// Builds `target/edge/pkg`; prints and gives what it weighs.
+pub(crate) fn build() -> Result<String> {
     let package = tools::target_dir()?.join("edge/pkg");
     let module = compile(&package, false)?;
     // The types of raw exports, which nobody imports.
@@ -110,7 +111,8 @@ fn provenance(module: &Path) -> Result<String> {
 }
 
 /// Prints bytes and bytes after gzip of each file, and holds module and glue to the budget.
-fn weigh(package: &Path) -> Result<()> {
+fn weigh(package: &Path) -> Result<String> {
+    let mut text = String::new();
     let mut names: Vec<String> = fs::read_dir(package)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<_>>()?;
@@ -121,16 +123,17 @@ fn weigh(package: &Path) -> Result<()> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&bytes)?;
         let gzip = encoder.finish()?.len();
-        println!("{name:26} {:>7} bytes {gzip:>7} gzip", bytes.len());
+        let _ = writeln!(text, "{name:26} {:>7} bytes {gzip:>7} gzip", bytes.len());
         if CORE.contains(&name.as_str()) {
             core += gzip;
         }
     }
-    println!("{}: module and glue {core} bytes after gzip, of at most {MAX_GZIP}", package.display());
+    let _ = writeln!(text, "module and glue            {core:>21} gzip, of at most {MAX_GZIP}");
+    println!("{}\n{text}", package.display());
     if core >= MAX_GZIP {
         bail!("the edge build is {core} bytes after gzip, and must stay below {MAX_GZIP}");
     }
-    Ok(())
+    Ok(text)
 }
 
 #[cfg(test)]

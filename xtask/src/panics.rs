@@ -229,11 +229,14 @@ mod tests {
     #[test]
     fn no_text_is_written_by_debug() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut open: Vec<_> = ["engine/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
+        let mut open: Vec<_> =
+            ["engine/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
         let mut read = 0;
         while let Some(path) = open.pop() {
             if path.is_dir() {
-                open.extend(std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+                open.extend(
+                    std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").path()),
+                );
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("a source");

@@ -47,7 +47,12 @@ impl Site {
                 Binding::Text(format!("http://{}/v1/logs", collector.address())),
             ),
         ];
-        let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(cache.address()) })?;
+        let workerd = Workerd::start(&Worker {
+            main: SITE,
+            bindings,
+            cache: Some(cache.address()),
+            ..Worker::default()
+        })?;
         let client = Client::http1(workerd.address());
         Ok(Self { workerd, client, kv, cache, origin, v2, elsewhere, collector })
     }
@@ -318,7 +323,7 @@ async fn nobody_passes_before_the_config_is_there() -> Result<()> {
         ("V2".to_owned(), Binding::Service(origin.address())),
     ];
     let patient = SITE.replace("refresh: 0", "refresh: 600_000");
-    let workerd = Workerd::start(&Worker { main: &patient, bindings, cache: None })?;
+    let workerd = Workerd::start(&Worker { main: &patient, bindings, ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     let tasks: Vec<_> = (0..40)
         .map(|user| {
@@ -433,7 +438,7 @@ async fn a_real_collector_reads_the_records() -> Result<()> {
             Binding::Text(format!("http://{}/v1/logs", collector.address())),
         ),
     ];
-    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: None })?;
+    let workerd = Workerd::start(&Worker { main: SITE, bindings, ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     let mut expected = BTreeMap::<String, u32>::new();
     for user in 0..50 {
@@ -472,7 +477,7 @@ async fn a_collector_out_of_reach_costs_exposures_and_nothing_else() -> Result<(
         ("SPLITWAY_OTLP_ENDPOINT".to_owned(), Binding::Text(format!("http://{closed}/v1/logs"))),
     ];
     // The cache is out of reach as well.
-    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(closed) })?;
+    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(closed), ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     for user in 0..30 {
         let answer = client.send(&Call::get("/checkout").header("x-user-id", format!("user-{user}"))).await?;
