@@ -490,3 +490,80 @@ async fn a_collector_out_of_reach_costs_exposures_and_nothing_else() -> Result<(
     assert_eq!(dropped.await?["delivered"], 0);
     Ok(())
 }
+
+/// What a collector did not take is told to it when it takes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_told_what_it_missed() -> Result<()> {
+    let kv = Kv::start()?;
+    kv.put("config", &config("button"));
+    let origin = Upstream::start("origin")?;
+    let collector = Upstream::scripted("collector", |seen| {
+        // It refuses what has the first user's record.
+        let first = String::from_utf8_lossy(&seen.body).contains("request-0");
+        let status = if first { 400 } else { 200 };
+        Reply { status, body: Some(b"{}".to_vec()), ..Reply::default() }
+    })?;
+    let bindings = vec![
+        ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
+        ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+        ("V2".to_owned(), Binding::Service(origin.address())),
+        (
+            "SPLITWAY_OTLP_ENDPOINT".to_owned(),
+            Binding::Text(format!("http://{}/v1/logs", collector.address())),
+        ),
+    ];
+    let main = SITE
+        .replace("refresh: 0,", "refresh: 0, requestId: (request) => request.headers.get('x-request-id'),");
+    let workerd = Workerd::start(&Worker { main: &main, bindings, ..Worker::default() })?;
+    let client = Client::http1(workerd.address());
+    let status = async || -> Result<Value> {
+        Ok(serde_json::from_slice(&client.send(&Call::get("/__status")).await?.body)?)
+    };
+    for (number, wanted) in [(0, "rejected"), (1, "delivered")] {
+        let call = Call::get("/checkout")
+            .header("x-user-id", "u")
+            .header("x-request-id", format!("request-{number}"));
+        assert!(client.send(&call).await?.variant("button").is_some());
+        eventually(wanted, async || {
+            let status = status().await?;
+            let count = if number == 0 { &status["dropped"]["rejected"] } else { &status["delivered"] };
+            Ok((count == 1).then_some(()))
+        })
+        .await?;
+    }
+    let last = collector.requests().pop().context("nothing sent")?;
+    let message: Value = serde_json::from_slice(&last.body)?;
+    let records = message["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().context("no list")?;
+    let told = records.iter().find(|record| record["eventName"] == "splitway.exposures_dropped");
+    let told = attributes(told.context("not told")?);
+    assert_eq!(
+        (told["splitway.drop.reason"].as_str(), told["splitway.drop.count"].as_str()),
+        ("rejected", "1")
+    );
+    Ok(())
+}
+
+/// Whatever throws in the worker itself, the origin's answer is served, to a request that was not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_its_own_serves_the_origin() -> Result<()> {
+    let kv = Kv::start()?;
+    kv.put("config", &config("button"));
+    let origin = Upstream::start("origin")?;
+    let bindings = vec![
+        ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
+        ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+    ];
+    for broken in
+        ["requestId: () => { throw new Error('no id') },", "now: () => { throw new Error('no time') },"]
+    {
+        let main = SITE.replace("refresh: 0,", &format!("refresh: 0, {broken}"));
+        let workerd =
+            Workerd::start(&Worker { main: &main, bindings: bindings.clone(), ..Worker::default() })?;
+        let client = Client::http1(workerd.address());
+        let answer = client.send(&Call::get("/checkout?a=%20").header("x-user-id", "user-1")).await?;
+        assert_eq!((answer.status, answer.upstream()), (200, Some("origin")), "{broken}");
+        assert_eq!((answer.header("x-splitway"), answer.seen()?.path.as_str()), (None, "/checkout?a=%20"));
+        assert!(workerd.log().contains("Error: no "), "{}", workerd.log());
+    }
+    Ok(())
+}
