@@ -186,7 +186,7 @@ export class Exchange {
     const handle = this.#handle;
     if (!handle) return [];
     this.#handle = undefined;
-    const changes = triples(handle.respond(handle.readsResponse() ? linesOf(headers) : ''));
+    const changes = triples(handle.respond(linesOf(handle.readsResponse() ? headers : [])));
     // Frees the handle.
     this.exposures = lines(handle.end(status, cluster, now));
     return changes;
@@ -211,23 +211,33 @@ function pathOf(url) {
   return hash < 0 ? url.slice(start) : url.slice(start, hash);
 }
 
+/** Method, path, host and headers: names and values with a NUL, which none of them can contain, between each. */
 function headOf(request, requestId) {
-  const url = request.url;
-  let head = `:method\n${request.method}\n:path\n${pathOf(url)}\n:authority\n`;
+  const { url, headers } = request;
+  let head = `:method\0${request.method}\0:path\0${pathOf(url)}\0:authority\0`;
   const start = url.indexOf('//') + 2;
   const end = url.indexOf('/', start);
-  head += request.headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
-  if (requestId) head += `\nx-request-id\n${requestId}`;
-  for (const [name, value] of request.headers) {
-    if (requestId === undefined || name !== 'x-request-id') head += `\n${name}\n${value}`;
+  head += headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  if (requestId) head += `\0x-request-id\0${requestId}`;
+  for (const [name, value] of headers) {
+    if (requestId === undefined || name !== 'x-request-id') head += `\0${name}\0${value}`;
   }
-  return head;
+  return bytesOf(head);
 }
 
 function linesOf(headers) {
   let text = '';
-  for (const [name, value] of headers) text += `${text && '\n'}${name}\n${value}`;
-  return text;
+  for (const [name, value] of headers) text += `${text && '\0'}${name}\0${value}`;
+  return bytesOf(text);
+}
+
+const encoder = new TextEncoder();
+let scratch = new Uint8Array(16_384);
+
+/** UTF-8, until the next call: the module copies it. Its own glue would take each character by itself. */
+function bytesOf(text) {
+  if (scratch.length < 3 * text.length) scratch = new Uint8Array(3 * text.length);
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
 }
 
 function lines(text) {
