@@ -2,6 +2,7 @@
 
 use crate::decide::Decision;
 use crate::plan::Plan;
+use crate::view::RequestView;
 
 /// Longest value that other systems have to pass on, in bytes (W3C Baggage, 3.3.2).
 const MAX_BYTES: usize = 8192;
@@ -11,15 +12,22 @@ const MAX_MEMBERS: usize = 64;
 const KEY: &[u8] = b"splitway.";
 
 impl Plan {
-    /// The value of `baggage` for the upstream: `existing` (all lines, joined) without
-    /// members that claim to be ours, and `splitway.<experiment>=<variant>` for each
-    /// assignment. `None` if nothing changes. What does not fit the header's limits is
-    /// left out, ours before others'.
+    /// Whether assignments travel as baggage.
     #[must_use]
-    pub fn baggage(&self, decision: &Decision, existing: &[u8]) -> Option<Vec<u8>> {
+    pub fn passes_baggage(&self) -> bool {
+        self.baggage
+    }
+
+    /// The value of `baggage` for the upstream: what `request` has (all lines, joined)
+    /// without members that claim to be ours, and `splitway.<experiment>=<variant>` for
+    /// each assignment. `None` if nothing changes; empty if nothing is left, so the header
+    /// goes. What does not fit the header's limits is left out, ours before others'.
+    #[must_use]
+    pub fn baggage(&self, decision: &Decision, request: &RequestView<'_>) -> Option<Vec<u8>> {
         if !self.baggage {
             return None;
         }
+        let existing = request.header_joined("baggage").unwrap_or_default();
         let mut value = Vec::with_capacity(existing.len().saturating_add(64));
         let mut members = 0_usize;
         let mut changed = false;

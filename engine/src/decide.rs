@@ -320,8 +320,16 @@ impl Plan {
             self.bar(request, now, reason, trace, decision);
             return;
         }
-        let mut units =
-            Units { plan: self, request, now, found: SmallVec::new(), minted: None, in_play: None };
+        let mut units = Units {
+            plan: self,
+            request,
+            now,
+            first: None,
+            others: SmallVec::new(),
+            minted: false,
+            in_play: None,
+            ruled_out: 0,
+        };
         let grant = self.tokens.as_ref().and_then(|policy| {
             let grant = self.read_token(policy, request, now, decision);
             trace.step(Step::Token(decision.token));
@@ -334,8 +342,14 @@ impl Plan {
             let pass = LayerPass { plan: self, request, now, index, layer, grant };
             pass.run(&mut units, decision, trace);
         }
-        if self.identity.mint.is_some() || self.cache.is_some() {
-            units.settle(decision);
+        if let Some(mint) = &self.identity.mint {
+            units.settle_cookie(mint, decision);
+        }
+        if let Some(cache) = &self.cache {
+            decision.varies = !decision.assignments.is_empty() || units.in_play();
+            decision.private = decision.cookie != CookieAction::None
+                || decision.token == TokenOutcome::Accepted
+                || decision.varies && cache.private;
         }
         decision.unit_hidden = self.identity.hides_unit(request);
     }
@@ -371,11 +385,9 @@ impl Plan {
 
     /// Whether some request for this URL can be in an experiment now.
     fn in_play(&self, request: &RequestView<'_>, now: Timestamp) -> bool {
-        let overridable =
-            |e: &Experiment| e.gate != Gate::Closed && (self.tokens.is_some() || !e.overrides.is_empty());
         self.experiments
             .iter()
-            .filter(|experiment| experiment.is_live(now) || overridable(experiment))
+            .filter(|experiment| experiment.is_live(now) || experiment.is_overridable(self.tokens.is_some()))
             .any(|experiment| experiment.targeting.as_ref().is_none_or(|rule| rule.may_hold(request)))
     }
 
@@ -406,12 +418,16 @@ struct Units<'p, 'r> {
     plan: &'p Plan,
     request: &'p RequestView<'r>,
     now: Timestamp,
-    /// The id minted for this request.
-    minted: Option<String>,
+    /// The unit of the first chain was minted for this request.
+    minted: bool,
     /// See [`Plan::in_play`].
     in_play: Option<bool>,
-    /// By chain; on the stack for as many kinds of unit as configs have.
-    found: SmallVec<[Option<UnitState<'p, 'r>>; 4]>,
+    /// How many experiments the URL alone rules out, of those that were looked at.
+    ruled_out: u32,
+    /// The unit of the first chain: mostly there is no other.
+    first: Option<UnitState<'p, 'r>>,
+    /// Those of the other chains; on the stack for as many kinds of unit as configs have.
+    others: SmallVec<[Option<UnitState<'p, 'r>>; 3]>,
 }
 
 struct UnitState<'p, 'r> {
@@ -452,19 +468,22 @@ impl UnitState<'_, '_> {
 impl<'p, 'r> Units<'p, 'r> {
     /// The unit of `chain`; `None` only for a chain that the plan has not.
     fn resolve(&mut self, chain: ChainId, trace: &mut impl Trace) -> Option<&mut UnitState<'p, 'r>> {
-        while self.found.len() <= chain.index() {
-            self.found.push(None);
-        }
-        let Self { plan, request, now, minted, in_play, found } = self;
+        let Self { plan, request, now, minted, in_play, first, others, .. } = self;
         let (plan, request, now) = (*plan, *request, *now);
-        let slot = found.get_mut(chain.index())?;
+        let slot = match chain.index().checked_sub(1) {
+            None => first,
+            Some(index) => {
+                others.resize_with(others.len().max(chain.index()), || None);
+                others.get_mut(index)?
+            }
+        };
         Some(slot.get_or_insert_with(|| {
             let value = plan.unit(chain, request).or_else(|| {
                 let mint = plan.identity.mint.as_ref().filter(|_| chain == ChainId(0))?;
                 // A cookie on what no experiment can touch would only keep it from caches.
                 let in_play = *in_play.get_or_insert_with(|| plan.in_play(request, now));
-                *minted = if in_play { mint.id(request, now) } else { None };
-                let id = minted.clone()?;
+                let id = if in_play { mint.id(request, now)? } else { return None };
+                *minted = true;
                 trace.step(Step::Minted);
                 Some((plan.chains.first()?.last()?, Cow::Owned(id)))
             });
@@ -474,27 +493,22 @@ impl<'p, 'r> Units<'p, 'r> {
         }))
     }
 
-    /// What the response needs to know: the cookie, and what caches may do.
+    /// See [`Plan::in_play`]. Rules are asked again only if the pass over the layers left it open.
     #[inline(never)]
-    fn settle(&mut self, decision: &mut Decision) {
-        let (plan, request, now) = (self.plan, self.request, self.now);
-        if let Some(mint) = &plan.identity.mint {
-            if let Some(id) = self.minted.take() {
-                decision.minted = true;
-                decision.cookie = CookieAction::Set(id.into());
-            } else if let Some(Some(UnitState { value: Some((Source::Minted(_), id)), .. })) =
-                self.found.first()
-                && mint.is_due(request, now)
-            {
-                decision.cookie = CookieAction::Set(id.as_ref().into());
-            }
+    fn in_play(&mut self) -> bool {
+        if self.ruled_out == self.plan.candidates {
+            return false;
         }
-        if let Some(cache) = &plan.cache {
-            decision.varies = !decision.assignments.is_empty()
-                || self.in_play.unwrap_or_else(|| plan.in_play(request, now));
-            decision.private = decision.cookie != CookieAction::None
-                || decision.token == TokenOutcome::Accepted
-                || decision.varies && cache.private;
+        *self.in_play.get_or_insert_with(|| self.plan.in_play(self.request, self.now))
+    }
+
+    /// Whether the identity cookie is set, new or again.
+    #[inline(never)]
+    fn settle_cookie(&self, mint: &Mint, decision: &mut Decision) {
+        let Some(UnitState { value: Some((Source::Minted(_), id)), .. }) = &self.first else { return };
+        decision.minted = self.minted;
+        if self.minted || mint.is_due(self.request, self.now) {
+            decision.cookie = CookieAction::Set(id.as_ref().into());
         }
     }
 }
@@ -542,37 +556,71 @@ impl<'p> LayerPass<'p, '_> {
             return;
         }
         let mut layer_bucket = None;
-        let mut owner = None;
-        if !T::WANTS_ALL && !self.layer.is_open {
-            let bucket = self.layer_bucket(unit.value().unwrap_or_default(), trace);
-            let segment = self.layer.owners.at(bucket);
-            let Some(slot) = segment.and_then(|segment| segment.owner) else { return };
-            (layer_bucket, owner) = (Some(bucket), Some(slot.experiment));
+        let mut ruled_out = 0_u32;
+        if T::WANTS_ALL {
+            for id in &self.layer.experiments {
+                let out = self.consider(*id, unit, &mut layer_bucket, decision, trace);
+                ruled_out = ruled_out.wrapping_add(out.into());
+            }
+        } else if let Some(id) = self.candidate(unit, &mut layer_bucket, trace) {
+            ruled_out = self.consider(id, unit, &mut layer_bucket, decision, trace).into();
         }
-        for (id, experiment) in self.experiments_or(owner) {
-            match self.enter(id, experiment, unit, &mut layer_bucket, trace) {
-                // Put together only here: passed on in pieces smaller than a word, it costs more than
-                // the hash.
-                Ok((variant, bucket)) => {
-                    let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
-                    if off && variant == experiment.control {
-                        trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
-                        continue;
-                    }
-                    let (variant, reason) =
-                        if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
-                    let assignment = Assignment {
-                        experiment: id,
-                        variant,
-                        bucket,
-                        reason,
-                        chain: self.layer.chain,
-                        clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
-                    };
-                    trace.step(entered(&assignment));
-                    decision.add(assignment);
+        units.ruled_out = units.ruled_out.wrapping_add(ruled_out);
+    }
+
+    /// The only experiment of the layer that the unit can enter by its bucket.
+    #[inline(always)]
+    fn candidate(
+        &self,
+        unit: &UnitState<'_, '_>,
+        layer_bucket: &mut Option<u32>,
+        trace: &mut impl Trace,
+    ) -> Option<ExperimentId> {
+        if self.layer.sole.is_some() {
+            return self.layer.sole;
+        }
+        let bucket = self.layer_bucket(unit.value().unwrap_or_default(), trace);
+        *layer_bucket = Some(bucket);
+        Some(self.layer.owners.at(bucket)?.owner?.experiment)
+    }
+
+    /// Adds the experiment to the decision if the unit enters it. Whether the URL alone rules it out.
+    #[inline(always)]
+    fn consider(
+        &self,
+        id: ExperimentId,
+        unit: &mut UnitState<'_, '_>,
+        layer_bucket: &mut Option<u32>,
+        decision: &mut Decision,
+        trace: &mut impl Trace,
+    ) -> bool {
+        let Some(experiment) = self.plan.experiment(id) else { return false };
+        match self.enter(id, experiment, unit, layer_bucket, trace) {
+            // Put together only here: passed on in pieces smaller than a word, it costs more than
+            // the hash.
+            Ok((variant, bucket)) => {
+                let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
+                if off && variant == experiment.control {
+                    trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
+                    return false;
                 }
-                Err((reason, bucket)) => trace.step(not_entered(id, reason, bucket)),
+                let (variant, reason) =
+                    if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
+                let assignment = Assignment {
+                    experiment: id,
+                    variant,
+                    bucket,
+                    reason,
+                    chain: self.layer.chain,
+                    clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                };
+                trace.step(entered(&assignment));
+                decision.add(assignment);
+                false
+            }
+            Err((reason, bucket)) => {
+                trace.step(not_entered(id, reason, bucket));
+                reason == Reason::NotTargeted && experiment.is_for_urls
             }
         }
     }
@@ -580,17 +628,6 @@ impl<'p> LayerPass<'p, '_> {
     fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
         let plan = self.plan;
         self.layer.experiments.iter().filter_map(|id| plan.experiment(*id).map(|e| (*id, e)))
-    }
-
-    /// Only `owner`, if there is one.
-    fn experiments_or(
-        &self,
-        owner: Option<ExperimentId>,
-    ) -> impl Iterator<Item = (ExperimentId, &'p Experiment)> {
-        let plan = self.plan;
-        let ids = owner.as_ref().map_or(&*self.layer.experiments, |_| &[]);
-        let ids = ids.iter().copied().chain(owner);
-        ids.filter_map(move |id| plan.experiment(id).map(|experiment| (id, experiment)))
     }
 
     fn token_override(&self) -> Option<Assignment> {
@@ -640,7 +677,7 @@ impl<'p> LayerPass<'p, '_> {
             return out(Reason::Holdout);
         }
         let value = unit.value().unwrap_or_default();
-        if !self.layer.is_open {
+        if self.layer.sole.is_none() {
             let bucket = *layer_bucket.get_or_insert_with(|| self.layer_bucket(value, trace));
             self.check_traffic(id, experiment, bucket, trace).map_err(|reason| (reason, Some(bucket)))?;
         }

@@ -60,6 +60,8 @@ pub struct Plan {
     pub(crate) holdouts: Box<[Holdout]>,
     pub(crate) layers: Box<[Layer]>,
     pub(crate) experiments: Box<[Experiment]>,
+    /// How many of them some request can be in at some time.
+    pub(crate) candidates: u32,
     pub(crate) ours: OurHeaders,
     pub(crate) exposure: ExposurePolicy,
     pub(crate) sinks: Sinks,
@@ -107,9 +109,9 @@ pub struct Layer {
     pub(crate) experiments: Box<[ExperimentId]>,
     /// Who owns each bucket.
     pub(crate) owners: Partition<Option<Slot>>,
-    /// One experiment owns every bucket and all of it is active, always: the
-    /// layer's hash decides nothing.
-    pub(crate) is_open: bool,
+    /// The one experiment, if it owns every bucket and all of it is active,
+    /// always: the layer's hash decides nothing.
+    pub(crate) sole: Option<ExperimentId>,
     /// Some experiment of the layer has an allow-list.
     pub(crate) has_overrides: bool,
 }
@@ -134,6 +136,8 @@ pub struct Experiment {
     /// Buckets of the layer that it owns.
     pub(crate) owned: u32,
     pub(crate) targeting: Option<Rule>,
+    /// The targeting looks at nothing but the URL.
+    pub(crate) is_for_urls: bool,
     pub(crate) split: Split,
     pub(crate) variants: Box<[Variant]>,
     pub(crate) control: VariantId,
@@ -355,6 +359,17 @@ impl Experiment {
     /// The bucket, for a unit that the dialect's own allocation leaves out.
     pub fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
         self.split.pick(unit)
+    }
+
+    /// Whether an override can put a unit into it; `by_token` is whether the plan has
+    /// token keys.
+    pub(crate) fn is_overridable(&self, by_token: bool) -> bool {
+        self.gate != Gate::Closed && (by_token || !self.overrides.is_empty())
+    }
+
+    /// Whether some request can be in it at some time; `by_token` as above.
+    pub(crate) fn can_be_entered(&self, by_token: bool) -> bool {
+        self.gate == Gate::Open || self.is_overridable(by_token)
     }
 
     /// Whether its status and schedule let units in at `now`.

@@ -96,6 +96,12 @@ impl Rule {
     }
 }
 
+impl Subject {
+    fn is_of_url(&self) -> bool {
+        matches!(self, Self::Path | Self::Host | Self::Query(_))
+    }
+}
+
 /// What a rule can come to for a URL, whoever asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Possible {
@@ -108,6 +114,16 @@ impl Rule {
     /// of the URL is taken as unknown.
     pub(crate) fn may_hold(&self, request: &RequestView<'_>) -> bool {
         self.possible(request).holds
+    }
+
+    /// Whether the rule looks at nothing but the URL.
+    pub(crate) fn is_for_urls(&self) -> bool {
+        match self {
+            Self::All(rules) | Self::Any(rules) => rules.iter().all(Self::is_for_urls),
+            Self::Not(rule) => rule.is_for_urls(),
+            Self::Value { subject, .. } => subject.is_of_url(),
+            Self::Address { .. } | Self::Sample { .. } => false,
+        }
     }
 
     fn possible(&self, request: &RequestView<'_>) -> Possible {
@@ -124,7 +140,7 @@ impl Rule {
                 let one = rule.possible(request);
                 Possible { holds: one.fails, fails: one.holds }
             }
-            Self::Value { subject: subject @ (Subject::Path | Subject::Host | Subject::Query(_)), test } => {
+            Self::Value { subject, test } if subject.is_of_url() => {
                 let holds = test.holds(subject.read(request, "").as_deref());
                 Possible { holds, fails: !holds }
             }

@@ -1,5 +1,6 @@
 //! One request and its response.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -119,6 +120,9 @@ impl Exchange {
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
         if self.decision.assignments.is_empty() {
+            if self.pass_baggage(host, &request).is_err() {
+                active.count(host, Event::Failure, 1);
+            }
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
@@ -197,18 +201,22 @@ impl Exchange {
         for change in plan.request_headers(&self.decision) {
             change_header(host, Map::Request, change)?;
         }
-        let baggage = request.header_joined("baggage").unwrap_or_default();
-        if let Some(baggage) = plan.baggage(&self.decision, &baggage) {
-            host.set(Map::Request, "baggage", &baggage)?;
-        }
+        self.pass_baggage(host, request)?;
         if let Some(stamp) = plan.stamp(&self.decision) {
+            host.set(Map::Request, STAMP, stamp.as_bytes())?;
+            // Last: it cannot be taken back.
             if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
                 // Tracing lacks a tag; the request has what it needs.
                 self.active.count(host, Event::Failure, 1);
             }
-            host.set(Map::Request, STAMP, stamp.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Tells the upstream of the assignments, and of no others that claim to be ours.
+    fn pass_baggage(&self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+        let baggage = self.active.plan.baggage(&self.decision, request);
+        baggage.map_or(Ok(()), |baggage| set_or_remove(host, "baggage", &baggage))
     }
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
@@ -222,15 +230,18 @@ impl Exchange {
                 let _ = host.remove(Map::Request, name.as_bytes());
             }
         }
-        if let Some(value) = request.header_joined("baggage") {
-            let _ = host.set(Map::Request, "baggage", &value);
+        self.decision.assignments.clear();
+        let plan = &self.active.plan;
+        if plan.passes_baggage() {
+            let without_ours = plan.baggage(&self.decision, request).map(Cow::Owned);
+            let baggage = without_ours.or_else(|| request.header_joined("baggage")).unwrap_or_default();
+            let _ = set_or_remove(host, "baggage", &baggage);
         }
         for name in [":authority", ":path"] {
             if let Some(value) = request.header(name) {
                 let _ = host.set(Map::Request, name, value);
             }
         }
-        self.decision.assignments.clear();
     }
 
     /// Keeps what the exposures will need of the request.
@@ -416,6 +427,15 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
 fn unmark(host: &impl Host) {
     for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
+    }
+}
+
+/// An empty value is a header that is not there.
+fn set_or_remove(host: &impl Host, name: &str, value: &[u8]) -> Result<(), Failure> {
+    if value.is_empty() {
+        host.remove(Map::Request, name.as_bytes())
+    } else {
+        host.set(Map::Request, name, value)
     }
 }
 

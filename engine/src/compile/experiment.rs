@@ -7,6 +7,7 @@ use crate::document::describe_text;
 use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
 use crate::problem::{Code, Place, Problem};
+use crate::targeting::Rule;
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -101,6 +102,7 @@ impl<'c> Compiler<'c> {
                 end,
                 traffic: Traffic::Fixed(0),
                 owned: 0,
+                is_for_urls: targeting.as_ref().is_some_and(Rule::is_for_urls),
                 targeting,
                 split,
                 control: VariantId(control.and_then(|i| u16::try_from(i).ok()).unwrap_or(0)),

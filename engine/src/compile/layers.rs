@@ -116,9 +116,10 @@ impl<'c> Compiler<'c> {
             [only] => drafts.get(*only),
             _ => None,
         };
-        let is_open = only.is_some_and(|draft| {
+        let sole = only.filter(|draft| {
             draft.experiment.owned == BUCKETS && draft.experiment.traffic == Traffic::Fixed(BUCKETS)
         });
+        let sole = sole.map(|draft| draft.handle);
         Layer {
             id: id.into(),
             hash: self.layer_hash(id, members, drafts),
@@ -126,7 +127,7 @@ impl<'c> Compiler<'c> {
             holdouts: self.holdouts_of(id),
             experiments: experiments.into(),
             owners,
-            is_open,
+            sole,
             has_overrides,
         }
     }

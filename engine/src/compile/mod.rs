@@ -139,6 +139,7 @@ impl<'c> Compiler<'c> {
         let holdouts = self.holdouts();
         let experiments = self.experiments();
         let (layers, experiments) = self.layers(experiments);
+        let candidates = experiments.iter().filter(|e| e.can_be_entered(tokens.is_some())).count();
         let guardrails = self.guardrails(&experiments);
         let set = experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.actions.request_headers);
         let ours = OurHeaders::new(set.filter_map(|change| match change {
@@ -156,6 +157,7 @@ impl<'c> Compiler<'c> {
             holdouts,
             layers,
             experiments,
+            candidates: u32::try_from(candidates).unwrap_or(u32::MAX),
             ours,
             exposure,
             sinks,

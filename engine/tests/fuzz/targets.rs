@@ -324,7 +324,7 @@ pub(crate) fn identity(input: &[u8]) {
             "{id}"
         );
     }
-    if let Some(baggage) = plan.baggage(&decision, input) {
+    if let Some(baggage) = plan.baggage(&decision, &request) {
         let ours =
             baggage.split(|b| *b == b',').filter(|member| member.trim_ascii().starts_with(b"splitway.e="));
         assert_eq!(ours.count(), usize::from(!is_bot), "{}", baggage.escape_ascii());
