@@ -26,7 +26,8 @@ class State {
   #refresh;
   #checked = -Infinity;
   #isSettled = false;
-  #loaded;
+  #tried;
+  #good;
   #isKilled = false;
   #sink;
 
@@ -62,43 +63,53 @@ class State {
     this.log = log;
   }
 
-  /** Whether experiments are on, after looking for a newer config where it is time to. */
+  /** Whether a config is in force, after looking for a newer config where it is time to. */
   async isOn(env, ctx) {
     const now = Date.now();
     if (!this.#isSettled || now - this.#checked >= this.#refresh) {
       this.#checked = now;
       // A request waits only where there is nothing to go on, or the user wants no delay in updates. It cannot
       // wait for another request's look: workers do not share I/O.
-      const waits = !this.#isSettled || this.#refresh === 0 || this.#loaded === undefined;
+      const waits = !this.#isSettled || this.#refresh === 0 || this.#tried === undefined;
       const renewal = this.renew(env);
       if (waits) await renewal;
       else ctx.waitUntil(renewal);
     }
-    return !this.#isKilled && this.splitway.version !== '';
+    return this.splitway.version !== '';
   }
 
   async renew(env) {
     const kv = this.#kv(env);
     let text;
+    let isKilled = this.#isKilled;
     try {
       if (kv) {
         const [stored, kill] = await Promise.all([kv.get(this.#configKey), kv.get(this.#killKey)]);
         text = stored;
-        this.#isKilled = !['', '0', 'off', 'false'].includes((kill ?? '').trim());
+        isKilled = !['', '0', 'off', 'false'].includes((kill ?? '').trim());
       }
     } catch (error) {
       this.log(`splitway: KV cannot be read, the config stays: ${error}`);
     }
     this.#isSettled = true;
     // A KV that is empty or out of reach does not take back what is in force.
-    if (text === undefined || text === null) text = this.#loaded === undefined ? this.#text(env) : undefined;
-    if (text === undefined || text === null || text === this.#loaded) return;
-    this.#loaded = text;
+    text ??= this.#tried === undefined ? this.#text(env) : undefined;
+    const isNew = text !== undefined && text !== null && text !== this.#tried;
+    if (isNew) this.#tried = text;
+    if (isNew && this.#load(text, isKilled)) this.#good = text;
+    else if (isKilled !== this.#isKilled && this.#good !== undefined) this.#load(this.#good, isKilled);
+    this.#isKilled = isKilled;
+  }
+
+  /** Whether the config was taken into force. The kill switch is the config's own, so that it does what it does there. */
+  #load(text, isKilled) {
     try {
-      for (const line of this.splitway.load(text)) this.log(line);
+      for (const line of this.splitway.load(isKilled ? killed(text) : text)) this.log(line);
+      return true;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       for (const line of error.problems) this.log(line);
+      return false;
     }
   }
 
@@ -174,6 +185,15 @@ async function handle(state, request, env, ctx) {
   } catch (error) {
     state.log(`splitway: ${error?.stack ?? error}`);
     return response;
+  }
+}
+
+/** A config with its kill switch on. What is no JSON stays, and is refused for that. */
+function killed(config) {
+  try {
+    return JSON.stringify({ ...(typeof config === 'string' ? JSON.parse(config) : config), kill_switch: true });
+  } catch {
+    return config;
   }
 }
 

@@ -57,7 +57,7 @@ export class Splitway {
 export class Exchange {
   /** What to do with the request, in order; what `apply` does. */
   readonly changes: Change[];
-  /** Whether no experiment can touch the request, so that nothing has to be done. */
+  /** Whether nothing has to be done: no experiment can touch the request, and nothing forged is to be removed. */
   readonly isIdle: boolean;
   /** Whether the request is in an experiment. */
   readonly isAssigned: boolean;

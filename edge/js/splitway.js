@@ -99,7 +99,7 @@ export class Exchange {
 
   /** What to do with the request: [verb, name, value] each. For those who have no `Request`. */
   changes = [];
-  /** Whether no experiment can touch the request, so that nothing has to be done. */
+  /** Whether nothing has to be done: no experiment can touch the request, and nothing forged is to be removed. */
   isIdle = true;
   /** Whether the request is in an experiment. */
   isAssigned = false;
@@ -113,7 +113,7 @@ export class Exchange {
     this.#requestId = requestId;
     if (!handle) return;
     this.changes = triples(handle.requestChanges());
-    this.isIdle = handle.isIdle() && this.changes.length === 0;
+    this.isIdle = handle.isIdle();
     this.isAssigned = handle.isAssigned();
     this.isOverridden = handle.isOverridden();
     // Not left to the garbage collector, which does not see the module's memory.
@@ -186,7 +186,7 @@ export class Exchange {
     const handle = this.#handle;
     if (!handle) return [];
     this.#handle = undefined;
-    const changes = triples(handle.respond(handle.readsResponse() ? linesOf(headers) : ''));
+    const changes = triples(handle.respond(linesOf(handle.readsResponse() ? headers : [])));
     // Frees the handle.
     this.exposures = lines(handle.end(status, cluster, now));
     return changes;
@@ -211,23 +211,33 @@ function pathOf(url) {
   return hash < 0 ? url.slice(start) : url.slice(start, hash);
 }
 
+/** Method, path, host and headers: names and values with a NUL, which none of them can contain, between each. */
 function headOf(request, requestId) {
-  const url = request.url;
-  let head = `:method\n${request.method}\n:path\n${pathOf(url)}\n:authority\n`;
+  const { url, headers } = request;
+  let head = `:method\0${request.method}\0:path\0${pathOf(url)}\0:authority\0`;
   const start = url.indexOf('//') + 2;
   const end = url.indexOf('/', start);
-  head += request.headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
-  if (requestId) head += `\nx-request-id\n${requestId}`;
-  for (const [name, value] of request.headers) {
-    if (requestId === undefined || name !== 'x-request-id') head += `\n${name}\n${value}`;
+  head += headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  if (requestId) head += `\0x-request-id\0${requestId}`;
+  for (const [name, value] of headers) {
+    if (requestId === undefined || name !== 'x-request-id') head += `\0${name}\0${value}`;
   }
-  return head;
+  return bytesOf(head);
 }
 
 function linesOf(headers) {
   let text = '';
-  for (const [name, value] of headers) text += `${text && '\n'}${name}\n${value}`;
-  return text;
+  for (const [name, value] of headers) text += `${text && '\0'}${name}\0${value}`;
+  return bytesOf(text);
+}
+
+const encoder = new TextEncoder();
+let scratch = new Uint8Array(16_384);
+
+/** UTF-8, until the next call: the module copies it. Its own glue would take each character by itself. */
+function bytesOf(text) {
+  if (scratch.length < 3 * text.length) scratch = new Uint8Array(3 * text.length);
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
 }
 
 function lines(text) {

@@ -69,7 +69,7 @@ impl Engine {
     /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
     /// log says why not.
     pub fn load(&mut self, json: &str) -> bool {
-        let host = Host::new(&self.shared, "", Timestamp::default());
+        let host = Host::new(&self.shared, Vec::new(), Timestamp::default());
         let taken = self.store.load(json.as_bytes(), &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
@@ -110,7 +110,7 @@ impl Engine {
     /// assignment, one after the other. `head` as in [`Self::begin`]; `now` in milliseconds
     /// since 1970.
     #[must_use]
-    pub fn decide(&self, head: &str, now: f64) -> Vec<u32> {
+    pub fn decide(&self, head: Vec<u8>, now: f64) -> Vec<u32> {
         let Some(active) = self.store.active() else { return Vec::new() };
         let mut filter = Filter::new(active);
         filter.on_request(&Host::new(&self.shared, head, timestamp(now)).uncounted(), &mut Vm::default());
@@ -127,11 +127,11 @@ impl Engine {
         flat
     }
 
-    /// Decides for a request and acts on it. `head` has a name on one line and its value on
-    /// the next, names in lower case, `:method`, `:path` and `:authority` among them. `now` in
-    /// milliseconds since 1970. `undefined` without a config in force.
+    /// Decides for a request and acts on it. `head` has names and values in UTF-8 with a zero byte between each, names
+    /// in lower case, `:method`, `:path` and `:authority` among them. `now` in milliseconds since 1970. `undefined`
+    /// without a config in force.
     #[must_use]
-    pub fn begin(&self, head: &str, now: f64) -> Option<Exchange> {
+    pub fn begin(&self, head: Vec<u8>, now: f64) -> Option<Exchange> {
         let host = Host::new(&self.shared, head, timestamp(now));
         let mut filter = Filter::new(self.store.active()?);
         filter.on_request(&host, &mut self.vm.borrow_mut());
@@ -172,8 +172,8 @@ impl Exchange {
         !self.filter.decision().assignments.is_empty()
     }
 
-    /// Whether there is nothing to do: no experiment can touch a request for this URL, so the response needs
-    /// no change and caches no warning.
+    /// Whether there is nothing to do: the request had nothing to strip and no experiment can touch its URL, so
+    /// the response needs no change and caches no warning.
     #[wasm_bindgen(js_name = isIdle)]
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -183,6 +183,7 @@ impl Exchange {
             && !decision.private
             && !decision.debug
             && decision.cookie == CookieAction::None
+            && self.host.leaves_request()
     }
 
     /// Whether [`Self::respond`] needs to know the response's headers.
@@ -202,7 +203,7 @@ impl Exchange {
     /// What to do with the response, as in [`Self::request_changes`]. `head` has its headers,
     /// or nothing where they are not needed.
     #[must_use]
-    pub fn respond(&mut self, head: &str) -> String {
+    pub fn respond(&mut self, head: Vec<u8>) -> String {
         self.host.set_response(head);
         self.filter.on_response(&self.host);
         self.host.response_changes()
@@ -239,13 +240,13 @@ mod tests {
     #[test]
     fn an_exchange_from_request_to_exposure() {
         let engine = engine();
-        let head = ":method\nGET\n:path\n/\n:authority\nshop\nx-splitway\nforged\ncookie\nuid=j\u{f6}";
-        let mut exchange = engine.begin(head, 0.0).unwrap();
+        let head = ":method\0GET\0:path\0/\0:authority\0shop\0x-splitway\0forged\0cookie\0uid=j\u{f6}";
+        let mut exchange = engine.begin(head.as_bytes().to_vec(), 0.0).unwrap();
         assert_eq!(
             exchange.request_changes(),
             "remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
         );
-        assert_eq!(exchange.respond(""), "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
+        assert_eq!(exchange.respond(Vec::new()), "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
         let record = exchange.end(200, "v2", 5.0);
         for part in ["\"splitway.cluster\":\"v2\"", "code\":200", "duration_ms\":5"] {
             assert!(record.contains(part), "{record}");
@@ -254,11 +255,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stripped_is_not_idle() {
+        let mut engine = engine();
+        assert!(engine.load(&CONFIG.replacen('{', "{ \"kill_switch\": true,", 1)), "{}", engine.take_log());
+        assert!(engine.begin(b":path\0/\0x-other\0a".to_vec(), 0.0).unwrap().is_idle());
+        for ours in ["x-splitway", "x-splitway-cluster", "x_splitway"] {
+            assert!(
+                !engine.begin(format!(":path\0/\0{ours}\0forged").into_bytes(), 0.0).unwrap().is_idle(),
+                "{ours}"
+            );
+        }
+    }
+
+    #[test]
     fn deciding_changes_nothing() {
         let engine = engine();
         let before = engine.counters();
-        assert_eq!(engine.decide(":path\n/\ncookie\nuid=u", 0.0).get(..2), Some(&[0, 1][..]));
-        assert!(engine.decide(":path\n/", 0.0).is_empty());
+        assert_eq!(engine.decide(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).get(..2), Some(&[0, 1][..]));
+        assert!(engine.decide(b":path\0/".to_vec(), 0.0).is_empty());
         assert_eq!(engine.counters(), before);
         assert_eq!(engine.names(), "button a b");
     }
@@ -271,6 +285,6 @@ mod tests {
         assert!(!engine.load("{ \"version\": 2 }"));
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);
-        assert!(Engine::new(false).begin(":path\n/", 0.0).is_none());
+        assert!(Engine::new(false).begin(b":path\0/".to_vec(), 0.0).is_none());
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<()> {
         shell::run(doc)
     })?;
     step("licences", licences)?;
-    step("tools", || setup::setup().and_then(|()| wasm::build()).and_then(|()| edge::build()))?;
+    step("tools", || setup::setup().and_then(|()| wasm::build()).and_then(|()| edge::build().map(|_| ())))?;
     step("examples", examples)?;
     step("the README's commands", readme)?;
     step("demo", || demo::run(false))?;

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Setup => setup::setup(),
         Task::BuildWasm => setup::wasm_target(setup::TARGET).and_then(|()| wasm::build()),
-        Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build()),
+        Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build().map(|_| ())),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench(bench) => bench::run(bench),

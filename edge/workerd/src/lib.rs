@@ -37,10 +37,12 @@ pub enum Binding {
 }
 
 /// A worker to run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Worker<'a> {
     /// The main module; the package's files are at `./pkg/`.
     pub main: &'a str,
+    /// More modules, by name.
+    pub modules: Vec<(&'a str, &'a str)>,
     /// Its bindings by name.
     pub bindings: Vec<(String, Binding)>,
     /// The server that keeps the Cache API's entries.
@@ -66,6 +68,9 @@ impl Workerd {
         let folder = tempfile::Builder::new().prefix("splitway-workerd-").tempdir()?;
         let modules = copy(&package, &folder.path().join("pkg"))?;
         fs::write(folder.path().join("worker.js"), worker.main)?;
+        for (name, text) in &worker.modules {
+            fs::write(folder.path().join(name), text)?;
+        }
         fs::write(folder.path().join("config.capnp"), config(worker, &modules))?;
         let mut log = File::create(folder.path().join(LOG))?;
         let mut child = Command::new(&binary)
@@ -173,6 +178,9 @@ fn config(worker: &Worker<'_>, modules: &[String]) -> String {
         cache = "cacheApiOutbound = \"cache\",";
     }
     let mut files = String::new();
+    for (name, _) in &worker.modules {
+        let _ = writeln!(files, "        (name = {name:?}, esModule = embed {name:?}),");
+    }
     for name in modules {
         let kind = if name.ends_with(".wasm") { "wasm" } else { "esModule" };
         let _ = writeln!(files, "        (name = \"pkg/{name}\", {kind} = embed \"pkg/{name}\"),");

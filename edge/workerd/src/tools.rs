@@ -1,4 +1,4 @@
-//! Where workerd and the package are. `cargo xtask setup` and `cargo xtask edge` put them there.
+//! Where workerd, Deno and the package are. `cargo xtask setup` and `cargo xtask edge` put them there.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,19 +6,32 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use splitway_envoy::tools::target_dir;
 
-/// The binary that npm has for this machine.
+/// workerd's binary for this machine.
 ///
 /// # Errors
 /// When it is not installed, naming the command that does it.
 pub fn workerd() -> Result<PathBuf> {
-    let vendor = target_dir()?.join("tools/edge/node_modules/@cloudflare");
+    installed("@cloudflare", "bin/workerd")
+}
+
+/// Deno's binary for this machine.
+///
+/// # Errors
+/// When it is not installed, naming the command that does it.
+pub fn deno() -> Result<PathBuf> {
+    installed("@deno", "deno")
+}
+
+/// What npm has installed of the vendor's packages, of which one has a binary for this machine.
+fn installed(vendor: &str, binary: &str) -> Result<PathBuf> {
+    let vendor = target_dir()?.join("tools/edge/node_modules").join(vendor);
     for entry in fs::read_dir(&vendor).into_iter().flatten() {
-        let binary = entry?.path().join("bin/workerd");
+        let binary = entry?.path().join(binary);
         if binary.is_file() {
             return Ok(binary);
         }
     }
-    bail!("no workerd below {}: run `cargo xtask setup`", vendor.display())
+    bail!("nothing below {}: run `cargo xtask setup`", vendor.display())
 }
 
 /// The npm package of the edge build.

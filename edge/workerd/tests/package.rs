@@ -1,8 +1,9 @@
-//! The npm package as others get it: packed, installed into an empty project, run by Node and by workerd.
+//! The npm package as others get it: packed, installed into an empty project, run by Node, Deno and workerd.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -122,11 +123,37 @@ const server = createServer((request, response) =>
 server.listen(0, '127.0.0.1', () => console.log(server.address().port));
 "#;
 
+/// Deno with the permissions that a server needs, or nothing where npm has none for this machine.
+fn deno(test: &str) -> Option<Command> {
+    match tools::deno() {
+        Ok(binary) => {
+            let mut command = Command::new(binary);
+            command.args(["run", "--no-remote", "--node-modules-dir=manual", "--allow-net=127.0.0.1"]);
+            command.args(["--allow-read=.", "--no-prompt"]).env("DENO_NO_UPDATE_CHECK", "1");
+            Some(command)
+        }
+        Err(error) => {
+            splitway_envoy::skip::skip(test, &error.to_string());
+            None
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_middleware_splits_in_node() -> Result<()> {
+    the_middleware_splits(Command::new("node")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_middleware_splits_in_deno() -> Result<()> {
+    let Some(deno) = deno("the_middleware_splits_in_deno") else { return Ok(()) };
+    the_middleware_splits(deno).await
+}
+
+async fn the_middleware_splits(mut runtime: Command) -> Result<()> {
     let folder = project()?;
     fs::write(folder.path().join("server.mjs"), SERVER)?;
-    let (_running, address) = start(Command::new("node").arg("server.mjs"), folder.path())?;
+    let (_running, address) = start(runtime.arg("server.mjs"), folder.path())?;
     let client = Client::http1(address);
     let mut seen = std::collections::BTreeSet::new();
     for user in 0..40_u32 {
@@ -180,12 +207,22 @@ console.log(JSON.stringify({
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_and_responses_of_any_runtime() -> Result<()> {
+async fn requests_and_responses_in_node() -> Result<()> {
+    requests_and_responses(Command::new("node"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_and_responses_in_deno() -> Result<()> {
+    let Some(deno) = deno("requests_and_responses_in_deno") else { return Ok(()) };
+    requests_and_responses(deno)
+}
+
+fn requests_and_responses(mut runtime: Command) -> Result<()> {
     let folder = project()?;
     fs::write(folder.path().join("fetcher.mjs"), FETCHER)?;
     let origin = Upstream::scripted("v2", |_| Reply { status: 201, ..Reply::default() })?;
     let url = format!("http://{}", origin.address());
-    let output = Command::new("node").args(["fetcher.mjs", &url]).current_dir(folder.path()).output()?;
+    let output = runtime.args(["fetcher.mjs", &url]).current_dir(folder.path()).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(found["decided"][0]["experiment"], "there");
@@ -197,5 +234,50 @@ async fn requests_and_responses_of_any_runtime() -> Result<()> {
     assert_eq!(found["version"], 16);
     let seen = origin.requests().pop().context("not reached")?;
     assert_eq!((seen.body.as_slice(), seen.header("x-splitway")), (&b"hello"[..], Some("there=x")));
+    Ok(())
+}
+
+/// The commands of the page, in an empty folder, as they stand there; but with ports that are free, and with the
+/// workerd that is here for the one that npm would fetch.
+#[test]
+fn the_quick_start_is_five_commands() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let page = fs::read_to_string(root.join("docs/edge.md"))?;
+    let block = |language: &str| {
+        let (_, rest) = page.split_once(&format!("\n```{language}\n")).context("no such block")?;
+        rest.split_once("\n```").map(|(text, _)| text.to_owned()).context("no end")
+    };
+    let (commands, shown) = (block("bash")?, block("text")?);
+    assert_eq!(commands.lines().count(), 5);
+    let folder = tempfile::tempdir()?;
+    let npm = folder.path().join("npm");
+    fs::create_dir(&npm)?;
+    std::os::unix::fs::symlink(tools::workerd()?, npm.join("workerd"))?;
+    fs::write(npm.join("package.json"), r#"{ "name": "workerd", "version": "1.0.0", "bin": "workerd" }"#)?;
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let commands = commands
+        .replace("$SPLITWAY/target/edge/pkg", &tools::package()?.to_string_lossy())
+        .replace("workerd@1.20261117.1", &npm.to_string_lossy())
+        .replace("config.capnp", &format!("config.capnp --socket-addr=http=127.0.0.1:{port}"))
+        .replace(":8080", &format!(":{port}"));
+    let session = folder.path().join("session");
+    fs::create_dir(&session)?;
+    let mut command = Command::new("timeout");
+    // The worker stays when the shell ends, and with it what it has open: so a file, not a pipe.
+    let log = fs::File::create(folder.path().join("log"))?;
+    command
+        .args(["120", "bash", "-e", "-c", &commands])
+        .current_dir(&session)
+        .env("npm_config_offline", "true");
+    let mut shell =
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
+    let status = shell.wait()?;
+    // All of its group: what npx started is a child of npx.
+    Command::new("kill").args(["--", &format!("-{}", shell.id())]).status()?;
+    let log = fs::read_to_string(folder.path().join("log"))?;
+    ensure!(status.success(), "{status}\n{log}");
+    for line in shown.lines() {
+        ensure!(log.lines().any(|printed| printed.trim_end() == line), "{line}\n{log}");
+    }
     Ok(())
 }

@@ -47,7 +47,12 @@ impl Site {
                 Binding::Text(format!("http://{}/v1/logs", collector.address())),
             ),
         ];
-        let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(cache.address()) })?;
+        let workerd = Workerd::start(&Worker {
+            main: SITE,
+            bindings,
+            cache: Some(cache.address()),
+            ..Worker::default()
+        })?;
         let client = Client::http1(workerd.address());
         Ok(Self { workerd, client, kv, cache, origin, v2, elsewhere, collector })
     }
@@ -189,6 +194,27 @@ async fn what_no_experiment_can_touch_passes_untouched() -> Result<()> {
     Ok(())
 }
 
+/// No origin sees what a client made up of our headers, on pages without experiments and while the
+/// kill switch is on.
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_headers_reach_no_origin() -> Result<()> {
+    let site = Site::start(&config("button"), echo)?;
+    for (kill, path) in [("off", "/other"), ("1", "/other"), ("1", "/checkout")] {
+        site.kv.put("kill", kill);
+        let call = Call::get(path).header("x-splitway", "button=new").header("x-splitway-cluster", "v2");
+        let call = call.header("x-user-id", "user-1").header("x-checkout", "new").header("x-other", "stays");
+        let answer = site.send(call).await?;
+        let seen = answer.seen()?;
+        assert_eq!((answer.status, seen.path.as_str(), answer.upstream()), (200, path, Some("origin")));
+        for name in ["x-splitway", "x-splitway-cluster", "x-checkout"] {
+            assert_eq!(seen.header(name), None, "{name} at {path}, kill: {kill}");
+        }
+        assert_eq!(seen.header("x-other"), Some("stays"));
+        assert_eq!(answer.header("x-splitway"), None);
+    }
+    Ok(())
+}
+
 /// Every page is kept by the cache, and every variant has another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn variants_never_share_a_cached_answer() -> Result<()> {
@@ -297,7 +323,7 @@ async fn nobody_passes_before_the_config_is_there() -> Result<()> {
         ("V2".to_owned(), Binding::Service(origin.address())),
     ];
     let patient = SITE.replace("refresh: 0", "refresh: 600_000");
-    let workerd = Workerd::start(&Worker { main: &patient, bindings, cache: None })?;
+    let workerd = Workerd::start(&Worker { main: &patient, bindings, ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     let tasks: Vec<_> = (0..40)
         .map(|user| {
@@ -412,7 +438,7 @@ async fn a_real_collector_reads_the_records() -> Result<()> {
             Binding::Text(format!("http://{}/v1/logs", collector.address())),
         ),
     ];
-    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: None })?;
+    let workerd = Workerd::start(&Worker { main: SITE, bindings, ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     let mut expected = BTreeMap::<String, u32>::new();
     for user in 0..50 {
@@ -451,7 +477,7 @@ async fn a_collector_out_of_reach_costs_exposures_and_nothing_else() -> Result<(
         ("SPLITWAY_OTLP_ENDPOINT".to_owned(), Binding::Text(format!("http://{closed}/v1/logs"))),
     ];
     // The cache is out of reach as well.
-    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(closed) })?;
+    let workerd = Workerd::start(&Worker { main: SITE, bindings, cache: Some(closed), ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     for user in 0..30 {
         let answer = client.send(&Call::get("/checkout").header("x-user-id", format!("user-{user}"))).await?;
@@ -462,5 +488,82 @@ async fn a_collector_out_of_reach_costs_exposures_and_nothing_else() -> Result<(
         Ok((status["dropped"]["unreachable"] == 30).then_some(status))
     });
     assert_eq!(dropped.await?["delivered"], 0);
+    Ok(())
+}
+
+/// What a collector did not take is told to it when it takes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_is_told_what_it_missed() -> Result<()> {
+    let kv = Kv::start()?;
+    kv.put("config", &config("button"));
+    let origin = Upstream::start("origin")?;
+    let collector = Upstream::scripted("collector", |seen| {
+        // It refuses what has the first user's record.
+        let first = String::from_utf8_lossy(&seen.body).contains("request-0");
+        let status = if first { 400 } else { 200 };
+        Reply { status, body: Some(b"{}".to_vec()), ..Reply::default() }
+    })?;
+    let bindings = vec![
+        ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
+        ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+        ("V2".to_owned(), Binding::Service(origin.address())),
+        (
+            "SPLITWAY_OTLP_ENDPOINT".to_owned(),
+            Binding::Text(format!("http://{}/v1/logs", collector.address())),
+        ),
+    ];
+    let main = SITE
+        .replace("refresh: 0,", "refresh: 0, requestId: (request) => request.headers.get('x-request-id'),");
+    let workerd = Workerd::start(&Worker { main: &main, bindings, ..Worker::default() })?;
+    let client = Client::http1(workerd.address());
+    let status = async || -> Result<Value> {
+        Ok(serde_json::from_slice(&client.send(&Call::get("/__status")).await?.body)?)
+    };
+    for (number, wanted) in [(0, "rejected"), (1, "delivered")] {
+        let call = Call::get("/checkout")
+            .header("x-user-id", "u")
+            .header("x-request-id", format!("request-{number}"));
+        assert!(client.send(&call).await?.variant("button").is_some());
+        eventually(wanted, async || {
+            let status = status().await?;
+            let count = if number == 0 { &status["dropped"]["rejected"] } else { &status["delivered"] };
+            Ok((count == 1).then_some(()))
+        })
+        .await?;
+    }
+    let last = collector.requests().pop().context("nothing sent")?;
+    let message: Value = serde_json::from_slice(&last.body)?;
+    let records = message["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().context("no list")?;
+    let told = records.iter().find(|record| record["eventName"] == "splitway.exposures_dropped");
+    let told = attributes(told.context("not told")?);
+    assert_eq!(
+        (told["splitway.drop.reason"].as_str(), told["splitway.drop.count"].as_str()),
+        ("rejected", "1")
+    );
+    Ok(())
+}
+
+/// Whatever throws in the worker itself, the origin's answer is served, to a request that was not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_its_own_serves_the_origin() -> Result<()> {
+    let kv = Kv::start()?;
+    kv.put("config", &config("button"));
+    let origin = Upstream::start("origin")?;
+    let bindings = vec![
+        ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
+        ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+    ];
+    for broken in
+        ["requestId: () => { throw new Error('no id') },", "now: () => { throw new Error('no time') },"]
+    {
+        let main = SITE.replace("refresh: 0,", &format!("refresh: 0, {broken}"));
+        let workerd =
+            Workerd::start(&Worker { main: &main, bindings: bindings.clone(), ..Worker::default() })?;
+        let client = Client::http1(workerd.address());
+        let answer = client.send(&Call::get("/checkout?a=%20").header("x-user-id", "user-1")).await?;
+        assert_eq!((answer.status, answer.upstream()), (200, Some("origin")), "{broken}");
+        assert_eq!((answer.header("x-splitway"), answer.seen()?.path.as_str()), (None, "/checkout?a=%20"));
+        assert!(workerd.log().contains("Error: no "), "{}", workerd.log());
+    }
     Ok(())
 }

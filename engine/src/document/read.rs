@@ -235,12 +235,18 @@ impl Fields<'_> {
     /// The value of the field `name`. Not inlined, which would cost the filter kilobytes.
     #[inline(never)]
     pub(crate) fn read<T: Read>(&self, name: &str) -> T {
-        T::read(&Cursor {
+        T::read(&self.at(name))
+    }
+
+    /// Apart, so that it is there once and not for every type.
+    #[inline(never)]
+    fn at<'a>(&'a self, name: &'a str) -> Cursor<'a> {
+        Cursor {
             node: self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             place: self.at.place.key(name),
             sink: self.at.sink,
             muted: self.at.muted,
-        })
+        }
     }
 }
 

@@ -159,7 +159,7 @@ fn request(unit: &str, number: usize) -> Sent {
 #[test]
 fn one_hundred_thousand_units_get_the_same_everywhere() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let workerd = Workerd::start(&Worker { main: WORKER, bindings: Vec::new(), cache: None })?;
+    let workerd = Workerd::start(&Worker { main: WORKER, ..Worker::default() })?;
     let client = Client::http1(workerd.address());
     let module = FilterModule::from_file(&splitway_envoy::tools::filter_wasm()?)?;
     let mut envoy = Envoy::start(&splitway_envoy::tools::filter_wasm()?)?;

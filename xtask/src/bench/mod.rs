@@ -2,6 +2,7 @@
 
 mod assign;
 mod cases;
+mod edge;
 mod engine;
 mod envoy;
 mod instructions;
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Envoy(envoy::Options),
     /// How long a new config takes to act, by its size.
     Start(start::Options),
+    /// Decisions in workerd and Node, beside another engine; and what takes the edge build's bytes.
+    Edge,
     /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
     Wasm,
 }
@@ -46,6 +49,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
         Bench::Instructions => instructions::run(),
         Bench::Envoy(options) => envoy::run(&options),
         Bench::Start(options) => start::run(&options),
+        Bench::Edge => edge::run(),
         Bench::Wasm => wasm::run(),
     }
 }

@@ -61,7 +61,7 @@ impl Host for Workerd {
         }
         // As Envoy's default config: it serves until a good one comes.
         self.kv.put("config", Config::INERT);
-        let process = Process::start(&Worker { main: WORKER, bindings, cache: None })?;
+        let process = Process::start(&Worker { main: WORKER, bindings, ..Worker::default() })?;
         let client = Client::http1(process.address());
         let mut run =
             Run { host: self, process, client, setup: setup.clone(), now: setup.now, log: Vec::new() };
