@@ -15,29 +15,29 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// The wasm target of the edge build, whose host is JavaScript.
 pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The wasm targets, Envoy, workerd, a collector, and DuckDB, which the analysis is compared with.
+/// The wasm targets, Envoy, workerd, a collector, and the engines that the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
     wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     println!("collector: {}", tools::ensure_collector()?.display());
-    duckdb()?;
+    engines()?;
     shell::npm("edge/npm", "edge")?;
     Ok(())
 }
 
-/// The pinned DuckDB in a virtual environment, unless it is there.
-fn duckdb() -> Result<()> {
-    let environment = tools::target_dir()?.join("tools/duckdb");
+/// The pinned query engines in a virtual environment, unless they are there.
+fn engines() -> Result<()> {
+    let environment = tools::target_dir()?.join("tools/engines");
     let python = environment.join("bin/python");
-    let requirements = shell::root().join("analysis/tests/requirements.txt");
+    let requirements = shell::root().join("analysis/tests/engines/requirements.txt");
     let wanted = std::fs::read_to_string(&requirements)?;
     let installed = environment.join("installed.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
-    eprintln!("installing DuckDB");
+    eprintln!("installing DuckDB, ClickHouse (chDB) and sqlglot");
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&environment);
     shell::run(venv).context("python3 with its venv module is needed: apt-get install python3-venv")?;
