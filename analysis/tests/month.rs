@@ -6,7 +6,7 @@ use std::path::Path;
 use splitway_analysis::ingest::Lines;
 use splitway_analysis::integrity;
 use splitway_analysis::judge::{Effect, Judgement, Method, Rules, Verdict, judge};
-use splitway_analysis::metric::Role;
+use splitway_analysis::metric::{Metric, Role};
 use splitway_analysis::reduce::Tables;
 use splitway_analysis::report::{Facts, page};
 use splitway_analysis::sql::{Dialect, Reduction};
@@ -27,10 +27,10 @@ impl World {
         let tables = self.tables();
         let checked = integrity::check(&tables, &self.plan, None, false).unwrap();
         let groups = tables.reduce(&reduction()).unwrap();
-        let rules = Rules::of(&self.plan, &self.config, &metrics(), &BTreeSet::new(), method);
+        let rules = Rules::of(&self.plan, &self.config, &metrics(), &BTreeSet::new(), &method);
         let all = rules.iter().map(|rules| {
             let own = checked.get(&rules.experiment).cloned();
-            (rules.experiment.clone(), judge(rules, &groups, &reduction().columns, own))
+            (rules.experiment.clone(), judge(rules, &groups, &reduction().columns, &[], own))
         });
         Found { all: all.collect(), exposures }
     }
@@ -110,6 +110,39 @@ fn a_lost_log_is_noticed() {
     let silent = &found.all["button"].integrity.as_ref().unwrap().silent_hours;
     assert_eq!(*silent, [300, 301, 302].map(|hour| START / HOUR + hour));
     assert!(found.all["button"].remarks.iter().any(|said| said.contains("3 hours have no exposure")));
+}
+
+/// Against sorting all values: units' requests and outcomes, in the variant that they saw first.
+#[test]
+fn quantiles_are_those_of_the_sorted_values() {
+    let world = World::new();
+    world.month(UNITS, Faults::default());
+    let metrics = [Metric::named("latency_p95"), Metric::parse("order_median=p50(order)").unwrap()];
+    let found = world.tables().quantiles(&reduction(), &metrics).unwrap();
+    assert_eq!(found.len(), 8, "two metrics, two experiments, two arms");
+    let mut values: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    for line in std::fs::read_to_string(world.path("envoy.log")).unwrap().lines().skip(1) {
+        let record: serde_json::Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+        let text = |name: &str| record[name].as_str().unwrap().to_owned();
+        if text("feature_flag.result.reason") == "split" {
+            let arm = (text("feature_flag.key"), text("feature_flag.result.variant"));
+            values.entry(arm).or_default().push(record["splitway.duration_ms"].as_f64().unwrap());
+        }
+    }
+    assert_eq!(values.len(), 4);
+    for (at, ((experiment, variant), mut values)) in values.into_iter().enumerate() {
+        values.sort_by(f64::total_cmp);
+        let q = &found[at];
+        assert_eq!((&q.experiment, &q.variant), (&experiment, &variant));
+        assert_eq!(q.estimate.value, splitway_stats::quantile::quantile(&values, 0.95).unwrap());
+        // Visits of a unit are independent in this world, so that the plain error is right, too.
+        let plain = splitway_stats::quantile::estimate(&values, 0.95).unwrap().standard_error;
+        assert!((q.estimate.standard_error / plain - 1.0).abs() < 0.5, "{q:?} {plain}");
+        assert!((4000.0..6000.0).contains(&q.estimate.count), "units, not requests: {q:?}");
+    }
+    // Orders are 10 to 100, the likelier the dearer; those before the first exposure and after the window do not count.
+    assert!(found[4..].iter().all(|q| (50.0..90.0).contains(&q.estimate.value)), "{found:?}");
+    assert!(found[4..].iter().all(|q| q.estimate.count < 2000.0), "those with orders: {found:?}");
 }
 
 /// What one has to know to do the reduction by hand.

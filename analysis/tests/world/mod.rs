@@ -63,13 +63,14 @@ pub(crate) fn other(variant: &str) -> &'static str {
 /// What the proxy puts before a record in its log.
 pub(crate) const PREFIX: &str = "[2026-11-21 00:00:00.000][7][info][wasm] wasm log splitway: ";
 
-/// Writes log (each line begins with `prefix`) and outcomes (CSV, units as they are) of so many units: two visits each,
-/// both experiments.
+/// Writes log (each line begins with `prefix`) and outcomes (CSV; units as they are, or as the log shows them) of so many
+/// units: two visits each, both experiments.
 pub(crate) fn month(
     plan: &Plan,
     units: u32,
     faults: Faults,
     prefix: &str,
+    is_shown: bool,
     log: &mut impl Write,
     outcomes: &mut impl Write,
 ) -> Result<()> {
@@ -80,6 +81,7 @@ pub(crate) fn month(
         let view = RequestView::new(&headers);
         let first = START + (random(unit, 1) * 28.0 * DAY as f64) as i64;
         let mut is_big = false;
+        let shown = if is_shown { plan.show_unit(&name).unwrap_or_default() } else { name.clone() };
         for visit in 0..2 {
             let now = first + visit * 2 * HOUR;
             let hour = (now - START) / HOUR;
@@ -121,7 +123,7 @@ pub(crate) fn month(
             let rate = 0.3 * habit + 0.05 + if is_big && is_after { faults.lift } else { 0.0 };
             if random(unit, 6 + (at - first).unsigned_abs()) < rate {
                 let value = 10.0 + 90.0 * habit;
-                writeln!(outcomes, "{},{name},order,{value:.2}", Timestamp(at))?;
+                writeln!(outcomes, "{},{shown},order,{value:.2}", Timestamp(at))?;
             }
         }
     }
@@ -181,7 +183,7 @@ impl World {
     pub(crate) fn month(&self, units: u32, faults: Faults) -> (Lines, Lines) {
         let mut log = b"[2026-11-21 00:00:00.000][1][info][main] starting\n".to_vec();
         let mut outcomes = Vec::new();
-        month(&self.plan, units, faults, PREFIX, &mut log, &mut outcomes).expect("memory");
+        month(&self.plan, units, faults, PREFIX, false, &mut log, &mut outcomes).expect("memory");
         self.ingest(&String::from_utf8_lossy(&log), &String::from_utf8_lossy(&outcomes))
     }
 
