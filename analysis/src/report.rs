@@ -297,12 +297,14 @@ fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> f
         .map(|at| end * (0.05 + 0.95 * f64::from(at) / 60.0))
         .map(|day| (day, plan.after(day)))
         .collect();
+    // One far above the curve would leave nothing of it to see.
+    let wanted = plan.wanted.filter(|wanted| *wanted < 8.0 * plan.detectable);
     let caption = format!(
         "The smallest effect on {metric} that is found with probability {} by the day on the axis; the dot is today{}.",
         plan.power,
-        if plan.wanted.is_some() { ", the dashed line the config's smallest effect" } else { "" }
+        if wanted.is_some() { ", the dashed line the config's smallest effect" } else { "" }
     );
-    plot::falling(html, &points, (plan.days, plan.detectable), plan.wanted, &caption)
+    plot::falling(html, &points, (plan.days, plan.detectable), wanted, &caption)
 }
 
 fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
@@ -319,6 +321,7 @@ fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
         ("of these with another variant", i.units_wrong as f64),
         ("exposures of other configs", i.other_versions as f64),
         ("overrides left out", i.overrides as f64),
+        ("held out or not taken in", i.other_reasons.values().sum::<u64>() as f64),
         ("units left out as bots or by name", i.excluded_units as f64),
         ("units in more than one variant", found.units_in_two_variants),
         ("silent hours", i.silent_hours.len() as f64),

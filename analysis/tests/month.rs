@@ -213,6 +213,8 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "Fieller",
         "a.log:1: &lt;script&gt;",
         "CUPED took",
+        "Power: order_rate of big",
+        "(the config's)",
     ] {
         assert!(html.contains(said), "{said}");
     }

@@ -116,9 +116,9 @@ pub(super) fn falling(
     caption: &str,
 ) -> fmt::Result {
     let (height, left, right, bottom) = (180.0, 56.0, WIDTH - 8.0, 156.0);
-    let top = points.iter().map(|point| point.1).fold(dot.1, f64::max);
-    let scale =
-        Scale::of([0.0, top.min(4.0 * dot.1.max(level.unwrap_or_default()))].into_iter(), bottom, 8.0);
+    let steep = points.iter().map(|point| point.1).fold(dot.1, f64::max);
+    let top = steep.min(4.0 * dot.1).max(level.unwrap_or_default());
+    let scale = Scale::of([0.0, top].into_iter(), bottom, 8.0);
     let days = Scale::of(points.iter().map(|point| point.0), left, right);
     let y = |value: f64| scale.at(value).clamp(0.0, bottom);
     write!(
