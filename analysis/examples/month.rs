@@ -42,7 +42,7 @@ fn faults(name: &str) -> Result<Faults> {
         "lost-arm" => Faults { lost: 0.05, ..lift },
         "contaminated" => Faults { contaminated: 0.05, ..lift },
         "mixed-up" => Faults { mixed_up: 0.005, ..lift },
-        "broken-guardrail" => Faults { failing: Some(0.012), ..lift },
+        "broken-guardrail" => Faults { failing: Some(0.02), ..lift },
         "lost-hours" => Faults { has_gap: true, ..lift },
         _ => return Err("no such fault".into()),
     })

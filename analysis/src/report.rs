@@ -280,7 +280,11 @@ fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> f
         } else {
             format!("{:+.2} %", row.effect / plan.baseline * 100.0)
         };
-        let mark = if plan.wanted == Some(row.effect) { " (the config's)" } else { "" };
+        let mark = if plan.wanted == Some(row.effect) {
+            "<br><span class=\"dim\">(the config's)</span>"
+        } else {
+            ""
+        };
         writeln!(
             html,
             "<tr><td class=\"n\">{:+.5}{mark}</td><td class=\"n\">{relative}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
