@@ -9,12 +9,15 @@ use serde::Serialize;
 use splitway_engine::{Plan, wire};
 use splitway_stats::bayes::{Posterior, Standing, compare};
 use splitway_stats::cuped::adjust;
+use splitway_stats::group_sequential::{self, Spending};
 use splitway_stats::lift::{Estimate, Lift, lift};
+use splitway_stats::power::{self, Design};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Error, Interval, Moments, multiple, srm};
 
 use crate::integrity::Integrity;
 use crate::metric::{Columns, Metric, Role};
+use crate::quantile::Quantile;
 use crate::reduce::Group;
 
 /// More of the replayed log than this differs from the config: it is not this experiment's log.
@@ -25,15 +28,46 @@ const MOST_IN_TWO: f64 = 0.01;
 const FEWEST_UNITS: f64 = 100.0;
 /// Fewest units an arm, where the config does not say.
 const MIN_UNITS: u64 = 10_000;
+/// Probability of finding an effect, where the config does not say.
+const POWER: f64 = 0.8;
+/// Effects of a plan, as multiples of the one that is asked for.
+const MULTIPLES: [f64; 6] = [0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
 
 /// Which intervals decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Those that hold at every look.
     Sequential,
     /// Those of a single look, planned beforehand.
     Fixed,
+    /// Those of a few looks, planned beforehand (group-sequential bounds).
+    Planned {
+        /// How alpha is spent over the looks.
+        #[serde(skip)]
+        spending: Spending,
+        /// Shares of the planned units at the looks so far, ascending within (0, 1]; the last one is this look.
+        looks: Vec<f64>,
+    },
+}
+
+impl Method {
+    /// When its intervals hold, for people.
+    #[must_use]
+    pub fn holds(&self) -> String {
+        match self {
+            Self::Sequential => "at every look".to_owned(),
+            Self::Fixed => "for this one look".to_owned(),
+            Self::Planned { spending, looks } => {
+                let name = match spending {
+                    Spending::ObrienFleming => "O'Brien-Fleming",
+                    Spending::Pocock => "Pocock",
+                };
+                let now = looks.last().copied().unwrap_or_default() * 100.0;
+                format!("at all planned looks ({name} bounds, look {} at {now} % of the units)", looks.len())
+            }
+        }
+    }
 }
 
 /// What an experiment is judged by.
@@ -49,6 +83,8 @@ pub struct Rules {
     pub metrics: Vec<(Metric, Role)>,
     /// Significance level, two-sided.
     pub alpha: f64,
+    /// Probability with which an effect of `effect` is to be found.
+    pub power: f64,
     /// Smallest absolute effect on the primary metric that is worth having.
     pub effect: Option<f64>,
     /// Fewest units in each arm.
@@ -66,7 +102,7 @@ impl Rules {
         config: &wire::Config,
         metrics: &[Metric],
         lower: &BTreeSet<String>,
-        method: Method,
+        method: &Method,
     ) -> Vec<Self> {
         let define = |name: &str| {
             let known = metrics.iter().find(|metric| metric.name == name);
@@ -99,9 +135,10 @@ impl Rules {
                 control: control.to_owned(),
                 metrics: all,
                 alpha: analysis.alpha.filter(|alpha| *alpha > 0.0 && *alpha < 1.0).unwrap_or(0.05),
+                power: analysis.power.filter(|power| *power > 0.0 && *power < 1.0).unwrap_or(POWER),
                 effect: analysis.minimum_detectable_effect,
                 min_units: analysis.min_units_per_arm.unwrap_or(MIN_UNITS),
-                method,
+                method: method.clone(),
             }
         });
         rules.collect()
@@ -246,6 +283,12 @@ pub struct Comparison {
     pub sequential_relative: Option<Interval>,
     /// At every look.
     pub p_sequential: f64,
+    /// The absolute interval that decides, by the judgement's method.
+    pub interval: Interval,
+    /// The relative one.
+    pub relative_interval: Option<Interval>,
+    /// What belongs to it; of planned looks, that of this look alone.
+    pub p: f64,
     /// Benjamini-Hochberg, over the secondary metrics; absent for others.
     pub p_adjusted: Option<f64>,
     /// Share of the variance that the time before the experiment explained, 0 without covariates.
@@ -256,6 +299,54 @@ pub struct Comparison {
     pub series: Vec<Point>,
     /// Segments on their own.
     pub segments: Vec<Segment>,
+    /// Of the primary metric: how long which effects take, at the traffic seen.
+    pub plan: Option<Planning>,
+}
+
+/// What an experiment can find, from the metric and the traffic it had.
+#[derive(Clone, Debug, Serialize)]
+pub struct Planning {
+    /// The metric's standard deviation over units; of ratios and quantiles, standard error times root of units.
+    pub deviation: f64,
+    /// The control's value.
+    pub baseline: f64,
+    /// New units of the experiment a day, over the days seen.
+    pub daily: f64,
+    /// Of these, the share in the control.
+    pub share: f64,
+    /// Units of the treatment for each of the control.
+    pub ratio: f64,
+    /// Two-sided significance level of the comparison.
+    pub alpha: f64,
+    /// Probability of finding the effect.
+    pub power: f64,
+    /// Days so far.
+    pub days: f64,
+    /// The smallest absolute effect that the units so far find, at a single look.
+    pub detectable: f64,
+    /// The config's smallest effect worth having.
+    pub wanted: Option<f64>,
+    /// Effects around that one, or around `detectable`.
+    pub rows: Vec<Needed>,
+}
+
+/// What an effect takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Needed {
+    /// Absolute.
+    pub effect: f64,
+    /// Units in the control.
+    pub control: f64,
+    /// Days until all arms have enough.
+    pub days: f64,
+}
+
+impl Planning {
+    /// The smallest absolute effect that `days` of this traffic find.
+    #[must_use]
+    pub fn after(&self, days: f64) -> f64 {
+        self.detectable * (self.days / days).sqrt()
+    }
 }
 
 /// What an interval says.
@@ -298,13 +389,20 @@ pub struct Segment {
     pub p_adjusted: f64,
 }
 
-/// Judges one experiment by its rules. `groups` may hold others' too.
+/// Judges one experiment by its rules. `groups` and `quantiles` may hold others' too.
 #[must_use]
-pub fn judge(rules: &Rules, groups: &[Group], columns: &Columns, integrity: Option<Integrity>) -> Judgement {
+pub fn judge(
+    rules: &Rules,
+    groups: &[Group],
+    columns: &Columns,
+    quantiles: &[Quantile],
+    integrity: Option<Integrity>,
+) -> Judgement {
     let own: Vec<&Group> = groups.iter().filter(|group| group.experiment == rules.experiment).collect();
     let treatments = rules.shares.len().saturating_sub(1).max(1);
     let alpha = rules.alpha / treatments as f64;
-    let table = Table { rules, groups: own, columns, alpha };
+    let quantiles = quantiles.iter().filter(|quantile| quantile.experiment == rules.experiment).collect();
+    let table = Table { rules, groups: own, columns, quantiles, alpha };
     let arms = table.arms();
     let sample_ratio = table.sample_ratio();
     let mut metrics: Vec<MetricResult> =
@@ -318,7 +416,7 @@ pub fn judge(rules: &Rules, groups: &[Group], columns: &Columns, integrity: Opti
         treatment: None,
         reasons: Vec::new(),
         remarks: Vec::new(),
-        method: rules.method,
+        method: rules.method.clone(),
         alpha,
         arms,
         sample_ratio,
@@ -335,6 +433,7 @@ struct Table<'t> {
     rules: &'t Rules,
     groups: Vec<&'t Group>,
     columns: &'t Columns,
+    quantiles: Vec<&'t Quantile>,
     alpha: f64,
 }
 
@@ -421,7 +520,9 @@ impl Table<'_> {
             comparisons: Vec::new(),
             problem: None,
         };
-        if let Err(problem) = self.fill(metric, &mut result) {
+        if metric.quantile.is_some() && self.quantiles.is_empty() {
+            result.problem = Some("no values; a summary has none, quantiles need the data".to_owned());
+        } else if let Err(problem) = self.fill(metric, &mut result) {
             result.problem = Some(problem.to_string());
             result.comparisons.clear();
         }
@@ -441,9 +542,22 @@ impl Table<'_> {
         Ok((adjusted.arms, adjusted.variance_removed))
     }
 
+    fn quantile(&self, metric: &Metric, p: f64) -> Result<Vec<Estimate>, Error> {
+        let of = |variant: &String| {
+            let is_it =
+                |q: &&&Quantile| q.p == p && q.variant == *variant && q.outcome == metric.numerator.outcome;
+            self.quantiles.iter().find(is_it).map(|q| q.estimate)
+        };
+        let all = self.rules.shares.iter().map(|(variant, _)| of(variant));
+        all.map(|found| found.ok_or(Error::TooFewUnits { needed: 2.0, found: 0.0 })).collect()
+    }
+
     fn fill(&self, metric: &Metric, result: &mut MetricResult) -> Result<(), Error> {
         let moments = self.moments(|_| true);
-        let (plain, _) = self.estimates(&moments, metric, &[])?;
+        let plain = match metric.quantile {
+            Some(p) => self.quantile(metric, p)?,
+            None => self.estimates(&moments, metric, &[])?.0,
+        };
         let sign = if metric.is_lower_better { -1.0 } else { 1.0 };
         let posteriors: Result<Vec<Posterior>, Error> =
             plain.iter().map(|e| Posterior::flat(&Estimate { value: sign * e.value, ..*e })).collect();
@@ -457,7 +571,10 @@ impl Table<'_> {
             });
         }
         let covariates = self.columns.covariates(metric);
-        let (estimates, variance_removed) = self.estimates(&moments, metric, &covariates)?;
+        let (estimates, variance_removed) = match metric.quantile {
+            Some(_) => (plain, 0.0),
+            None => self.estimates(&moments, metric, &covariates)?,
+        };
         let variants: Vec<&str> = self.rules.shares.iter().map(|(variant, _)| variant.as_str()).collect();
         let control_at =
             variants.iter().position(|variant| *variant == self.rules.control).unwrap_or_default();
@@ -469,24 +586,77 @@ impl Table<'_> {
             }
             let fixed = lift(control, treatment, self.alpha)?;
             let (sequential, sequential_relative) = sequence.lift(control, treatment, &fixed);
-            let deciding = match self.rules.method {
-                Method::Fixed => fixed.interval,
-                Method::Sequential => sequential,
+            let p_sequential = sequence.p(fixed.statistic, control.count + treatment.count);
+            let (interval, relative_interval, p) = match &self.rules.method {
+                Method::Fixed => (fixed.interval, fixed.relative_interval, fixed.p),
+                Method::Sequential => (sequential, sequential_relative, p_sequential),
+                Method::Planned { spending, looks } => {
+                    let bounds = group_sequential::bounds(*spending, looks, self.alpha)?;
+                    let bound = bounds.last().copied().unwrap_or(f64::INFINITY);
+                    let (interval, relative) = group_sequential::lift(bound, control, treatment, &fixed);
+                    (interval, relative, fixed.p)
+                }
             };
+            let is_sum = metric.quantile.is_none();
             result.comparisons.push(Comparison {
                 treatment: (*variant).to_owned(),
                 fixed,
                 sequential,
                 sequential_relative,
-                p_sequential: sequence.p(fixed.statistic, control.count + treatment.count),
+                p_sequential,
+                interval,
+                relative_interval,
+                p,
                 p_adjusted: None,
                 variance_removed,
-                effect: effect(deciding, metric.is_lower_better),
-                series: self.series(metric, &covariates, control_at, at, &sequence),
-                segments: self.segments(metric, control_at, at),
+                effect: effect(interval, metric.is_lower_better),
+                series: if is_sum {
+                    self.series(metric, &covariates, control_at, at, &sequence)
+                } else {
+                    Vec::new()
+                },
+                segments: if is_sum { self.segments(metric, control_at, at) } else { Vec::new() },
+                plan: (result.role == Role::Primary)
+                    .then(|| self.plan(control, treatment))
+                    .and_then(Result::ok),
             });
         }
         Ok(())
+    }
+
+    /// Deviation and traffic go on as they were.
+    fn plan(&self, control: &Estimate, treatment: &Estimate) -> Result<Planning, Error> {
+        let days = self.days();
+        let (first, last) = (days.first().copied().unwrap_or(0), days.last().copied().unwrap_or(0));
+        let days = (last - first + 1) as f64;
+        let all: f64 = self.groups.iter().map(|group| group.moments.count()).sum();
+        let (daily, share, ratio) = (all / days, control.count / all, treatment.count / control.count);
+        let design = Design { alpha: self.alpha, power: self.rules.power, ratio };
+        let deviation = control.standard_error * control.count.sqrt();
+        let other = treatment.standard_error * treatment.count.sqrt();
+        // That of both arms together, so that the detectable effect is this comparison's.
+        let pooled = ((deviation.powi(2) + other.powi(2) / ratio) / (1.0 + 1.0 / ratio)).sqrt();
+        let detectable = power::detectable_mean(pooled, control.count, &design)?;
+        let around = self.rules.effect.unwrap_or(detectable);
+        let mut rows = Vec::new();
+        for multiple in MULTIPLES {
+            let effect = around * multiple;
+            let control = power::units_for_means(effect, (pooled, pooled), &design)?.ceil();
+            rows.push(Needed { effect, control, days: power::days(control, daily, share)? });
+        }
+        Ok(Planning {
+            deviation: pooled,
+            baseline: control.value,
+            daily,
+            share,
+            ratio,
+            alpha: self.alpha,
+            power: self.rules.power,
+            days,
+            detectable,
+            wanted: self.rules.effect,
+            rows,
+        })
     }
 
     /// Narrowest around the fewest units that the experiment asks for.
@@ -659,13 +829,6 @@ impl Judgement {
         metric.comparisons.iter().find(|c| c.treatment == treatment).map(|c| (sign, c))
     }
 
-    fn deciding(&self, comparison: &Comparison) -> Interval {
-        match self.method {
-            Method::Fixed => comparison.fixed.interval,
-            Method::Sequential => comparison.sequential,
-        }
-    }
-
     /// Verdict and reasons of one treatment: guardrails, then the primary metric.
     fn of(&self, treatment: &str, rules: &Rules) -> (Verdict, Vec<String>) {
         let mut broken = Vec::new();
@@ -708,7 +871,7 @@ impl Judgement {
             let reason = format!("{fewest} units in the smaller arm, {} are needed", rules.min_units);
             return (Verdict::Inconclusive, vec![reason, said]);
         }
-        let interval = self.deciding(c);
+        let interval = c.interval;
         let best = if primary.is_lower_better { -interval.low } else { interval.high };
         match c.effect {
             Effect::Better if guardrails.is_empty() => (
@@ -738,11 +901,7 @@ impl Judgement {
     }
 
     fn describe(&self, c: &Comparison) -> String {
-        let interval = self.deciding(c);
-        let relative = match self.method {
-            Method::Fixed => c.fixed.relative_interval,
-            Method::Sequential => c.sequential_relative,
-        };
+        let (interval, relative) = (c.interval, c.relative_interval);
         let absolute = format!(
             "{:+.5} ({} % interval {:+.5} to {:+.5}",
             c.fixed.absolute,
@@ -839,6 +998,7 @@ mod tests {
             control: "control".to_owned(),
             metrics,
             alpha: 0.05,
+            power: 0.8,
             effect: Some(0.01),
             min_units: 1000,
             method: Method::Fixed,
@@ -855,7 +1015,7 @@ mod tests {
 
     fn judged(rules: &Rules, groups: &[Group]) -> Judgement {
         let metrics = [Metric::named("complaints"), Metric::named("orders")];
-        judge(rules, groups, &Columns::of(&metrics, false), None)
+        judge(rules, groups, &Columns::of(&metrics, false), &[], None)
     }
 
     fn arms(segment: &str, units: f64) -> Vec<Group> {
@@ -908,6 +1068,42 @@ mod tests {
         assert_eq!(found.verdict, Verdict::Invalid);
         assert_eq!(found.sample_ratio.mismatches.len(), 2, "{:?}", found.sample_ratio);
         assert!(found.reasons[0].contains("segment `desktop`"), "{:?}", found.reasons);
+    }
+
+    /// Bounds of early looks are wide: 4.8769 standard errors for the first of five at .05 (Lan and DeMets 1983).
+    #[test]
+    fn planned_looks_decide_by_their_bounds() {
+        let mut rules = rules(&["complaints"]);
+        rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
+        let groups = [group("control", "", 4000.0, 0.10), group("big", "", 4000.0, 0.125)];
+        assert_eq!(judged(&rules, &groups).verdict, Verdict::Ship);
+        let at = |looks: &[f64]| {
+            let mut rules = rules.clone();
+            rules.method = Method::Planned { spending: Spending::ObrienFleming, looks: looks.to_vec() };
+            judged(&rules, &groups)
+        };
+        let early = at(&[0.2]);
+        assert_eq!(early.verdict, Verdict::Inconclusive);
+        let c = &early.metrics[1].comparisons[0];
+        let bound = (c.interval.high - c.fixed.absolute) / c.fixed.standard_error;
+        assert!((bound - 4.8769).abs() < 1.5e-4, "{bound}");
+        assert_eq!(at(&[0.2, 0.4, 0.6, 0.8, 1.0]).verdict, Verdict::Ship);
+        assert!(at(&[0.4, 0.2]).metrics[1].problem.is_some(), "looks go backwards");
+    }
+
+    /// The plan's own effect needs the units that found it: 3,841 an arm for .10 v .12 (pooled).
+    #[test]
+    fn the_plan_says_what_the_traffic_finds() {
+        let mut rules = rules(&["complaints"]);
+        rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
+        rules.effect = Some(0.02);
+        let found = judged(&rules, &[group("control", "", 3841.0, 0.10), group("big", "", 3841.0, 0.12)]);
+        let plan = found.metrics[1].comparisons[0].plan.as_ref().unwrap();
+        assert!((plan.detectable - 0.02).abs() < 2e-5, "{plan:?}");
+        assert!((plan.rows[2].control - 3841.0).abs() < 10.0 && plan.rows[2].days == 1.0, "{plan:?}");
+        assert_eq!(plan.rows[0].days, 4.0);
+        assert!((plan.after(4.0) - plan.detectable / 2.0).abs() < 1e-12);
+        assert!(found.metrics[0].comparisons[0].plan.is_none(), "of the primary metric only");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod integrity;
 pub mod judge;
 pub mod metric;
+pub mod quantile;
 pub mod reduce;
 pub mod report;
 pub mod sql;

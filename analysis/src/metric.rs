@@ -58,8 +58,8 @@ pub enum Role {
     Secondary,
 }
 
-/// A metric: the mean of a term over units, or the ratio of two terms' means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A metric: the mean of a term over units, the ratio of two terms' means, or a quantile of single outcomes.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     /// Its name.
     pub name: String,
@@ -67,15 +67,17 @@ pub struct Metric {
     pub numerator: Term,
     /// What stands below.
     pub denominator: Option<Term>,
+    /// Of the numerator's outcomes, each on its own: this quantile, 0 to 1, and no mean.
+    pub quantile: Option<f64>,
     /// Whether less is better.
     pub is_lower_better: bool,
 }
 
-const EXPECTED: &str = "NAME=TERM or NAME=TERM/TERM, a TERM being sum(x), count(x), any(x), or mean(x) alone";
+const EXPECTED: &str = "NAME=TERM or NAME=TERM/TERM, a TERM being sum(x), count(x), any(x), or mean(x) or a quantile such as p95(x) alone";
 
 impl Metric {
-    /// The metric that a config means by a name alone: `http_5xx_rate` and `latency_mean` of the exposures' requests,
-    /// else the sum of the outcomes of that name.
+    /// The metric that a config means by a name alone: `http_5xx_rate`, `latency_mean` and `latency_p95` (or another
+    /// quantile) of the exposures' requests, else the sum of the outcomes of that name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         let built_in = |outcome: &str| Term { how: How::Sum, outcome: outcome.to_owned() };
@@ -83,8 +85,13 @@ impl Metric {
             name: name.to_owned(),
             numerator: built_in(numerator),
             denominator: Some(built_in("@requests")),
+            quantile: None,
             is_lower_better: true,
         };
+        if let Some(p) = name.strip_prefix("latency_").and_then(quantile) {
+            let (name, numerator) = (name.to_owned(), built_in("@duration_ms"));
+            return Self { name, numerator, denominator: None, quantile: Some(p), is_lower_better: true };
+        }
         match name {
             "http_5xx_rate" => per_request("@errors"),
             "latency_mean" => per_request("@duration_ms"),
@@ -92,13 +99,14 @@ impl Metric {
                 name: name.to_owned(),
                 numerator: built_in(name),
                 denominator: None,
+                quantile: None,
                 is_lower_better: false,
             },
         }
     }
 
     /// Reads `NAME=TERM`, `NAME=TERM/TERM`, such as `order_rate=any(order)`, `basket=sum(revenue)/count(order)`,
-    /// `latency=mean(latency)`.
+    /// `latency=mean(latency)`, `wait=p95(wait)`.
     ///
     /// # Errors
     /// Anything else.
@@ -110,10 +118,22 @@ impl Metric {
             return Err(wrong());
         }
         let formula = formula.trim();
+        let plain = Self {
+            name,
+            numerator: Term { how: How::Sum, outcome: String::new() },
+            denominator: None,
+            quantile: None,
+            is_lower_better: false,
+        };
+        if let Some((p, outcome)) = formula.split_once('(').and_then(|(p, rest)| Some((quantile(p)?, rest))) {
+            let outcome = outcome.strip_suffix(')').ok_or_else(wrong)?.trim().to_owned();
+            let numerator = Term { how: How::Sum, outcome };
+            return Ok(Self { numerator, quantile: Some(p), ..plain });
+        }
         if let Some(outcome) = formula.strip_prefix("mean(").and_then(|rest| rest.strip_suffix(')')) {
             let term = |how| Term { how, outcome: outcome.trim().to_owned() };
             let denominator = Some(term(How::Count));
-            return Ok(Self { name, numerator: term(How::Sum), denominator, is_lower_better: false });
+            return Ok(Self { numerator: term(How::Sum), denominator, ..plain });
         }
         let (above, below) = match formula.split_once('/') {
             Some((above, below)) => (above, Some(below)),
@@ -121,22 +141,32 @@ impl Metric {
         };
         let numerator = term(above).ok_or_else(wrong)?;
         let denominator = below.map(|below| term(below).ok_or_else(wrong)).transpose()?;
-        Ok(Self { name, numerator, denominator, is_lower_better: false })
+        Ok(Self { numerator, denominator, ..plain })
     }
 
-    /// Its terms.
+    /// The terms of which it needs sums.
     pub fn terms(&self) -> impl Iterator<Item = &Term> {
-        std::iter::once(&self.numerator).chain(&self.denominator)
+        let numerator = self.quantile.is_none().then_some(&self.numerator);
+        numerator.into_iter().chain(&self.denominator)
     }
 
     /// How it is made, for people.
     #[must_use]
     pub fn formula(&self) -> String {
-        match &self.denominator {
-            None => format!("mean over units of {}", self.numerator),
-            Some(below) => format!("{} / {below}", self.numerator),
+        match (&self.denominator, self.quantile) {
+            (_, Some(p)) => {
+                format!("p{} of {}", (p * 1e5).round() / 1e3, self.numerator.outcome.trim_start_matches('@'))
+            }
+            (None, None) => format!("mean over units of {}", self.numerator),
+            (Some(below), None) => format!("{} / {below}", self.numerator),
         }
     }
+}
+
+/// `.95` of `p95`.
+fn quantile(name: &str) -> Option<f64> {
+    let percent: f64 = name.trim().strip_prefix('p')?.parse().ok()?;
+    (percent > 0.0 && percent < 100.0).then_some(percent / 100.0)
 }
 
 fn term(text: &str) -> Option<Term> {
@@ -231,7 +261,21 @@ mod tests {
         assert_eq!(basket.formula(), "sum(revenue) / count(order)");
         assert_eq!(Metric::parse("l=mean(latency)").unwrap().formula(), "sum(latency) / count(latency)");
         assert_eq!(Metric::named("order").formula(), "mean over units of sum(order)");
-        for wrong in ["x", "=sum(a)", "x=sum", "x=max(a)", "x=sum(a)/mean(b)", "x=sum()"] {
+        assert_eq!(Metric::parse("w = p99.9( wait )").unwrap().formula(), "p99.9 of wait");
+        assert_eq!(Metric::parse("w=p95(wait)").unwrap().terms().count(), 0);
+        assert_eq!(Metric::named("latency_p95").quantile, Some(0.95));
+        for wrong in [
+            "x=p0(a)",
+            "x=p100(a)",
+            "x=p95",
+            "x=p95(a)/sum(b)",
+            "x",
+            "=sum(a)",
+            "x=sum",
+            "x=max(a)",
+            "x=sum(a)/mean(b)",
+            "x=sum()",
+        ] {
             assert!(Metric::parse(wrong).is_err(), "{wrong}");
         }
     }

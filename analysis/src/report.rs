@@ -7,7 +7,7 @@ mod plot;
 
 use std::fmt::{self, Write as _};
 
-use crate::judge::{Effect, Judgement, Method, MetricResult, Verdict, date, level, probability};
+use crate::judge::{Effect, Judgement, MetricResult, Planning, Verdict, date, level, probability};
 use crate::metric::Role;
 
 /// What the page says of the whole.
@@ -93,6 +93,7 @@ fn experiment(html: &mut String, found: &Judgement) -> fmt::Result {
     lifts(html, found)?;
     series(html, found)?;
     segments(html, found)?;
+    plans(html, found)?;
     quality(html, found)?;
     html.push_str("</section>\n");
     Ok(())
@@ -142,10 +143,7 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
             )?;
         }
         for c in &metric.comparisons {
-            let (interval, relative, p) = match found.method {
-                Method::Fixed => (c.fixed.interval, c.fixed.relative_interval, c.fixed.p),
-                Method::Sequential => (c.sequential, c.sequential_relative, c.p_sequential),
-            };
+            let (interval, relative, p) = (c.interval, c.relative_interval, c.p);
             let says = says(metric, c.effect);
             let value = |variant: &str| metric.values.iter().find(|v| v.variant == variant);
             let control = found.arms.iter().find(|arm| arm.is_control).and_then(|arm| value(&arm.variant));
@@ -175,10 +173,7 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
             }
         }
     }
-    let hold = match found.method {
-        Method::Fixed => "for this one look",
-        Method::Sequential => "at every look",
-    };
+    let hold = found.method.holds();
     if !rows.is_empty() {
         let caption = format!(
             "Relative change against the control in percent, with {} % intervals that hold {hold}",
@@ -255,6 +250,67 @@ fn segments(html: &mut String, found: &Judgement) -> fmt::Result {
     Ok(())
 }
 
+/// What the traffic finds, and when.
+fn plans(html: &mut String, found: &Judgement) -> fmt::Result {
+    for metric in found.metrics.iter().filter(|metric| metric.role == Role::Primary) {
+        for c in &metric.comparisons {
+            if let Some(plan) = &c.plan {
+                power(html, &metric.name, &c.treatment, plan)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> fmt::Result {
+    writeln!(
+        html,
+        "<h3>Power: {} of {}</h3>\n<p>{:.0} units a day over {} days. A single look now finds {:+.5} with probability {}, at level {}.</p>\n<table><thead><tr><th class=\"n\">effect</th><th class=\"n\">relative</th><th class=\"n\">units in the control</th><th class=\"n\">days</th></tr></thead><tbody>",
+        escape(metric),
+        escape(treatment),
+        plan.daily,
+        plan.days,
+        plan.detectable,
+        plan.power,
+        plan.alpha
+    )?;
+    for row in &plan.rows {
+        let relative = if plan.baseline == 0.0 {
+            "-".to_owned()
+        } else {
+            format!("{:+.2} %", row.effect / plan.baseline * 100.0)
+        };
+        let mark = if plan.wanted == Some(row.effect) {
+            "<br><span class=\"dim\">(the config's)</span>"
+        } else {
+            ""
+        };
+        writeln!(
+            html,
+            "<tr><td class=\"n\">{:+.5}{mark}</td><td class=\"n\">{relative}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            row.effect,
+            thousands(row.control),
+            thousands(row.days)
+        )?;
+    }
+    html.push_str("</tbody></table>\n");
+    let wanted = plan.rows.iter().find(|row| plan.wanted == Some(row.effect)).map_or(0.0, |row| row.days);
+    // To twice of what is needed or was seen, but no further than what the eye can still tell apart.
+    let end = (2.0 * plan.days.max(wanted)).clamp(4.0, 20.0 * plan.days.max(4.0));
+    let points: Vec<(f64, f64)> = (0..=60)
+        .map(|at| end * (0.05 + 0.95 * f64::from(at) / 60.0))
+        .map(|day| (day, plan.after(day)))
+        .collect();
+    // One far above the curve would leave nothing of it to see.
+    let wanted = plan.wanted.filter(|wanted| *wanted < 8.0 * plan.detectable);
+    let caption = format!(
+        "The smallest effect on {metric} that is found with probability {} by the day on the axis; the dot is today{}.",
+        plan.power,
+        if wanted.is_some() { ", the dashed line the config's smallest effect" } else { "" }
+    );
+    plot::falling(html, &points, (plan.days, plan.detectable), wanted, &caption)
+}
+
 fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
     let Some(i) = &found.integrity else {
         html.push_str("<h3>Log</h3><p>Made from a summary: the log was not looked at.</p>\n");
@@ -269,6 +325,7 @@ fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
         ("of these with another variant", i.units_wrong as f64),
         ("exposures of other configs", i.other_versions as f64),
         ("overrides left out", i.overrides as f64),
+        ("held out or not taken in", i.other_reasons.values().sum::<u64>() as f64),
         ("units left out as bots or by name", i.excluded_units as f64),
         ("units in more than one variant", found.units_in_two_variants),
         ("silent hours", i.silent_hours.len() as f64),

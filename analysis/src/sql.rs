@@ -60,7 +60,7 @@ impl Dialect {
     }
 
     /// A text as it is written.
-    fn text(self, text: &str) -> String {
+    pub(crate) fn text(self, text: &str) -> String {
         let escaped = match self {
             // A backslash escapes there.
             Self::ClickHouse | Self::Spark | Self::BigQuery => text.replace('\\', r"\\").replace('\'', r"\'"),
@@ -89,8 +89,16 @@ impl Reduction {
     /// The query.
     #[must_use]
     pub fn sql(&self, dialect: Dialect) -> String {
+        let mut sql = self.entered(dialect);
+        let double = dialect.double();
+        self.sums(dialect, double, &mut sql);
+        sql
+    }
+
+    /// The query's first part, up to the tables `kept` (exposures that count) and `entered` (units with their first).
+    pub(crate) fn entered(&self, dialect: Dialect) -> String {
         let mut sql = String::new();
-        let (double, integer) = (dialect.double(), dialect.integer());
+        let integer = dialect.integer();
         let excluded = if self.has_excluded { " AND unit NOT IN (SELECT unit FROM excluded)" } else { "" };
         let bots = self.most_exposures.map_or(String::new(), |most| format!("\n  HAVING COUNT(*) <= {most}"));
         let _ = write!(
@@ -117,6 +125,10 @@ impl Reduction {
   FROM units u LEFT JOIN both_variants b ON u.experiment = b.experiment AND u.unit = b.unit
 )"
         );
+        sql
+    }
+
+    fn sums(&self, dialect: Dialect, double: &str, sql: &mut String) {
         let own: Vec<(usize, &(Term, Period))> =
             self.columns.iter().enumerate().filter(|(_, (term, _))| !term.is_built_in()).collect();
         if !own.is_empty() {
@@ -155,11 +167,11 @@ impl Reduction {
         if dialect == Dialect::ClickHouse {
             sql.push_str("\nSETTINGS join_use_nulls = 1");
         }
-        sql
     }
 
-    fn aggregate(&self, term: &Term, period: Period, dialect: Dialect) -> String {
-        let during = match (period, self.window_ms) {
+    /// When an outcome `o` counts for an entered unit `e`.
+    pub(crate) fn during(&self, period: Period) -> String {
+        match (period, self.window_ms) {
             (Period::After, None) => "o.time_ms >= e.first_ms".to_owned(),
             (Period::After, Some(window)) => {
                 format!("o.time_ms >= e.first_ms AND o.time_ms < e.first_ms + {window}")
@@ -167,7 +179,11 @@ impl Reduction {
             (Period::Before, _) => {
                 format!("o.time_ms < e.first_ms AND o.time_ms >= e.first_ms - {}", self.before_ms)
             }
-        };
+        }
+    }
+
+    fn aggregate(&self, term: &Term, period: Period, dialect: Dialect) -> String {
+        let during = self.during(period);
         let (function, value) = match term.how {
             How::Sum => ("SUM", "o.value"),
             How::Count => ("SUM", "1"),

@@ -1,188 +1,38 @@
 //! A month of exposures from the real engine, with outcomes of known effect: faults are found, and none is invented.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use splitway_analysis::ingest::{self, Lines};
+use splitway_analysis::ingest::Lines;
 use splitway_analysis::integrity;
 use splitway_analysis::judge::{Effect, Judgement, Method, Rules, Verdict, judge};
-use splitway_analysis::metric::{Columns, Metric, Role};
-use splitway_analysis::reduce::{self, Group, Tables};
+use splitway_analysis::metric::{Metric, Role};
+use splitway_analysis::reduce::Tables;
 use splitway_analysis::report::{Facts, page};
 use splitway_analysis::sql::{Dialect, Reduction};
-use splitway_engine::{Document, NoTrace, Plan, RequestView, Served, Timestamp, compile, read_wire, wire};
+use world::{Faults, HOUR, START, World, metrics, reduction};
+
+mod world;
 
 const UNITS: u32 = 10_000;
-const START: i64 = 1_795_219_200_000; // 2026-11-21T00:00:00Z
-const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
-
-const CONFIG: &str = r#"
-version: 1
-namespace: shop
-unit: [{ header: x-user-id }]
-exposure: { key: a-key-of-the-tests-only }
-experiments:
-  - id: button
-    metrics: { primary: order_rate, secondary: [basket], guardrails: [http_5xx_rate] }
-    analysis: { min_units_per_arm: 2000, minimum_detectable_effect: 0.1 }
-    variants: [{ id: control, weight: 50 }, { id: big, weight: 50 }]
-  - id: shipping
-    metrics: { primary: order_rate, guardrails: [http_5xx_rate] }
-    analysis: { min_units_per_arm: 2000, minimum_detectable_effect: 0.1 }
-    variants: [{ id: control, weight: 50 }, { id: banner, weight: 50 }]
-    overrides: { banner: [user-1, user-2] }
-"#;
-
-/// What happens in the month.
-#[derive(Clone, Copy, Default)]
-struct Faults {
-    /// Points that `big` adds to the order rate of .2.
-    lift: f64,
-    /// `big` loses this share of its units' exposures.
-    lost: f64,
-    /// This share of units sees the other variant, too.
-    contaminated: f64,
-    /// Share of requests of `big` that fail; else 1 %.
-    failing: Option<f64>,
-    /// The log lacks three hours.
-    has_gap: bool,
-    /// This share of the log's lines names the other variant.
-    mixed_up: f64,
-}
-
-/// SplitMix64 of a place: independent of the order in which it is asked.
-fn random(unit: u32, what: u64) -> f64 {
-    let mut z = (u64::from(unit) << 20 ^ what).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-}
-
-fn other(variant: &str) -> &'static str {
-    if variant == "control" { "big" } else { "control" }
-}
-
-/// Log and outcomes (units as they are).
-fn month(plan: &Plan, faults: Faults) -> (String, String) {
-    let mut log = String::from("[2026-11-21 00:00:00.000][1][info][main] starting\n");
-    let mut outcomes = String::from("time,unit,metric,value\n");
-    for unit in 0..UNITS {
-        let name = format!("user-{unit}");
-        let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/"), (b"x-user-id", name.as_bytes())];
-        let view = RequestView::new(&headers);
-        let first = START + (random(unit, 1) * 28.0 * DAY as f64) as i64;
-        let mut is_big = false;
-        for visit in 0..2 {
-            let now = first + visit * 2 * HOUR;
-            let hour = (now - START) / HOUR;
-            let decision = plan.decide(&view, Timestamp(now), &mut NoTrace);
-            for assignment in &decision.assignments {
-                let context = plan.context_id(&decision, assignment, &view);
-                let experiment = plan.experiment(assignment.experiment).unwrap();
-                let variant = experiment.variant(assignment.variant).unwrap().id();
-                let is_ours = experiment.id() == "button";
-                is_big |= is_ours && variant == "big";
-                let fails = if variant == "big" { faults.failing.unwrap_or(0.01) } else { 0.01 };
-                let status = if random(unit, 10 + visit as u64) < fails { 503 } else { 200 };
-                let served = Served { status: Some(status), duration_ms: Some(20), ..Served::default() };
-                let exposure =
-                    plan.exposure(assignment, context.as_deref(), Timestamp(now), &served).unwrap();
-                let mut line = exposure.to_json();
-                if faults.has_gap && (300..303).contains(&hour) {
-                    continue;
-                }
-                if is_ours {
-                    if variant == "big" && random(unit, 3) < faults.lost {
-                        continue;
-                    }
-                    let sees_both = visit == 1 && random(unit, 4) < faults.contaminated;
-                    if sees_both || random(unit, 20 + visit as u64) < faults.mixed_up {
-                        let named = |variant: &str| format!(r#""feature_flag.result.variant":"{variant}""#);
-                        line = line.replace(&named(variant), &named(other(variant)));
-                    }
-                }
-                writeln!(log, "[2026-11-21 00:00:00.000][7][info][wasm] wasm log splitway: {line}").unwrap();
-            }
-        }
-        // The habit shows before and after; orders before the first exposure must not count.
-        let habit = random(unit, 5);
-        for (at, is_after) in [(first - DAY, false), (first + HOUR, true), (first + 20 * DAY, false)] {
-            let rate = 0.3 * habit + 0.05 + if is_big && is_after { faults.lift } else { 0.0 };
-            if random(unit, 6 + (at - first).unsigned_abs()) < rate {
-                let value = 10.0 + 90.0 * habit;
-                writeln!(outcomes, "{},{name},order,{value:.2}", Timestamp(at)).unwrap();
-            }
-        }
-    }
-    (log, outcomes)
-}
-
-struct World {
-    plan: Plan,
-    config: wire::Config,
-    folder: tempfile::TempDir,
-}
 
 struct Found {
     all: BTreeMap<String, Judgement>,
     exposures: Lines,
-    groups: Vec<Group>,
-}
-
-fn metrics() -> Vec<Metric> {
-    ["order_rate=any(order)", "basket=sum(order)/count(order)"]
-        .map(|text| Metric::parse(text).unwrap())
-        .to_vec()
-}
-
-fn reduction() -> Reduction {
-    let mut all = metrics();
-    all.push(Metric::named("http_5xx_rate"));
-    Reduction {
-        columns: Columns::of(&all, true),
-        window_ms: Some(7 * DAY),
-        before_ms: 7 * DAY,
-        most_exposures: None,
-        has_excluded: false,
-    }
 }
 
 impl World {
-    fn new() -> Self {
-        let document = Document::from_yaml(CONFIG).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        Self { plan: compile(&document).unwrap(), config: read_wire(&document), folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Writes both as text, reads both into Parquet.
-    fn ingest(&self, log: &str, outcomes: &str) -> (Lines, Lines) {
-        let (text, csv) = (self.path("envoy.log"), self.path("outcomes.csv"));
-        std::fs::write(&text, log).unwrap();
-        std::fs::write(&csv, outcomes).unwrap();
-        let quiet = &mut |_: u64, _: u64| {};
-        let exposures = ingest::exposures(&[text], None, &self.path("e.parquet"), quiet).unwrap();
-        let outcomes = ingest::outcomes(&[csv], Some(&self.plan), &self.path("o.parquet"), quiet).unwrap();
-        (exposures, outcomes)
-    }
-
     fn analyze(&self, faults: Faults, method: Method) -> Found {
-        let (log, outcomes) = month(&self.plan, faults);
-        let (exposures, _) = self.ingest(&log, &outcomes);
-        let tables = Tables::open(&[self.path("e.parquet")], &[self.path("o.parquet")], &[]).unwrap();
+        let (exposures, _) = self.month(UNITS, faults);
+        let tables = self.tables();
         let checked = integrity::check(&tables, &self.plan, None, false).unwrap();
         let groups = tables.reduce(&reduction()).unwrap();
-        let rules = Rules::of(&self.plan, &self.config, &metrics(), &BTreeSet::new(), method);
+        let rules = Rules::of(&self.plan, &self.config, &metrics(), &BTreeSet::new(), &method);
         let all = rules.iter().map(|rules| {
             let own = checked.get(&rules.experiment).cloned();
-            (rules.experiment.clone(), judge(rules, &groups, &reduction().columns, own))
+            (rules.experiment.clone(), judge(rules, &groups, &reduction().columns, &[], own))
         });
-        Found { all: all.collect(), exposures, groups }
+        Found { all: all.collect(), exposures }
     }
 }
 
@@ -262,6 +112,39 @@ fn a_lost_log_is_noticed() {
     assert!(found.all["button"].remarks.iter().any(|said| said.contains("3 hours have no exposure")));
 }
 
+/// Against sorting all values: units' requests and outcomes, in the variant that they saw first.
+#[test]
+fn quantiles_are_those_of_the_sorted_values() {
+    let world = World::new();
+    world.month(UNITS, Faults::default());
+    let metrics = [Metric::named("latency_p95"), Metric::parse("order_median=p50(order)").unwrap()];
+    let found = world.tables().quantiles(&reduction(), &metrics).unwrap();
+    assert_eq!(found.len(), 8, "two metrics, two experiments, two arms");
+    let mut values: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    for line in std::fs::read_to_string(world.path("envoy.log")).unwrap().lines().skip(1) {
+        let record: serde_json::Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+        let text = |name: &str| record[name].as_str().unwrap().to_owned();
+        if text("feature_flag.result.reason") == "split" {
+            let arm = (text("feature_flag.key"), text("feature_flag.result.variant"));
+            values.entry(arm).or_default().push(record["splitway.duration_ms"].as_f64().unwrap());
+        }
+    }
+    assert_eq!(values.len(), 4);
+    for (at, ((experiment, variant), mut values)) in values.into_iter().enumerate() {
+        values.sort_by(f64::total_cmp);
+        let q = &found[at];
+        assert_eq!((&q.experiment, &q.variant), (&experiment, &variant));
+        assert_eq!(q.estimate.value, splitway_stats::quantile::quantile(&values, 0.95).unwrap());
+        // Visits of a unit are independent in this world, so that the plain error is right, too.
+        let plain = splitway_stats::quantile::estimate(&values, 0.95).unwrap().standard_error;
+        assert!((q.estimate.standard_error / plain - 1.0).abs() < 0.5, "{q:?} {plain}");
+        assert!((4000.0..6000.0).contains(&q.estimate.count), "units, not requests: {q:?}");
+    }
+    // Orders are 10 to 100, the likelier the dearer; those before the first exposure and after the window do not count.
+    assert!(found[4..].iter().all(|q| (50.0..90.0).contains(&q.estimate.value)), "{found:?}");
+    assert!(found[4..].iter().all(|q| q.estimate.count < 2000.0), "those with orders: {found:?}");
+}
+
 /// What one has to know to do the reduction by hand.
 #[test]
 fn the_reduction_counts_what_it_should() {
@@ -310,56 +193,6 @@ fn the_reduction_counts_what_it_should() {
     assert!(without_bots.is_empty());
 }
 
-/// DuckDB runs the printed query on the same Parquet; `cargo xtask test` installs it.
-#[test]
-fn duckdb_gives_the_same_numbers() {
-    let Some(python) = duckdb() else {
-        splitway_envoy::skip::skip(
-            "duckdb_gives_the_same_numbers",
-            "no DuckDB: cargo xtask setup installs it",
-        );
-        return;
-    };
-    let world = World::new();
-    let found = world.analyze(Faults { lift: 0.08, contaminated: 0.01, ..Faults::default() }, Method::Fixed);
-    let sql = reduction().sql(Dialect::DuckDb);
-    let script = "import duckdb, sys
-e, o, out, sql = sys.argv[1:]
-duckdb.sql(f\"CREATE VIEW exposures AS FROM '{e}'\")
-duckdb.sql(f\"CREATE VIEW outcomes AS FROM '{o}'\")
-duckdb.sql(sql).write_csv(out, header=True)";
-    let summary = world.path("summary.csv");
-    let status = std::process::Command::new(python)
-        .args(["-c", script])
-        .args([world.path("e.parquet"), world.path("o.parquet"), summary.clone()])
-        .arg(sql)
-        .status()
-        .unwrap();
-    assert!(status.success());
-    let theirs = reduce::summary(&summary, reduction().columns.len()).unwrap();
-    assert_eq!(theirs.len(), found.groups.len());
-    for (theirs, ours) in theirs.iter().zip(&found.groups) {
-        assert_eq!(
-            (&theirs.experiment, &theirs.variant, &theirs.segment, theirs.day, theirs.in_two),
-            (&ours.experiment, &ours.variant, &ours.segment, ours.day, ours.in_two)
-        );
-        assert_eq!(theirs.moments.count(), ours.moments.count());
-        for i in 0..reduction().columns.len() {
-            let (a, b) = (theirs.moments.mean(i), ours.moments.mean(i));
-            assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} {b}");
-            let (a, b) = (theirs.moments.covariance(i, 0), ours.moments.covariance(i, 0));
-            assert!((a - b).abs() <= 1e-8 * b.abs() + 1e-12, "{a} {b}");
-        }
-    }
-}
-
-/// The Python of `cargo xtask setup`.
-fn duckdb() -> Option<PathBuf> {
-    let python = splitway_envoy::tools::target_dir().unwrap().join("tools/duckdb/bin/python");
-    let has_it = std::process::Command::new(&python).args(["-c", "import duckdb"]).output();
-    has_it.is_ok_and(|output| output.status.success()).then_some(python)
-}
-
 /// The page that `splitway report` writes. It stays in `target/tmp/report.html`, to be looked at.
 #[test]
 fn the_report_says_it_all_and_needs_nothing_else() {
@@ -380,6 +213,8 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "Fieller",
         "a.log:1: &lt;script&gt;",
         "CUPED took",
+        "Power: order_rate of big",
+        "(the config's)",
     ] {
         assert!(html.contains(said), "{said}");
     }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use splitway_analysis::ingest::{self, Lines};
-use splitway_analysis::judge::{Judgement, Method, Rules, Verdict, judge, probability, unknown};
+use splitway_analysis::judge::{Judgement, Method, Rules, Verdict, judge, level, probability, unknown};
 use splitway_analysis::metric::{Columns, Metric};
 use splitway_analysis::reduce::{self, Tables};
 use splitway_analysis::report::{self, Facts};
 use splitway_analysis::sql::Reduction;
 use splitway_analysis::{Error, integrity};
 use splitway_engine::{Plan, read_wire};
+use splitway_stats::group_sequential;
 
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
@@ -87,6 +88,8 @@ pub(crate) fn compact(args: &Compact) -> Outcome {
 struct Setting {
     plan: Plan,
     rules: Vec<Rules>,
+    /// Of all experiments.
+    metrics: Vec<Metric>,
     reduction: Reduction,
 }
 
@@ -97,8 +100,17 @@ impl Setting {
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
         let lower: BTreeSet<String> = data.lower_is_better.iter().cloned().collect();
-        let method = if data.fixed { Method::Fixed } else { Method::Sequential };
-        let mut rules = Rules::of(&plan, &config, &metrics, &lower, method);
+        let method = if data.fixed {
+            Method::Fixed
+        } else if data.looks.is_empty() {
+            Method::Sequential
+        } else {
+            let spending = data.spending.into();
+            group_sequential::bounds(spending, &data.looks, 0.05)
+                .map_err(|error| Failure::Usage(format!("--looks: {error}")))?;
+            Method::Planned { spending, looks: data.looks.clone() }
+        };
+        let mut rules = Rules::of(&plan, &config, &metrics, &lower, &method);
         if let Some(id) = &data.experiment {
             rules.retain(|rules| rules.experiment == *id);
             if rules.is_empty() {
@@ -118,7 +130,7 @@ impl Setting {
             most_exposures: data.max_exposures,
             has_excluded: data.exclude.is_some(),
         };
-        Ok(Self { plan, rules, reduction })
+        Ok(Self { plan, rules, metrics: all, reduction })
     }
 
     fn run(&self, data: &Data) -> Result<Analysis, Failure> {
@@ -130,6 +142,7 @@ impl Setting {
             unknown_experiments: Default::default(),
         };
         let mut checked = None;
+        let mut quantiles = Vec::new();
         let groups = if let Some(summary) = &data.from_summary {
             reduce::summary(summary, self.reduction.columns.len())?
         } else if data.exposures.is_empty() {
@@ -166,11 +179,12 @@ impl Setting {
             let tables = Tables::open(&exposures, &outcomes, &excluded)?;
             checked =
                 Some(integrity::check(&tables, &self.plan, data.max_exposures, self.reduction.has_excluded)?);
+            quantiles = tables.quantiles(&self.reduction, &self.metrics)?;
             tables.reduce(&self.reduction)?
         };
         for rules in &self.rules {
             let own = checked.as_ref().map(|all| all.get(&rules.experiment).cloned().unwrap_or_default());
-            analysis.experiments.push(judge(rules, &groups, &self.reduction.columns, own));
+            analysis.experiments.push(judge(rules, &groups, &self.reduction.columns, &quantiles, own));
         }
         if data.experiment.is_none() {
             analysis.unknown_experiments = unknown(&self.rules, &groups);
@@ -301,29 +315,22 @@ fn judgement(found: &Judgement, style: Style) -> String {
             .map_or(String::new(), |p| format!(", at every look {}", probability(p)));
         text.push_str(&format!("  sample ratio p = {}{sequential}\n", probability(p)));
     }
+    text.push_str(&format!("  {} % intervals that hold {}\n", level(found.alpha), found.method.holds()));
     for metric in &found.metrics {
         let role = format!("{:?}", metric.role).to_lowercase();
         if let Some(problem) = &metric.problem {
             text.push_str(&format!("  {role} {}: {problem}\n", metric.name));
         }
         for c in &metric.comparisons {
-            let interval = match found.method {
-                Method::Fixed => c.fixed.interval,
-                Method::Sequential => c.sequential,
-            };
-            let p = match found.method {
-                Method::Fixed => c.fixed.p,
-                Method::Sequential => c.p_sequential,
-            };
             let relative = c.fixed.relative.map_or(String::new(), |r| format!(" ({:+.2}%)", r * 100.0));
             text.push_str(&format!(
                 "  {role} {} of {}: {:+.5}{relative}, interval {:+.5} to {:+.5}, p = {}\n",
                 metric.name,
                 c.treatment,
                 c.fixed.absolute,
-                interval.low,
-                interval.high,
-                probability(p)
+                c.interval.low,
+                c.interval.high,
+                probability(c.p)
             ));
         }
     }

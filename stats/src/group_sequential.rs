@@ -1,7 +1,9 @@
 //! Bounds for a planned number of looks.
 
+use crate::Interval;
 use crate::distribution::{normal_cdf, normal_pdf, normal_quantile};
 use crate::error::{Error, fraction, within};
+use crate::lift::{Estimate, Lift, relative_interval};
 use crate::quadrature::nodes;
 
 /// How much of alpha may be spent until a share `t` of the information is in (Lan and DeMets 1983). Each side
@@ -53,6 +55,19 @@ pub fn bounds(spending: Spending, times: &[f64], alpha: f64) -> Result<Vec<f64>,
         walk.step(high, *time);
     }
     Ok(found)
+}
+
+/// Repeated confidence intervals (Jennison and Turnbull 1989), absolute and relative: the lift plus and minus this
+/// look's bound times its standard error. Those of all planned looks hold together.
+#[must_use]
+pub fn lift(
+    bound: f64,
+    control: &Estimate,
+    treatment: &Estimate,
+    lift: &Lift,
+) -> (Interval, Option<Interval>) {
+    let interval = Interval::around(lift.absolute, bound * lift.standard_error);
+    (interval, relative_interval(control, treatment, bound))
 }
 
 /// Probability that z crosses `bounds` (two-sided) at any look at `times`, if nothing changed: what looking

@@ -101,6 +101,42 @@ fn intervals_of_quantiles_cover() {
     holds_95(covered);
 }
 
+/// A unit's values are alike, so that taking them for independent would be off; in whole units or not.
+#[test]
+fn intervals_of_quantiles_of_units_with_several_values_cover() {
+    for (seed, is_rounded) in [(4, false), (5, true)] {
+        let covered = share(seed, |random| {
+            let arm = |random: &mut Random| {
+                let units: Vec<Vec<f64>> = (0..400)
+                    .map(|_| {
+                        let speed = 10.0 + 30.0 * random.uniform();
+                        let visits = 1 + (4.0 * random.uniform()) as usize;
+                        let value = |random: &mut Random| speed * (1.0 + random.exponential());
+                        (0..visits).map(|_| value(random)).collect()
+                    })
+                    .map(|values: Vec<f64>| {
+                        values.into_iter().map(|v| if is_rounded { v.floor() } else { v }).collect()
+                    })
+                    .collect();
+                let mut all = units.concat();
+                all.sort_by(f64::total_cmp);
+                let value = quantile::quantile(&all, 0.9).unwrap();
+                let mut moments = Moments::new(2);
+                for unit in &units {
+                    let below = unit.iter().filter(|v| **v <= value).count();
+                    moments.push(&[below as f64, unit.len() as f64]);
+                }
+                let probe = quantile::Probe::of(&moments, 0.9).unwrap();
+                let [low, high] = [probe.low, probe.high].map(|at| quantile::quantile(&all, at).unwrap());
+                probe.estimate(value, low, high)
+            };
+            let (control, treatment) = (arm(random), arm(random));
+            lift(&control, &treatment, 0.05).unwrap().interval.contains(0.0)
+        });
+        holds_95(covered);
+    }
+}
+
 /// A look a day for 20 days at an experiment without effect.
 #[test]
 fn looking_every_day_is_safe_only_with_bounds_for_it() {

@@ -32,8 +32,9 @@ pub(crate) fn run() -> Result<()> {
     step("licences", licences)?;
     step("tools", || setup::setup().and_then(|()| wasm::build()).and_then(|()| edge::build().map(|_| ())))?;
     step("examples", examples)?;
-    step("the README's commands", readme)?;
     step("demo", || demo::run(false))?;
+    // After the demo, whose log one of them reads.
+    step("the README's commands", readme)?;
     step("tests", suite::run)
 }
 

@@ -1,6 +1,6 @@
 //! Installs what the other tasks need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -15,36 +15,38 @@ pub(crate) const TARGET: &str = "wasm32-wasip1";
 /// The wasm target of the edge build, whose host is JavaScript.
 pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
-/// The wasm targets, Envoy, workerd, a collector, and DuckDB, which the analysis is compared with.
+/// The wasm targets, Envoy, workerd, a collector, and the engines that the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
     wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
     let envoy = tools::ensure_envoy()?;
     println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     println!("collector: {}", tools::ensure_collector()?.display());
-    duckdb()?;
+    python("engines", "analysis/tests/engines/requirements.txt")?;
     shell::npm("edge/npm", "edge")?;
     Ok(())
 }
 
-/// The pinned DuckDB in a virtual environment, unless it is there.
-fn duckdb() -> Result<()> {
-    let environment = tools::target_dir()?.join("tools/duckdb");
+/// The packages of a requirements file in a virtual environment at `target/tools/<name>`, unless they are there; gives its
+/// Python.
+pub(crate) fn python(name: &str, requirements: &str) -> Result<PathBuf> {
+    let environment = tools::target_dir()?.join("tools").join(name);
     let python = environment.join("bin/python");
-    let requirements = shell::root().join("analysis/tests/requirements.txt");
+    let requirements = shell::root().join(requirements);
     let wanted = std::fs::read_to_string(&requirements)?;
     let installed = environment.join("installed.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(());
+        return Ok(python);
     }
-    eprintln!("installing DuckDB");
+    eprintln!("installing {} under {}", wanted.trim().replace('\n', ", "), environment.display());
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&environment);
     shell::run(venv).context("python3 with its venv module is needed: apt-get install python3-venv")?;
-    let mut pip = Command::new(python);
+    let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"]).arg(requirements);
     shell::run(pip)?;
-    Ok(std::fs::write(installed, wanted)?)
+    std::fs::write(installed, wanted)?;
+    Ok(python)
 }
 
 /// Adds a wasm target unless it is there.

@@ -107,6 +107,66 @@ pub(super) fn series(html: &mut String, points: &[Point], caption: &str) -> fmt:
     writeln!(html, "</svg><figcaption>{}</figcaption></figure>", escape(caption))
 }
 
+/// A curve over days, with a dot on it and a dashed level.
+pub(super) fn falling(
+    html: &mut String,
+    points: &[(f64, f64)],
+    dot: (f64, f64),
+    level: Option<f64>,
+    caption: &str,
+) -> fmt::Result {
+    let (height, left, right, bottom) = (180.0, 56.0, WIDTH - 8.0, 156.0);
+    let steep = points.iter().map(|point| point.1).fold(dot.1, f64::max);
+    let top = steep.min(4.0 * dot.1).max(level.unwrap_or_default());
+    let scale = Scale::of([0.0, top].into_iter(), bottom, 8.0);
+    let days = Scale::of(points.iter().map(|point| point.0), left, right);
+    let y = |value: f64| scale.at(value).clamp(0.0, bottom);
+    write!(
+        html,
+        "<figure><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">",
+        escape(caption)
+    )?;
+    for tick in scale.ticks().into_iter().filter(|tick| *tick >= 0.0) {
+        write!(
+            html,
+            "<line class=\"axis\" x1=\"{left}\" x2=\"{right}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/><text class=\"dim\" x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
+            y(tick),
+            left - 6.0,
+            y(tick) + 4.0,
+            signed(tick)
+        )?;
+    }
+    for tick in days.ticks().into_iter().filter(|tick| *tick > 0.0) {
+        write!(
+            html,
+            "<text class=\"dim\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            days.at(tick),
+            height - 6.0,
+            tick
+        )?;
+    }
+    if let Some(level) = level {
+        write!(
+            html,
+            "<line class=\"zero\" x1=\"{left}\" x2=\"{right}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/>",
+            y(level)
+        )?;
+    }
+    let curve: Vec<String> = points
+        .iter()
+        .filter(|point| point.1 <= scale.high)
+        .map(|(day, value)| format!("{:.1},{:.1}", days.at(*day), y(*value)))
+        .collect();
+    write!(
+        html,
+        "<polyline class=\"curve\" points=\"{}\"/><circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\"/>",
+        curve.join(" "),
+        days.at(dot.0),
+        y(dot.1)
+    )?;
+    writeln!(html, "</svg><figcaption>{}</figcaption></figure>", escape(caption))
+}
+
 /// Values to places.
 struct Scale {
     low: f64,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use splitway_analysis::sql::Dialect;
+use splitway_stats::group_sequential;
 
 pub(crate) const ANALYZE_EXAMPLES: &str = "\
 Examples:
@@ -27,10 +28,11 @@ pub(crate) struct Data {
     /// The outcomes have the units as they are, not as the log shows them
     #[arg(long)]
     pub(crate) raw_units: bool,
-    /// What a metric is: NAME=sum(x), count(x), any(x), mean(x), or a quotient of two; may be repeated
+    /// What a metric is: NAME=sum(x), count(x), any(x), mean(x), p95(x), or a quotient; may be repeated
     ///
     /// A metric that the config names and no --metric defines is the sum of the outcomes of its name, per unit;
-    /// `http_5xx_rate` and `latency_mean` are taken from the exposures.
+    /// `http_5xx_rate`, `latency_mean` and `latency_p95` (or another quantile) are taken from the exposures. A quantile is
+    /// that of single outcomes, and needs the data: a summary has none.
     #[arg(long, value_name = "NAME=FORMULA")]
     pub(crate) metric: Vec<String>,
     /// A metric of which less is better; may be repeated
@@ -51,6 +53,12 @@ pub(crate) struct Data {
     /// Decide by intervals for one look, planned beforehand, instead of those that hold at every look
     #[arg(long)]
     pub(crate) fixed: bool,
+    /// Decide by bounds for a few planned looks: shares of the planned units at the looks so far, such as 0.25,0.5
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', conflicts_with = "fixed")]
+    pub(crate) looks: Vec<f64>,
+    /// How planned looks spend the level
+    #[arg(long, value_enum, default_value_t, requires = "looks")]
+    pub(crate) spending: Spending,
     /// Leave out the units of this file, one a line, as the log shows them
     #[arg(long, value_name = "FILE")]
     pub(crate) exclude: Option<PathBuf>,
@@ -63,6 +71,25 @@ pub(crate) struct Data {
     /// Read the result of the printed query (CSV) instead of data
     #[arg(long, value_name = "FILE", conflicts_with_all = ["exposures", "outcomes"])]
     pub(crate) from_summary: Option<PathBuf>,
+}
+
+/// Of group-sequential bounds.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Spending {
+    /// Little early, almost all at the end
+    #[default]
+    ObrienFleming,
+    /// Evenly
+    Pocock,
+}
+
+impl From<Spending> for group_sequential::Spending {
+    fn from(spending: Spending) -> Self {
+        match spending {
+            Spending::ObrienFleming => Self::ObrienFleming,
+            Spending::Pocock => Self::Pocock,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

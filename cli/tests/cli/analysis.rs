@@ -101,3 +101,42 @@ fn the_query_is_printed_in_every_dialect() {
     assert_eq!(bench.run(&format!("analyze {rest} --dialect oracle")).code, 2);
     assert_eq!(bench.run(&format!("analyze {rest}")).code, 2);
 }
+
+#[test]
+fn planned_looks_quantiles_and_power_from_what_was_seen() {
+    let bench = bench();
+    let looks = "--looks 0.25,0.5 --metric wait=p90(order) --metric latency_p95=p95(nothing)";
+    let ran = bench.run(&format!("analyze {DATA} {looks}"));
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.out.contains("O'Brien-Fleming bounds, look 2 at 50 % of the units"), "{}", ran.all());
+    assert!(
+        ran.out.contains("latency_p95: no values") || ran.out.contains("latency_p95: too few"),
+        "{}",
+        ran.all()
+    );
+    // All orders are of 20.
+    assert!(ran.out.contains("secondary wait: the values do not vary"), "{}", ran.all());
+    for wrong in ["--looks 0.5,0.25", "--looks 2", "--looks 0.5 --fixed", "--spending pocock"] {
+        assert_eq!(bench.run(&format!("analyze {DATA} {wrong}")).code, 2, "{wrong}");
+    }
+    let json = bench.run(&format!("analyze {DATA} --looks 0.25,0.5 --json"));
+    std::fs::write(bench.path("seen.json"), &json.out).unwrap();
+    let comparison = &json.json()["experiments"][0]["metrics"][1]["comparisons"][0];
+    let half = |interval: &serde_json::Value| {
+        (interval["high"].as_f64().unwrap() - interval["low"].as_f64().unwrap()) / 2.0
+    };
+    // O'Brien and Fleming at half of the units: 2.9626 standard errors.
+    let bound = half(&comparison["interval"]) / comparison["fixed"]["standard_error"].as_f64().unwrap();
+    assert!((bound - 2.9626).abs() < 1e-3, "{bound}");
+
+    let ran = bench.run("power --observed seen.json --experiment button --effect 0.02 --json");
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    let row = &ran.json()["rows"][3];
+    // 3,000 units in three days (the last one is not full), a deviation of about .48: some 9,200 an arm.
+    let control = row["control"].as_f64().unwrap();
+    assert!((8_000.0..10_500.0).contains(&control), "{row}");
+    assert!((row["days"].as_f64().unwrap() - 2.0 * control / 1000.0).abs() < 1.5, "{row}");
+    for wrong in ["--experiment none", "", "--experiment button --daily 5"] {
+        assert_eq!(bench.run(&format!("power --observed seen.json {wrong}")).code, 2, "{wrong}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Runs benches and keeps what they said: numbers, command, machine.
 
+mod analyze;
 mod assign;
 mod cases;
 mod edge;
@@ -27,6 +28,8 @@ use crate::shell;
 pub(crate) enum Bench {
     /// Decisions natively, beside other engines (criterion).
     Engine,
+    /// The analysis of ten million exposures, beside DuckDB, polars and ClickHouse; and of months with faults.
+    Analyze(analyze::Options),
     /// `splitway assign` over a million ids, beside another engine.
     Assign,
     /// Instructions of decisions and of compiling configs, by callgrind.
@@ -45,6 +48,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: Bench) -> Result<()> {
     match bench {
         Bench::Engine => engine::run(),
+        Bench::Analyze(options) => analyze::run(&options),
         Bench::Assign => assign::run(),
         Bench::Instructions => instructions::run(),
         Bench::Envoy(options) => envoy::run(&options),
