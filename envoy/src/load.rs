@@ -19,8 +19,10 @@ pub const MISSING: &str = "no wrk: apt-get install wrk";
 const LONGEST: u32 = 3_600;
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LoadOptions {
+    /// Begins the unit of every request: `u` makes `u1`, `u2`, … Letters, digits and `-`.
+    pub units: String,
     /// Connections, each with one request at a time.
     pub connections: u32,
     /// Milliseconds that a connection waits before its next request; 0 for as many as are answered.
@@ -50,7 +52,7 @@ pub struct Answered {
 /// What wrk has seen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadReport {
-    /// Requests written, those that had no answer at the end included: their units are `u1` to `u{sent}`.
+    /// Requests written, those that had no answer at the end included: the last of them is unit `sent`.
     pub sent: u64,
     /// Answers.
     pub answered: u64,
@@ -73,11 +75,11 @@ impl Load {
         Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
-    /// Begins to send `GET /` with `x-user-id: u1`, `u2`, … in one thread.
+    /// Begins to send `GET /` in one thread, `x-user-id` being a unit that no other request has.
     ///
     /// # Errors
     /// When wrk is missing.
-    pub fn start(to: SocketAddr, options: LoadOptions) -> Result<Self> {
+    pub fn start(to: SocketAddr, options: &LoadOptions) -> Result<Self> {
         let folder = TempDir::with_prefix("splitway-load-")?;
         let script = folder.path().join("load.lua");
         fs::write(&script, SCRIPT)?;
@@ -92,6 +94,7 @@ impl Load {
             .arg(folder.path())
             .arg(options.pause_ms.to_string())
             .arg(u8::from(options.keeps_answers).to_string())
+            .arg(&options.units)
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.path().join("said"))?)
             .stderr(Stdio::null())
@@ -179,7 +182,7 @@ function setup(created)
 end
 
 function init(arguments)
-  folder, pause = arguments[1], tonumber(arguments[2])
+  folder, pause, units = arguments[1], tonumber(arguments[2]), arguments[4]
   -- wrk asks for one request that it does not send.
   sent = -1
   if pause == 0 then delay = nil end
@@ -194,7 +197,7 @@ end
 
 function request()
   sent = sent + 1
-  return "GET / HTTP/1.1\r\nhost: shop.example\r\nx-user-id: u" .. sent .. "\r\n\r\n"
+  return "GET / HTTP/1.1\r\nhost: shop.example\r\nx-user-id: " .. units .. sent .. "\r\n\r\n"
 end
 
 function delay()
@@ -232,8 +235,8 @@ mod tests {
             ..crate::Reply::default()
         })
         .expect("an upstream");
-        let options = LoadOptions { connections: 4, pause_ms: 1, keeps_answers: true };
-        let mut load = Load::start(upstream.address(), options).expect("started");
+        let options = LoadOptions { units: "u".to_owned(), connections: 4, pause_ms: 1, keeps_answers: true };
+        let mut load = Load::start(upstream.address(), &options).expect("started");
         load.goes_on(50).await.expect("answers");
         let report = load.stop().await.expect("a report");
         assert_eq!((report.bad_statuses, report.socket_errors), (1, 0), "{report:?}");

@@ -471,8 +471,9 @@ async fn twenty_swaps_under_wrk_lose_and_double_nothing() {
     })
     .await
     .expect("Envoy starts");
-    let options = LoadOptions { connections: CONNECTIONS, pause_ms: 0, keeps_answers: true };
-    let mut load = Load::start(envoy.address(), options).expect("wrk starts");
+    let options =
+        LoadOptions { units: "u".to_owned(), connections: CONNECTIONS, pause_ms: 0, keeps_answers: true };
+    let mut load = Load::start(envoy.address(), &options).expect("wrk starts");
     load.goes_on(200).await.expect("load");
     for number in 1..=20 {
         envoy.swap_accepted(&document(number)).await.expect("accepted");
