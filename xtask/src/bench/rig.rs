@@ -65,8 +65,12 @@ pub(super) fn counts(stats: &BTreeMap<String, u64>) -> [u64; 4] {
     })
 }
 
-/// Two upstreams at free addresses.
+/// An upstream at a free address.
+pub(super) async fn origin() -> Result<Origin> {
+    Origin::start(Collector::free_address()?).await
+}
+
+/// Two of them.
 pub(super) async fn origins() -> Result<(Origin, Origin)> {
-    let start = async || Origin::start(Collector::free_address()?).await;
-    tokio::try_join!(start(), start())
+    tokio::try_join!(origin(), origin())
 }

@@ -71,19 +71,20 @@ fn document() -> Value {
     document["exposure"] = json!({ "log": false, "once_per": "unit", "otlp": { "cluster": rig::COLLECTOR } });
     document["experiments"][0]["guardrails"] = json!([
         { "metric": "http_5xx_rate", "max_increase": "1%", "min_requests": 500 },
-        { "metric": "latency", "slower_than": "50ms", "min_requests": 500, "action": "observe" },
+        { "metric": "latency", "slower_than": "50ms", "min_requests": 500 },
     ]);
     document
 }
 
 async fn measure(options: &Options) -> Result<Vec<Minute>> {
     let collector = Collector::start_silent(Collector::free_address()?).await?;
-    let (v1, v2) = rig::origins().await?;
+    // One for both variants: two processes on a busy machine are not equally fast, and a guardrail would say so.
+    let origin = rig::origin().await?;
     let additions = Additions {
         clusters: vec![(rig::COLLECTOR.to_owned(), collector.address())],
         ..Additions::default()
     };
-    let envoy = rig::envoy(&document(), &v1, &v2, additions).await?;
+    let envoy = rig::envoy(&document(), &origin, &origin, additions).await?;
     let mut minutes = Vec::new();
     for number in 1..=options.minutes {
         let load = LoadOptions {
@@ -120,7 +121,7 @@ async fn check(envoy: &Envoy) -> Result<()> {
     })
     .await?;
     ensure!(rig::counts(&stats)[3] == 0, "records were dropped: {:?}", of(&stats, "exposures_dropped"));
-    for name in ["guardrail_tripped", "guardrail_observed", "hostcall_failures", "vm_reload"] {
+    for name in ["guardrail_tripped", "hostcall_failures", "vm_reload"] {
         let found = of(&stats, name);
         ensure!(found.values().all(|count| *count == 0), "{found:?}");
     }
