@@ -37,6 +37,20 @@ async fn a_bad_config_at_first_start_serves_everyone_the_default_until_a_good_on
     }
 }
 
+/// Envoy counts it as a success without asking the filter: what is in force is only told by the filter's gauge.
+#[tokio::test]
+async fn a_refused_config_that_comes_again_changes_nothing() {
+    let shop = Shop::open(&good()).await;
+    let version = async || shop.envoy.stats().await.expect("stats")["wasmcustom.splitway.config_version"];
+    let before = version().await;
+    for document in bad_documents() {
+        shop.envoy.swap_refused(&document).await.expect("refused");
+        shop.envoy.swap_accepted(&document).await.expect("Envoy takes it for no news");
+        assert_eq!(stamp(&shop).await.as_deref(), Some("first=on"), "{document}");
+        assert_eq!(version().await, before, "{document}");
+    }
+}
+
 /// Each worker follows on its own, so a whole run of requests has to agree.
 async fn becomes(shop: &Shop, expected: &str) {
     eventually(expected, async || {

@@ -80,7 +80,8 @@ fn chaos(options: &Options) -> Result<(Outcome, String)> {
         let mut load = Load::start(world.envoy.address(), &load)?;
         let length = Duration::from_secs_f64(options.minutes * 60.0);
         while world.began.elapsed() < length {
-            world.act().await?;
+            let acted = world.act().await;
+            acted.with_context(|| world.events.clone())?;
             // The pace of events, and nothing that is waited for.
             tokio::time::sleep(Duration::from_millis(world.random.u64(PAUSES))).await;
         }
@@ -274,9 +275,11 @@ impl World {
     }
 
     async fn bad_config(&mut self) -> Result<()> {
-        let mut next = document(u64::MAX);
+        // Envoy does not try what it has just refused, and counts it as a success.
+        let number = self.refused;
+        let mut next = document(u64::MAX - number);
         let (what, text) = match self.random.u32(0..5) {
-            0 => ("no JSON", "{ not json".to_owned()),
+            0 => ("no JSON", format!("{{ not json {number}")),
             1 => ("half of one", next.to_string().split_at(next.to_string().len() / 2).0.to_owned()),
             2 => {
                 next["experiments"][0]["varaints"] = json!([]);
