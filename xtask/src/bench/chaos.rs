@@ -140,8 +140,7 @@ fn access_log(path: &Path) -> String {
 fn document(number: u64) -> Value {
     let mut document = rig::document();
     document["service_metrics"] = true.into();
-    document["exposure"] =
-        json!({ "unit": "raw", "log": true, "otlp": { "cluster": rig::COLLECTOR, "buffer": 262_144 } });
+    document["exposure"] = json!({ "unit": "raw", "log": true, "otlp": { "cluster": rig::COLLECTOR } });
     document["experiments"][0]["description"] = number.to_string().into();
     document["experiments"][0]["guardrails"] =
         json!([{ "metric": "http_5xx_rate", "max_increase": "1%", "min_requests": 200 }]);
