@@ -573,6 +573,26 @@ fn clock_jumps_trip_nothing_and_hide_nothing() -> Result<(), HostError> {
     Ok(())
 }
 
+#[test]
+fn clock_jumps_hold_no_record_back() -> Result<(), HostError> {
+    let day = Duration::from_secs(86_400);
+    for ahead in [false, true] {
+        let (builder, collector) = with_collector(&to_collector(json!({})));
+        let mut host = builder.start()?;
+        collector.down.store(1, Ordering::Relaxed);
+        host.send(visit(1))?;
+        // By now it waits for its next attempt.
+        host.advance(Duration::from_secs(20));
+        assert_eq!(fates(&host), [1, 0, 0, 0, 0]);
+        let now = host.now();
+        host.jump_to(if ahead { now + day } else { now - day });
+        collector.down.store(0, Ordering::Relaxed);
+        host.advance(Duration::from_secs(1));
+        assert_eq!(fates(&host), [1, 1, 0, 0, 0], "ahead: {ahead}");
+    }
+    Ok(())
+}
+
 /// Every hostcall with every status and garbage at every call, with everything switched on.
 #[test]
 fn no_failing_hostcall_traps_the_filter() -> Result<(), HostError> {
