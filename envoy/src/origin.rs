@@ -22,11 +22,23 @@ impl Origin {
     /// # Errors
     /// When there is no Envoy, or the port is taken.
     pub async fn start(address: SocketAddr) -> Result<Self> {
+        Self::failing(address, 0).await
+    }
+
+    /// The same, but so many of a hundred requests are answered with 500.
+    ///
+    /// # Errors
+    /// As [`Origin::start`].
+    pub async fn failing(address: SocketAddr, percent: u32) -> Result<Self> {
         let socket = |port: u16| json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
-        let routes = json!([{
-            "match": { "prefix": "/" },
-            "direct_response": { "status": 200, "body": { "inline_string": "ok\n" } },
-        }]);
+        let failing = json!({ "default_value": { "numerator": percent, "denominator": "HUNDRED" } });
+        let routes = json!([
+            { "match": { "prefix": "/", "runtime_fraction": failing }, "direct_response": { "status": 500 } },
+            {
+                "match": { "prefix": "/" },
+                "direct_response": { "status": 200, "body": { "inline_string": "ok\n" } },
+            },
+        ]);
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "origin",

@@ -1,4 +1,5 @@
-//! `cargo xtask bench kill`: how long the kill switch takes, from the new file to the last worker.
+//! `cargo xtask bench kill`: how long it takes until the last worker serves without a variant: from the new file of
+//! the kill switch, and from the request that lets a guardrail judge.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use serde_json::Value;
-use splitway_envoy::{Additions, Call, Client, DEADLINE, Envoy, Load, LoadOptions, eventually};
+use serde_json::{Value, json};
+use splitway_envoy::{
+    Additions, Call, Client, Collector, DEADLINE, Envoy, Load, LoadOptions, Origin, eventually,
+};
 use tokio::task::JoinSet;
 
 use super::{date, keep, machine, percentile, rig};
@@ -18,6 +21,9 @@ pub(crate) struct Options {
     /// Kills, every other one of them of one experiment, the others of all.
     #[arg(long, default_value_t = 50)]
     swaps: u32,
+    /// Guardrails that trip.
+    #[arg(long, default_value_t = 20)]
+    trips: u32,
     /// Milliseconds that each of wrk's 16 connections waits between requests; 0 saturates the machine.
     #[arg(long, default_value_t = 4)]
     pause: u32,
@@ -45,17 +51,23 @@ pub(super) fn run(options: &Options) -> Result<()> {
     rig::prepare(options.no_build)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (kills, seen) = runtime.block_on(measure(options))?;
+    let trips = runtime.block_on(measure_trips(options))?;
     let report = format!(
-        "# Kill by file swap, {}\n\nCommand: `cargo xtask bench kill --swaps {} --pause {}`\n\nMachine: {}\n\n{}",
+        "# Kill by file swap, {}\n\nCommand: `cargo xtask bench kill --swaps {} --trips {} --pause {}`\n\nMachine: {}\n\n{}{}",
         date()?,
         options.swaps,
+        options.trips,
         options.pause,
         machine(),
-        table(&kills, &seen)
+        table(&kills, &seen),
+        table_of_trips(&trips)
     );
     let mut csv = String::from("swap,kind,first_ms,last_ms\n");
     for (number, kill) in kills.iter().enumerate() {
         let _ = writeln!(csv, "{number},{},{:.3},{:.3}", kill.kind, kill.first, kill.last);
+    }
+    for (number, trip) in trips.iter().enumerate() {
+        let _ = writeln!(csv, "{number},guardrail,,{trip:.3}");
     }
     keep("kill.csv", &csv)?;
     let file = keep("kill.md", &report)?;
@@ -167,6 +179,107 @@ async fn measure(options: &Options) -> Result<(Vec<Kill>, Seen)> {
     Ok((kills, Seen { answered: seen.answered, per_second, probed }))
 }
 
+/// Requests of the variant that a guardrail waits for.
+const MINIMUM: u64 = 200;
+/// Of a hundred requests of the variant, so many fail.
+const FAILING: u32 = 30;
+
+fn table_of_trips(trips: &[f64]) -> String {
+    format!(
+        "\nGuardrail `http_5xx_rate`, `max_increase: 1%`, `min_requests: {MINIMUM}`, a variant with {FAILING} % errors, the same \
+         load: from the variant's request number {MINIMUM} until every connection is served without it.\n\n\
+         | trips | p50 ms | p99 ms | max ms |\n|--:|--:|--:|--:|\n| {} | {:.0} | {:.0} | {:.0} |\n",
+        trips.len(),
+        percentile(trips, 50.0),
+        percentile(trips, 99.0),
+        percentile(trips, 100.0)
+    )
+}
+
+/// Milliseconds of each trip.
+async fn measure_trips(options: &Options) -> Result<Vec<f64>> {
+    let document = |number: u32| {
+        let mut document = numbered(number);
+        document["experiments"][0]["guardrails"] =
+            json!([{ "metric": "http_5xx_rate", "max_increase": "1%", "min_requests": MINIMUM }]);
+        document
+    };
+    let v1 = rig::origin().await?;
+    let v2 = Origin::failing(Collector::free_address()?, FAILING).await?;
+    let mut paused = document(0);
+    paused["experiments"][0]["status"] = "paused".into();
+    let envoy = rig::envoy(&numbered(0), &v1, &v2, Additions::default()).await?;
+    let call = treated(&envoy).await?;
+    envoy.swap_accepted(&paused.to_string()).await?;
+    let clients: Vec<Client> = (0..PROBES).map(|_| envoy.http1()).collect();
+    for client in &clients {
+        eventually("nobody to have the variant", async || {
+            Ok((stamped(client, &call).await?.is_none()).then_some(()))
+        })
+        .await?;
+    }
+    ensure!(
+        workers_met(&envoy).await? == BTreeSet::from([0, 1]),
+        "a worker has none of {PROBES} connections"
+    );
+    let load =
+        LoadOptions { units: "u".to_owned(), connections: 16, pause_ms: options.pause, keeps_answers: false };
+    let load = Load::start(envoy.address(), &load)?;
+    let assigned = async || -> Result<u64> {
+        let name = format!("wasmcustom.splitway.assignments.experiment.{}.variant.one-step", rig::EXPERIMENT);
+        Ok(envoy.stats().await?.get(&name).copied().unwrap_or_default())
+    };
+    let mut trips = Vec::new();
+    for number in 1..=options.trips {
+        let before = assigned().await?;
+        let mut probes = JoinSet::new();
+        for client in &clients {
+            probes.spawn(until_tripped(client.clone(), call.clone()));
+        }
+        envoy.swap(&document(number).to_string())?;
+        // The last moment at which there were certainly fewer.
+        let mut since = Instant::now();
+        eventually("as many requests as it takes", async || {
+            let asked = Instant::now();
+            if assigned().await? - before >= MINIMUM {
+                return Ok(Some(()));
+            }
+            since = asked;
+            Ok(None)
+        })
+        .await?;
+        let mut last = since;
+        while let Some(done) = probes.join_next().await {
+            last = last.max(done??);
+        }
+        trips.push(last.saturating_duration_since(since).as_secs_f64() * 1e3);
+    }
+    load.stop().await?;
+    let told = envoy.log()?.matches(r#""event":"splitway.guardrail""#).count();
+    ensure!(told == trips.len(), "{told} events of {} trips", trips.len());
+    Ok(trips)
+}
+
+/// Asks until the variant has come and is gone again: when the first answer without it came.
+async fn until_tripped(client: Client, call: Call) -> Result<Instant> {
+    let began = Instant::now();
+    let mut has_come = false;
+    while began.elapsed() < DEADLINE {
+        match stamped(&client, &call).await?.as_deref() {
+            Some("one-step") => has_come = true,
+            _ if has_come => return Ok(Instant::now()),
+            _ => {}
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    bail!("the guardrail did not trip within {DEADLINE:?}")
+}
+
+/// The variant, whatever the status.
+async fn stamped(client: &Client, call: &Call) -> Result<Option<String>> {
+    Ok(client.send(call).await?.variant(rig::EXPERIMENT).map(str::to_owned))
+}
+
 /// Asks until the variant is gone: when that answer came, and how many there were.
 async fn until_killed(client: Client, call: Call) -> Result<(Instant, u64)> {
     let mut asked = 0;
@@ -192,7 +305,7 @@ async fn treated(envoy: &Envoy) -> Result<Call> {
     let client = envoy.http1();
     for user in 0..100 {
         let call = Call::get("/").header("x-user-id", format!("probe-{user}"));
-        if variant(&client, &call).await?.as_deref() == Some("one-step") {
+        if stamped(&client, &call).await?.as_deref() == Some("one-step") {
             return Ok(call);
         }
     }
