@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use splitway_envoy::{Additions, Collector, Envoy, Load, LoadOptions, LoadReport, within};
@@ -114,12 +114,18 @@ async fn measure(options: &Options) -> Result<Vec<Minute>> {
 
 /// Nothing was lost, nothing tripped, nothing was started again.
 async fn check(envoy: &Envoy) -> Result<()> {
+    let mut last = [0; 4];
     let stats = within(Duration::from_secs(60), "the last records to be delivered", async || {
         let stats = envoy.stats().await?;
-        let [assigned, emitted, delivered, dropped] = rig::counts(&stats);
+        last = rig::counts(&stats);
+        let [assigned, emitted, delivered, dropped] = last;
         Ok((emitted == assigned && delivered + dropped == emitted).then_some(stats))
     })
-    .await?;
+    .await;
+    let [assigned, emitted, delivered, dropped] = last;
+    let stats = stats.with_context(|| {
+        format!("{assigned} assigned, {emitted} emitted, {delivered} delivered, {dropped} dropped")
+    })?;
     ensure!(rig::counts(&stats)[3] == 0, "records were dropped: {:?}", of(&stats, "exposures_dropped"));
     for name in ["guardrail_tripped", "hostcall_failures", "vm_reload"] {
         let found = of(&stats, name);
