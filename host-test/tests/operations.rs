@@ -437,6 +437,29 @@ fn config_swaps_neither_lose_nor_double_records() -> Result<(), HostError> {
     Ok(())
 }
 
+#[test]
+fn configs_that_are_replaced_before_their_first_tick_send_all_the_same() -> Result<(), HostError> {
+    let document = |n: usize| {
+        // Room for some 80 records.
+        let mut document = to_collector(json!({ "exposure": { "otlp": { "buffer": 65_536 } } }));
+        document["experiments"][0]["description"] = n.to_string().into();
+        document.to_string()
+    };
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    for swap in 0..30 {
+        host.reconfigure(document(swap))?;
+        for user in 0..20 {
+            host.send(visit(user))?;
+        }
+        host.advance(Duration::from_millis(100));
+    }
+    host.advance(Duration::from_secs(10));
+    assert_eq!(fates(&host), [600, 600, 0, 0, 0]);
+    assert_eq!(collector.request_ids().values().filter(|times| **times == 1).count(), 600);
+    Ok(())
+}
+
 fn guarded(guardrail: Value) -> Value {
     let mut document = config(json!({}));
     document["experiments"][0]["guardrails"] = json!([guardrail]);

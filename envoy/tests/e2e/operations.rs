@@ -453,8 +453,6 @@ async fn twenty_swaps_under_wrk_lose_and_double_nothing() {
         let mut document = with_experiments(&json!([experiment]));
         with_otlp(&mut document);
         document["exposure"]["unit"] = "raw".into();
-        // A config that is replaced before its first tick sends nothing; what waits must have room.
-        document["exposure"]["otlp"]["buffer"] = 16_777_216.into();
         document.to_string()
     };
     let envoy = Envoy::start(EnvoyConfig {
