@@ -307,6 +307,9 @@ pub(crate) struct Explain {
     /// A cookie; may be repeated
     #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
     pub(crate) cookie: Vec<(String, String)>,
+    /// A variant that a guardrail has taken out: what do its units get? May be repeated
+    #[arg(long, value_name = "EXPERIMENT/VARIANT", value_parser = |text: &str| pair(text, '/'))]
+    pub(crate) tripped: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) asked: Asked,
 }

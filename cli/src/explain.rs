@@ -1,10 +1,11 @@
 //! `splitway explain`.
 
-use splitway_engine::{Explanation, Plan, RequestView, Timestamp};
+use splitway_engine::guardrail::Tripped;
+use splitway_engine::{Explanation, Plan, RequestView, Timestamp, VariantId, did_you_mean};
 
 use crate::args::Explain;
 use crate::input;
-use crate::outcome::{Outcome, print, print_answer};
+use crate::outcome::{Failure, Outcome, print, print_answer};
 use crate::style::Style;
 
 pub(crate) fn run(args: &Explain) -> Outcome {
@@ -20,7 +21,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
     for name in left_out {
         eprintln!("{name} is left out: {WHY_LEFT_OUT}");
     }
-    let explanation = explain(&plan, &headers, input::at(args.asked.at));
+    let tripped = tripped(&plan, &args.tripped)?;
+    let explanation = explain(&plan, &headers, &tripped, input::at(args.asked.at));
     if args.asked.json { print_answer(&explanation) } else { print(&coloured(&explanation)) }
 }
 
@@ -62,11 +64,44 @@ impl Asked<'_> {
     }
 }
 
-/// Every step for a request with these headers.
-pub(crate) fn explain(plan: &Plan, headers: &[(String, String)], at: Timestamp) -> Explanation {
+/// The variants of these names as those that a guardrail has taken out.
+fn tripped(plan: &Plan, names: &[(String, String)]) -> Result<Tripped, Failure> {
+    let unknown = |what: &str, name: &str, known: &mut dyn Iterator<Item = &str>| {
+        let advice = did_you_mean(name, known).map(|near| format!("; did you mean `{near}`?"));
+        Failure::Usage(format!("no {what}{}", advice.unwrap_or_default()))
+    };
+    let mut tripped = Tripped::default();
+    for (name, variant) in names {
+        let mut all = plan.experiments();
+        let (id, experiment) = all.find(|(_, experiment)| experiment.id() == name).ok_or_else(|| {
+            unknown(
+                &format!("experiment `{name}`"),
+                name,
+                &mut plan.experiments().map(|(_, experiment)| experiment.id()),
+            )
+        })?;
+        let known = || experiment.variants().iter().map(|variant| variant.id());
+        let index = (0..).zip(known()).find(|(_, known)| known == variant).map(|(index, _)| VariantId(index));
+        let index = index
+            .ok_or_else(|| unknown(&format!("variant `{variant}` in `{name}`"), variant, &mut known()))?;
+        if !plan.guardrails().iter().any(|rail| rail.experiment() == id && rail.enforces()) {
+            eprintln!("`{name}` has no guardrail that takes a variant out: this shows what one would do");
+        }
+        tripped.add(id, index);
+    }
+    Ok(tripped)
+}
+
+/// Every step for a request with these headers, some variants being off.
+pub(crate) fn explain(
+    plan: &Plan,
+    headers: &[(String, String)],
+    tripped: &Tripped,
+    at: Timestamp,
+) -> Explanation {
     let pairs: Vec<(&[u8], &[u8])> =
         headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    plan.explain(&RequestView::new(&pairs), at).1
+    plan.explain(&RequestView::new(&pairs).with_tripped(tripped), at).1
 }
 
 /// Outcomes stand out.

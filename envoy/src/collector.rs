@@ -44,11 +44,25 @@ impl Collector {
     /// # Errors
     /// When it is not installed or does not start.
     pub async fn start(address: SocketAddr) -> Result<Self> {
+        const TELLS: [&str; 6] =
+            ["--debug-log", "logs", "--debug-log", "traces", "--debug-log-verbosity", "detailed"];
+        Self::start_with(address, &TELLS).await
+    }
+
+    /// Starts one that tells nothing of what it takes, for millions of records.
+    ///
+    /// # Errors
+    /// As [`Collector::start`].
+    pub async fn start_silent(address: SocketAddr) -> Result<Self> {
+        Self::start_with(address, &[]).await
+    }
+
+    async fn start_with(address: SocketAddr, more: &[&str]) -> Result<Self> {
         let folder = TempDir::with_prefix("splitway-collector-")?;
         let log = File::create(folder.path().join("log"))?;
         let child = Command::new(tools::collector()?)
-            .args(["start", "--exporter", "blackhole", "--debug-log", "logs", "--debug-log", "traces"])
-            .args(["--debug-log-verbosity", "detailed"])
+            .args(["start", "--exporter", "blackhole"])
+            .args(more)
             .args(["--otlp-http-endpoint", &address.to_string()])
             .args(["--otlp-grpc-endpoint", &Self::free_address()?.to_string()])
             .arg("--pid-file")
@@ -75,6 +89,16 @@ impl Collector {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Kills it; gives what it has told until then.
+    ///
+    /// # Errors
+    /// When its output cannot be read.
+    pub fn kill(mut self) -> Result<Vec<LogRecord>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.records()
     }
 
     /// All that it has received and shown, as it shows it: for what [`Collector::records`] has not.

@@ -14,14 +14,26 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// # Errors
 /// Past [`DEADLINE`], with `what` was awaited; or at once with the condition's own error.
-pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn eventually<T>(what: &str, condition: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    within(DEADLINE, what, condition).await
+}
+
+/// As [`eventually`], for what takes longer by its nature.
+///
+/// # Errors
+/// As [`eventually`], past `deadline`.
+pub async fn within<T>(
+    deadline: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
         if let Some(value) = condition().await? {
             return Ok(value);
         }
-        if start.elapsed() > DEADLINE {
-            bail!("waited {DEADLINE:?} in vain: {what}");
+        if start.elapsed() > deadline {
+            bail!("waited {deadline:?} in vain: {what}");
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -198,9 +198,8 @@ pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
     }
     root.is_ending = true;
     with(|contexts| contexts.roots.put(id, root));
-    if is_last() {
-        with_vm(|vm| vm.send(id, &Proxy));
-    }
+    // A config that is replaced before its first tick would send nothing else.
+    with_vm(|vm| vm.send(id, &Proxy));
     u32::from(may_end(id))
 }
 

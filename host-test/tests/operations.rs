@@ -438,6 +438,29 @@ fn config_swaps_neither_lose_nor_double_records() -> Result<(), HostError> {
     Ok(())
 }
 
+#[test]
+fn configs_that_are_replaced_before_their_first_tick_send_all_the_same() -> Result<(), HostError> {
+    let document = |n: usize| {
+        // Room for some 80 records.
+        let mut document = to_collector(json!({ "exposure": { "otlp": { "buffer": 65_536 } } }));
+        document["experiments"][0]["description"] = n.to_string().into();
+        document.to_string()
+    };
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    for swap in 0..30 {
+        host.reconfigure(document(swap))?;
+        for user in 0..20 {
+            host.send(visit(user))?;
+        }
+        host.advance(Duration::from_millis(100));
+    }
+    host.advance(Duration::from_secs(10));
+    assert_eq!(fates(&host), [600, 600, 0, 0, 0]);
+    assert_eq!(collector.request_ids().values().filter(|times| **times == 1).count(), 600);
+    Ok(())
+}
+
 fn guarded(guardrail: Value) -> Value {
     let mut document = config(json!({}));
     document["experiments"][0]["guardrails"] = json!([guardrail]);
@@ -571,6 +594,26 @@ fn clock_jumps_trip_nothing_and_hide_nothing() -> Result<(), HostError> {
     }
     host.advance(Duration::from_secs(2));
     assert_eq!(host.metric("splitway.guardrail_tripped.experiment.button.variant.big"), 1);
+    Ok(())
+}
+
+#[test]
+fn clock_jumps_hold_no_record_back() -> Result<(), HostError> {
+    let day = Duration::from_secs(86_400);
+    for ahead in [false, true] {
+        let (builder, collector) = with_collector(&to_collector(json!({})));
+        let mut host = builder.start()?;
+        collector.down.store(1, Ordering::Relaxed);
+        host.send(visit(1))?;
+        // By now it waits for its next attempt.
+        host.advance(Duration::from_secs(20));
+        assert_eq!(fates(&host), [1, 0, 0, 0, 0]);
+        let now = host.now();
+        host.jump_to(if ahead { now + day } else { now - day });
+        collector.down.store(0, Ordering::Relaxed);
+        host.advance(Duration::from_secs(1));
+        assert_eq!(fates(&host), [1, 1, 0, 0, 0], "ahead: {ahead}");
+    }
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use splitway_engine::guardrail::Tripped;
 use splitway_engine::{ExplainedStep, Explanation, Timestamp};
 
 use super::App;
@@ -124,7 +125,7 @@ impl Question {
         let host = host.map_or("localhost", |(_, value)| value.as_str());
         let asked = Asked { method: self.method.trim(), path, host, headers: &headers, cookies: &cookies };
         let (headers, left_out) = asked.headers(plan);
-        Ok(Answer { explanation: explain(plan, &headers, at), left_out })
+        Ok(Answer { explanation: explain(plan, &headers, &Tripped::default(), at), left_out })
     }
 }
 

@@ -25,3 +25,53 @@ fn json_has_the_same_steps() {
     assert_eq!(outcomes, ["button", "wording", "search"]);
     assert!(json["stamp"].as_str().unwrap().contains("search="));
 }
+
+/// Two variants with a guardrail, and one that is alone.
+const GUARDED: &str = "\
+version: 1
+unit: [{ cookie: uid }]
+experiments:
+  - id: button
+    variants: [{ id: control, weight: 0 }, { id: big, weight: 100, route: { cluster: big-button } }]
+    guardrails: [{ metric: http_5xx_rate }]
+  - id: rollout
+    variants: [{ id: \"on\" }]
+    guardrails: [{ metric: http_5xx_rate, max: 5% }]
+  - id: watched
+    variants: [{ id: a, weight: 0 }, { id: b, weight: 100 }]
+    guardrails: [{ metric: http_5xx_rate, action: observe }]
+";
+
+#[test]
+fn a_tripped_variant_is_left() {
+    let bench = Bench::new(&[("guarded.yaml", GUARDED)]);
+    let asked = "explain --config guarded.yaml --at 2026-11-20T00:00:00Z --cookie uid=user-1";
+    let stamp = |more: &str| {
+        let ran = bench.run(&format!("{asked} {more} --json"));
+        (ran.json()["stamp"].as_str().unwrap_or_default().to_owned(), ran.err)
+    };
+    let all = "button=big, rollout=on, watched=b";
+    assert_eq!(stamp(""), (all.to_owned(), String::new()));
+    assert_eq!(
+        stamp("--tripped button/big"),
+        ("button=control, rollout=on, watched=b".into(), String::new())
+    );
+    // The control is what units get when something trips.
+    assert_eq!(stamp("--tripped rollout/on"), ("button=big, watched=b".into(), String::new()));
+    assert_eq!(stamp("--tripped button/big --tripped rollout/on").0, "button=control, watched=b");
+    let (watched, said) = stamp("--tripped watched/b");
+    assert!(
+        watched.ends_with("watched=a") && said.contains("has no guardrail that takes"),
+        "{watched}: {said}"
+    );
+    let shown = bench.run(&format!("{asked} --tripped button/big"));
+    assert!(shown.out.contains("=> button: control (guardrail"), "{}", shown.all());
+    for (wrong, advice) in [
+        ("buton/big", "did you mean `button`?"),
+        ("button/bigg", "did you mean `big`?"),
+        ("button", "expected a `/`"),
+    ] {
+        let ran = bench.run(&format!("{asked} --tripped {wrong}"));
+        assert!(ran.code == 2 && ran.err.contains(advice), "{}", ran.all());
+    }
+}

@@ -1,5 +1,7 @@
 //! Configs that come and go, good and bad.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 use splitway_envoy::{Call, Envoy, EnvoyConfig, Upstream, eventually};
 
@@ -34,6 +36,41 @@ async fn a_bad_config_at_first_start_serves_everyone_the_default_until_a_good_on
         }
         shop.envoy.swap_accepted(&good().to_string()).await.expect("accepted");
         becomes(&shop, "first=on").await;
+    }
+}
+
+#[tokio::test]
+async fn a_ramp_goes_on_without_a_new_config() {
+    let shop = Shop::open(&with_experiments(&json!([]))).await;
+    let at = |time: SystemTime| humantime::format_rfc3339_millis(time).to_string();
+    let (now, hour) = (SystemTime::now(), Duration::from_secs(3_600));
+    let step = now + Duration::from_secs(5);
+    let mut document = good();
+    document["experiments"][0]["ramp"] =
+        json!([{ "at": at(now - hour), "traffic": "0%" }, { "at": at(step), "traffic": "100%" }]);
+    shop.envoy.swap_accepted(&document.to_string()).await.expect("accepted");
+    let before = stamp(&shop).await;
+    // A machine may be that slow.
+    if SystemTime::now() < step {
+        assert_eq!(before, None);
+    }
+    becomes(&shop, "first=on").await;
+    assert!(SystemTime::now() > step);
+    let updates = shop.envoy.updates().await.expect("stats");
+    assert_eq!((updates.accepted, updates.refused), (2, 0));
+}
+
+/// Envoy counts it as a success without asking the filter: what is in force is only told by the filter's gauge.
+#[tokio::test]
+async fn a_refused_config_that_comes_again_changes_nothing() {
+    let shop = Shop::open(&good()).await;
+    let version = async || shop.envoy.stats().await.expect("stats")["wasmcustom.splitway.config_version"];
+    let before = version().await;
+    for document in bad_documents() {
+        shop.envoy.swap_refused(&document).await.expect("refused");
+        shop.envoy.swap_accepted(&document).await.expect("Envoy takes it for no news");
+        assert_eq!(stamp(&shop).await.as_deref(), Some("first=on"), "{document}");
+        assert_eq!(version().await, before, "{document}");
     }
 }
 

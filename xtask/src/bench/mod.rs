@@ -3,13 +3,17 @@
 mod analyze;
 mod assign;
 mod cases;
+mod chaos;
 mod edge;
 mod engine;
 mod envoy;
 mod instructions;
+mod kill;
 mod load;
 mod process;
+mod rig;
 mod size;
+mod soak;
 mod start;
 mod svg;
 mod wasm;
@@ -40,6 +44,13 @@ pub(crate) enum Bench {
     Start(start::Options),
     /// Decisions in workerd and Node, beside another engine; and what takes the edge build's bytes.
     Edge,
+    /// How long the kill switch takes to reach every worker, under load.
+    Kill(kill::Options),
+    /// Memory and latency of an Envoy that runs for long, under load.
+    Soak(soak::Options),
+    /// Kills collector and upstreams and swaps good and bad configs at random, under load; then the counts must
+    /// add up.
+    Chaos(chaos::Options),
     /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
     Wasm,
 }
@@ -54,6 +65,9 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
         Bench::Envoy(options) => envoy::run(&options),
         Bench::Start(options) => start::run(&options),
         Bench::Edge => edge::run(),
+        Bench::Kill(options) => kill::run(&options),
+        Bench::Soak(options) => soak::run(&options),
+        Bench::Chaos(options) => chaos::run(&options),
         Bench::Wasm => wasm::run(),
     }
 }
@@ -103,6 +117,20 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// The value at `share` per cent, by nearest rank: 0 is the least, 100 the largest. 0 for none.
+fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among what fits in memory"
+    )]
+    let rank = (share / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied().unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +140,12 @@ mod tests {
         assert_eq!(median(vec![]), 0.0);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+
+    #[test]
+    fn percentiles() {
+        let values: Vec<f64> = (1..=50).rev().map(f64::from).collect();
+        assert_eq!([0.0, 50.0, 99.0, 100.0].map(|share| percentile(&values, share)), [1.0, 25.0, 50.0, 50.0]);
+        assert_eq!(percentile(&[], 50.0), 0.0);
     }
 }

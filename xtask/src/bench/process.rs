@@ -34,6 +34,34 @@ fn resident_of(status: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
+/// The linear memories of its wasm VMs in KiB, the smallest first: V8 puts each in front of some 8 GiB that
+/// nobody may touch.
+pub(super) fn guests(process: u32) -> Result<Vec<u64>> {
+    guests_of(&fs::read_to_string(format!("/proc/{process}/maps"))?).context("/proc/…/maps has another form")
+}
+
+fn guests_of(maps: &str) -> Option<Vec<u64>> {
+    const GUARD: u64 = 7 << 30;
+    let mut guests = Vec::new();
+    let mut before: Option<(u64, u64, &str)> = None;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
+        let rights = words.next()?;
+        if let Some((memory, memory_end, "rw-p")) = before
+            && rights == "---p"
+            && memory_end == start
+            && end - start >= GUARD
+        {
+            guests.push((memory_end - memory) / 1024);
+        }
+        before = Some((start, end, rights));
+    }
+    guests.sort_unstable();
+    Some(guests)
+}
+
 /// The load average of the last minute.
 pub(super) fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -48,6 +76,11 @@ mod tests {
     fn the_kernels_forms() {
         assert_eq!(schedstat("1500 20 3\n"), Some((1500, 20)));
         assert_eq!(resident_of("Name:\tenvoy\nVmRSS:\t   61234 kB\n"), Some(61_234));
+        let maps = "7f28080a0000-7f28081c0000 rw-p 00000000 00:00 0\n\
+                    7f28081c0000-7f2a07f80000 ---p 00000000 00:00 0\n\
+                    7f2b00000000-7f2b00010000 rw-p 00000000 00:00 0 [heap]\n\
+                    7f2b00010000-7f2b10000000 ---p 00000000 00:00 0\n";
+        assert_eq!(guests_of(maps), Some(vec![1_152]));
         assert!(resident(std::process::id()).is_ok_and(|kib| kib > 100));
         assert!(cpu(std::process::id()).is_ok());
     }

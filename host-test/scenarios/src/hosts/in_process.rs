@@ -49,6 +49,11 @@ impl Session for Run {
 
     fn move_to(&mut self, offset_ms: i64) -> Result<()> {
         self.proxy.state.borrow_mut().now = Timestamp(self.setup.now.0 + offset_ms);
+        // Guardrails are judged on a proxy's ticks; of those in between, one is enough.
+        if let Some(active) = self.store.active() {
+            let failures = active.guards.merge(&active.plan, &self.proxy);
+            anyhow::ensure!(failures == 0, "{failures} guardrails could not be shared");
+        }
         Ok(())
     }
 
@@ -138,7 +143,10 @@ impl Run {
         let state = self.proxy.state.borrow();
         let pairs: Vec<_> = state.request.iter().filter(|(name, _)| !active.plan.is_ours(name)).collect();
         let mut outcomes = Outcomes::default();
-        active.plan.decide(&RequestView::new(&pairs).with_entropy(&self.proxy), state.now, &mut outcomes);
+        let request = RequestView::new(&pairs).with_entropy(&self.proxy);
+        let tripped = active.guards.tripped();
+        let request = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
+        active.plan.decide(&request, state.now, &mut outcomes);
         let named =
             |(id, reason): (_, &str)| Some((active.plan.experiment(id)?.id().to_owned(), reason.to_owned()));
         outcomes.0.into_iter().filter_map(named).collect()
@@ -171,6 +179,8 @@ struct State {
     /// What the filter answered in the upstream's place.
     local: Option<(u16, Headers)>,
     counters: Vec<(String, u64)>,
+    /// Values by key, with their versions.
+    shared: BTreeMap<String, (Vec<u8>, u32)>,
     log: Vec<String>,
 }
 
@@ -242,13 +252,19 @@ impl filter::Metrics for Proxy {
     }
 }
 
-/// One worker shares with nobody, and here time does not tick.
+/// One worker shares with nobody but the configs that come after.
 impl filter::SharedData for Proxy {
-    fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
-        Err(filter::NOT_FOUND)
+    fn shared(&self, key: &str) -> Result<(Vec<u8>, u32), Failure> {
+        self.state.borrow().shared.get(key).cloned().ok_or(filter::NOT_FOUND)
     }
 
-    fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
+    fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Failure> {
+        let shared = &mut self.state.borrow_mut().shared;
+        let last = shared.get(key).map_or(0, |(_, version)| *version);
+        if version != 0 && version != last {
+            return Err(filter::CAS_MISMATCH);
+        }
+        shared.insert(key.to_owned(), (value.to_vec(), last + 1));
         Ok(())
     }
 }
