@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use splitway_engine::{Entropy, Timestamp};
 use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
+#[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::text::Encoding;
 
+#[cfg(target_os = "unknown")]
 #[wasm_bindgen]
 extern "C" {
     /// Web Crypto's.
@@ -18,10 +20,12 @@ extern "C" {
     fn random_values(bytes: &mut [u8]) -> Result<(), wasm_bindgen::JsValue>;
 
     /// For the last words of a module that traps.
-    #[cfg(target_arch = "wasm32")]
     #[wasm_bindgen(js_namespace = console, js_name = error)]
     pub(crate) fn report(file: &str, line: u32);
 }
+
+#[cfg(not(target_os = "unknown"))]
+use getrandom::fill as random_values;
 
 /// What all exchanges share.
 #[derive(Debug)]

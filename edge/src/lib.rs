@@ -5,6 +5,9 @@
 //! with `Request` and `Response` what they say. So what the filter does, the edge does, and there
 //! is nothing to keep in step.
 //!
+//! On `wasm32-unknown-unknown` that host is JavaScript, by wasm-bindgen. Elsewhere this is a plain crate with the same
+//! functions, for edges that run Rust: `edge/fastly`.
+//!
 //! Values cross the boundary flat, because each crossing costs more than a decision: a text is one
 //! copy, where a list of headers is dozens.
 #![deny(
@@ -25,19 +28,20 @@ use std::rc::Rc;
 
 use splitway_engine::{CookieAction, Reason, Timestamp};
 use splitway_filter::{Exchange as Filter, Store, Vm};
+#[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::host::{Host, Shared};
 use crate::text::Encoding;
 
 /// As in the filter: constant time, and 7 kB less of module than the standard library's.
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_os = "unknown")]
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
 /// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where it was. The
 /// call then traps, and whoever made it serves the origin.
-#[cfg(target_arch = "wasm32")]
+#[cfg(target_os = "unknown")]
 #[allow(unsafe_code, reason = "xtask finds it by its name")]
 #[unsafe(no_mangle)]
 pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
@@ -46,7 +50,7 @@ pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Locati
 }
 
 /// A config in force, and what is counted under it.
-#[wasm_bindgen]
+#[cfg_attr(target_os = "unknown", wasm_bindgen)]
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
@@ -54,12 +58,12 @@ pub struct Engine {
     shared: Rc<Shared>,
 }
 
-#[wasm_bindgen]
+#[cfg_attr(target_os = "unknown", wasm_bindgen)]
 impl Engine {
     /// An engine without a config: requests pass untouched. `latin1` says how the runtime shows
     /// header bytes in texts: a character per byte (as the Fetch standard has it), or decoded
     /// from UTF-8 (as workerd does).
-    #[wasm_bindgen(constructor)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(constructor))]
     #[must_use]
     pub fn new(latin1: bool) -> Self {
         let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
@@ -76,7 +80,7 @@ impl Engine {
     }
 
     /// The lines logged by [`Self::load`] since the last call, one a line.
-    #[wasm_bindgen(js_name = takeLog)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = takeLog))]
     #[must_use]
     pub fn take_log(&self) -> String {
         self.shared.take_log()
@@ -146,7 +150,7 @@ impl Engine {
 }
 
 /// A request and its response.
-#[wasm_bindgen]
+#[cfg_attr(target_os = "unknown", wasm_bindgen)]
 #[derive(Debug)]
 pub struct Exchange {
     filter: Box<Filter>,
@@ -154,19 +158,19 @@ pub struct Exchange {
     host: Host,
 }
 
-#[wasm_bindgen]
+#[cfg_attr(target_os = "unknown", wasm_bindgen)]
 impl Exchange {
     /// What to do with the request, three lines each: `set`, `add` or `remove`, a name and a
     /// value, in order; or, as the first, `answer`, the status of an answer in the upstream's
     /// place, and nothing, followed by what its headers are.
-    #[wasm_bindgen(js_name = requestChanges)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = requestChanges))]
     #[must_use]
     pub fn request_changes(&self) -> String {
         self.host.request_changes()
     }
 
     /// Whether the request is in an experiment.
-    #[wasm_bindgen(js_name = isAssigned)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isAssigned))]
     #[must_use]
     pub fn is_assigned(&self) -> bool {
         !self.filter.decision().assignments.is_empty()
@@ -174,7 +178,7 @@ impl Exchange {
 
     /// Whether there is nothing to do: the request had nothing to strip and no experiment can touch its URL, so
     /// the response needs no change and caches no warning.
-    #[wasm_bindgen(js_name = isIdle)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isIdle))]
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let decision = self.filter.decision();
@@ -187,14 +191,14 @@ impl Exchange {
     }
 
     /// Whether [`Self::respond`] needs to know the response's headers.
-    #[wasm_bindgen(js_name = readsResponse)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = readsResponse))]
     #[must_use]
     pub fn reads_response(&self) -> bool {
         self.filter.decision().private
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.
-    #[wasm_bindgen(js_name = isOverridden)]
+    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isOverridden))]
     #[must_use]
     pub fn is_overridden(&self) -> bool {
         self.filter.decision().assignments.iter().any(|assignment| assignment.reason.is_override())

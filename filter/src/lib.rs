@@ -16,16 +16,16 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
-#[cfg(target_os = "wasi")]
+#[cfg(all(target_os = "wasi", feature = "proxy-wasm"))]
 mod allocator;
 pub mod config;
 pub mod exchange;
 mod flags;
 pub mod guards;
 pub mod host;
-#[cfg(target_os = "wasi")]
+#[cfg(all(target_os = "wasi", feature = "proxy-wasm"))]
 mod hostcalls;
-#[cfg(target_os = "wasi")]
+#[cfg(all(target_os = "wasi", feature = "proxy-wasm"))]
 mod plugin;
 pub mod sink;
 pub mod vm;

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod demo;
 mod edge;
+mod fastly;
 mod licences;
 mod oci;
 mod panics;
@@ -36,6 +37,8 @@ enum Task {
     BuildWasm,
     /// Compile the edge build and lay out its npm package in target/edge/pkg.
     Edge,
+    /// Compile the Fastly Compute example, and try it on viceroy where that is installed.
+    Fastly,
     /// Split real traffic in a real Envoy, then roll the experiment back under load.
     Demo {
         /// Leave the proxy up until Ctrl-C, to try it with curl.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::setup(),
         Task::BuildWasm => setup::wasm_target(setup::TARGET).and_then(|()| wasm::build()),
         Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build().map(|_| ())),
+        Task::Fastly => fastly::run(),
         Task::Demo { keep } => demo::run(keep),
         Task::Test => suite::run(),
         Task::Bench(bench) => bench::run(bench),
