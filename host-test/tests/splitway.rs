@@ -208,7 +208,9 @@ fn a_fault_costs_its_own_request_only() -> Result<(), HostError> {
 
 #[test]
 fn what_is_not_applied_whole_is_taken_back() -> Result<(), HostError> {
-    let mut host = builder().start()?;
+    let with_baggage =
+        CONFIG.replacen(r#""version": 1,"#, r#""version": 1, "propagation": { "baggage": true },"#, 1);
+    let mut host = builder().configuration(&*with_baggage).start()?;
     let mut treated = None;
     for uid in 0..100 {
         if host.send(visit(uid))?.cluster() == Some("checkout-v2") {
@@ -217,17 +219,28 @@ fn what_is_not_applied_whole_is_taken_back() -> Result<(), HostError> {
         }
     }
     let treated = treated.expect("one of 100 is treated");
-    // The route, the variant's header and the stamp are set in this order; each fails once.
-    for nth in 1..=3 {
-        let fault = Fault::Status(Status::InternalFailure);
-        host.set_faults(&FaultPlan::new().fail(Hostcall::ReplaceHeaderMapValue, When::Nth(nth), fault));
-        let exchange = host.send(visit(treated))?;
-        assert_eq!((exchange.response.status, exchange.cluster()), (200, Some("checkout-v1")), "call {nth}");
-        let sent = &exchange.upstream_request().expect("upstream").headers;
-        for name in ["x-splitway", "x-splitway-cluster", "x-checkout"] {
-            assert!(!sent.contains(name), "call {nth}: {name}");
+    // The route, the variant's header, the baggage and the stamp are set in this order; each fails once.
+    for nth in 1..=4 {
+        for before in [None, Some("tenant=acme"), Some("tenant=acme,splitway.other=forged")] {
+            let mut request = visit(treated);
+            if let Some(baggage) = before {
+                request = request.header("baggage", baggage);
+            }
+            let fault = Fault::Status(Status::InternalFailure);
+            host.set_faults(&FaultPlan::new().fail(Hostcall::ReplaceHeaderMapValue, When::Nth(nth), fault));
+            let exchange = host.send(request)?;
+            assert_eq!(
+                (exchange.response.status, exchange.cluster()),
+                (200, Some("checkout-v1")),
+                "call {nth}"
+            );
+            let sent = &exchange.upstream_request().expect("upstream").headers;
+            for name in ["x-splitway", "x-splitway-cluster", "x-checkout"] {
+                assert!(!sent.contains(name), "call {nth}: {name}");
+            }
+            assert_eq!(sent.get("baggage"), before.map(|_| b"tenant=acme".as_slice()), "call {nth}");
+            assert_eq!(exchange.response.header("x-splitway"), None, "call {nth}");
         }
-        assert_eq!(exchange.response.header("x-splitway"), None, "call {nth}");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use splitway_envoy::tools;
 
 use crate::{demo, edge, licences, setup, shell, suite, wasm};
 
@@ -73,8 +74,10 @@ fn readme() -> Result<()> {
             continue;
         }
         println!("$ {command}");
+        // Where cargo's target folder is another one, so is what the demo left there.
+        let command = command.replace(" target/", &format!(" {}/", tools::target_dir()?.display()));
         let mut bash = Command::new("bash");
-        bash.args(["-ec", command]).current_dir(shell::root());
+        bash.args(["-ec", &command]).current_dir(shell::root());
         let printed = shell::output(bash)?;
         anyhow::ensure!(!printed.trim().is_empty(), "`{command}` prints nothing");
         println!("{}", printed.trim_end());
