@@ -126,8 +126,9 @@ impl Metric {
             is_lower_better: false,
         };
         if let Some((p, outcome)) = formula.split_once('(').and_then(|(p, rest)| Some((quantile(p)?, rest))) {
-            let outcome = outcome.strip_suffix(')').ok_or_else(wrong)?.trim().to_owned();
-            let numerator = Term { how: How::Sum, outcome };
+            let outcome =
+                outcome.strip_suffix(')').filter(|name| !name.contains(['(', ')'])).ok_or_else(wrong)?;
+            let numerator = Term { how: How::Sum, outcome: outcome.trim().to_owned() };
             return Ok(Self { numerator, quantile: Some(p), ..plain });
         }
         if let Some(outcome) = formula.strip_prefix("mean(").and_then(|rest| rest.strip_suffix(')')) {

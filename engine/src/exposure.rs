@@ -257,10 +257,17 @@ pub struct Common {
 }
 
 /// How records begin, and what follows on the attributes that are a record's own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Ends {
     head: String,
     tail: String,
+}
+
+impl Ends {
+    /// With room for what there mostly is.
+    fn new() -> Self {
+        Self { head: String::with_capacity(128), tail: String::with_capacity(512) }
+    }
 }
 
 // The encoders are `inline` so that they are compiled with the filter, for speed; the engine itself is
@@ -312,7 +319,7 @@ impl Exposure<'_> {
     #[inline]
     pub fn push_json(&self, common: &mut Common, text: &mut String) {
         let ends = common.json.get_or_insert_with(|| {
-            let mut ends = Ends::default();
+            let mut ends = Ends::new();
             ends.head.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
             ends.head.push_str(&self.timestamp.to_string());
             ends.head.push('"');
@@ -334,7 +341,7 @@ impl Exposure<'_> {
     #[inline]
     pub fn push_otlp(&self, common: &mut Common, text: &mut String) {
         let ends = common.otlp.get_or_insert_with(|| {
-            let mut ends = Ends::default();
+            let mut ends = Ends::new();
             ends.head.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
             push_number(&mut ends.head, u64::try_from(self.timestamp.0).unwrap_or(0));
             ends.head.push_str(r#"000000","eventName":""#);

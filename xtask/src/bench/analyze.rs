@@ -333,17 +333,20 @@ fn table(csv: &str) -> Result<BTreeMap<String, BTreeMap<String, f64>>> {
     let names = lines.next().context("an empty result")?;
     let mut groups = BTreeMap::new();
     for fields in lines {
-        let (mut group, mut numbers) = (String::new(), BTreeMap::new());
+        let (mut group, mut numbers) = (BTreeMap::new(), BTreeMap::new());
         for (name, field) in names.iter().zip(&fields) {
             match *name {
-                "experiment" | "variant" | "day" => group += &format!("{field} "),
+                "experiment" | "variant" | "day" => {
+                    group.insert(*name, *field);
+                }
                 "segment" => {}
                 _ => {
                     numbers.insert((*name).to_owned(), field.parse()?);
                 }
             }
         }
-        groups.insert(group, numbers);
+        let group: Vec<&str> = group.into_values().collect();
+        groups.insert(group.join(" "), numbers);
     }
     Ok(groups)
 }

@@ -115,7 +115,7 @@ async fn measure(options: &Options) -> Result<Vec<Minute>> {
 /// Nothing was lost, nothing tripped, nothing was started again.
 async fn check(envoy: &Envoy) -> Result<()> {
     let mut last = [0; 4];
-    let stats = within(Duration::from_secs(60), "the last records to be delivered", async || {
+    let stats = within(Duration::from_secs(90), "the last records to be delivered", async || {
         let stats = envoy.stats().await?;
         last = rig::counts(&stats);
         let [assigned, emitted, delivered, dropped] = last;
