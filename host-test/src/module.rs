@@ -60,7 +60,7 @@ impl EngineOptions {
 
     fn config(self) -> Config {
         let mut config = Config::new();
-        config.consume_fuel(std::env::var_os("NO_FUEL").is_none());
+        config.consume_fuel(true);
         if let Some(vms) = self.pooling {
             let mut pool = PoolingAllocationConfig::default();
             pool.total_core_instances(vms).total_memories(vms).total_tables(vms);

@@ -17,13 +17,19 @@ pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
 /// The wasm targets, Envoy, workerd, a collector, and the engines that the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
-    wasm_target(TARGET)?;
     wasm_target(EDGE_TARGET)?;
-    let envoy = tools::ensure_envoy()?;
-    println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
+    envoy()?;
     println!("collector: {}", tools::ensure_collector()?.display());
     python("engines", "analysis/tests/engines/requirements.txt")?;
     shell::npm("edge/npm", "edge")?;
+    Ok(())
+}
+
+/// What the demo needs: the filter's wasm target, and Envoy.
+pub(crate) fn envoy() -> Result<()> {
+    wasm_target(TARGET)?;
+    let envoy = tools::ensure_envoy()?;
+    println!("Envoy {}: {}", tools::ENVOY_VERSION, envoy.display());
     Ok(())
 }
 

@@ -25,7 +25,7 @@ const DEFAULT_CLUSTER: &str = "checkout-v1";
 
 /// Installs, builds, and runs the demo; `keep` leaves the proxy up afterwards.
 pub(crate) fn run(keep: bool) -> Result<()> {
-    setup::setup()?;
+    setup::envoy()?;
     wasm::build()?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut terminated = signal(SignalKind::terminate())?;
