@@ -17,8 +17,8 @@ pub(crate) const EDGE_TARGET: &str = "wasm32-unknown-unknown";
 
 /// The wasm targets, Envoy, workerd, a collector, and the engines that the analysis is compared with.
 pub(crate) fn setup() -> Result<()> {
-    wasm_target(EDGE_TARGET)?;
     envoy()?;
+    wasm_target(EDGE_TARGET)?;
     println!("collector: {}", tools::ensure_collector()?.display());
     python("engines", "analysis/tests/engines/requirements.txt")?;
     shell::npm("edge/npm", "edge")?;
