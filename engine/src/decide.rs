@@ -753,3 +753,34 @@ impl Experiment {
         skew_ms > 0 && (self.start.is_some_and(near) || self.end.is_some_and(near) || in_ramp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Document, compile};
+
+    /// Whether a request for `path` from a unit in no experiment is told to vary.
+    fn varies(experiments: &str, path: &str) -> bool {
+        let json = format!(r#"{{"version":1,"unit":[{{"header":"u"}}],"experiments":[{experiments}]}}"#);
+        let plan = compile(&Document::from_json(json.as_bytes()).unwrap()).unwrap();
+        let headers: [(&[u8], &[u8]); 2] = [(b":path", path.as_bytes()), (b"u", b"user-1")];
+        let decision = plan.decide(&RequestView::new(&headers), Timestamp(0), &mut NoTrace);
+        assert!(decision.assignments.is_empty(), "{experiments}");
+        decision.varies
+    }
+
+    #[test]
+    fn a_response_varies_where_somebody_could_be_in_an_experiment() {
+        const AT_A: &str = r#"{"id":"a","targeting":{"path":{"prefix":"/a"}},"variants":[{"id":"on"}]}"#;
+        const OF_HEADER: &str =
+            r#"{"id":"h","targeting":{"header":{"name":"x","exists":true}},"variants":[{"id":"on"}]}"#;
+        const LATER: &str =
+            r#"{"id":"l","schedule":{"start":"2026-01-01T00:00:00Z"},"variants":[{"id":"on"}]}"#;
+        const DRAFT: &str =
+            r#"{"id":"d","status":"draft","overrides":{"on":["user-2"]},"variants":[{"id":"on"}]}"#;
+        assert!(!varies(AT_A, "/b"));
+        assert!(!varies(&format!("{AT_A},{LATER}"), "/b"));
+        assert!(varies(&format!("{AT_A},{OF_HEADER}"), "/b"));
+        assert!(varies(&format!("{AT_A},{DRAFT}"), "/b"), "the draft's user-2 could ask");
+    }
+}
