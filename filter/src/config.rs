@@ -47,7 +47,6 @@ impl Series {
         if plan.has_service_metrics() { 8 } else { 1 }
     }
 
-    #[inline(never)]
     fn new(plan: &Plan, experiment: &str, variant: &str, host: &impl Metrics) -> Self {
         let service = plan.has_service_metrics().then(|| {
             let responses = series("responses", experiment, variant);
@@ -243,7 +242,6 @@ impl Store {
 
     /// Takes `json` into force, or keeps what there is and says why.
     /// An empty config is the inert one. Gives whether it was taken.
-    #[inline(never)]
     pub fn load(
         &mut self,
         json: &[u8],
@@ -267,7 +265,6 @@ impl Store {
         }
     }
 
-    #[inline(never)]
     fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
@@ -287,7 +284,6 @@ impl Store {
         self.active = Some(Rc::new(Active::new(plan, vm, host)));
     }
 
-    #[inline(never)]
     fn refuse(&self, problems: &Problems, host: &(impl Metrics + Log)) {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),

@@ -146,7 +146,6 @@ impl Exchange {
     }
 
     /// Answers with a redirect if a variant asks for one.
-    #[inline(never)]
     fn redirect(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<Flow, Failure> {
         match self.active.plan.redirect(&self.decision, request) {
             Redirection::None => Ok(Flow::Continue),
@@ -164,7 +163,6 @@ impl Exchange {
         }
     }
 
-    #[inline(never)]
     fn count_decision(&self, host: &impl Host) {
         if self.decision.unit_missing {
             self.active.count(host, Event::NoUnit, 1);
@@ -182,7 +180,6 @@ impl Exchange {
     }
 
     /// Routes, rewrites and stamps the request.
-    #[inline(never)]
     fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
@@ -218,7 +215,6 @@ impl Exchange {
     }
 
     /// Tells the upstream of the assignments, and of no others that claim to be ours.
-    #[inline(never)]
     fn pass_baggage(&self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
         let baggage = self.active.plan.baggage(&self.decision, request);
         baggage.map_or(Ok(()), |baggage| set_or_remove(host, "baggage", &baggage))
@@ -226,7 +222,6 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    #[inline(never)]
     fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
         unmark(host);
         for change in self.active.plan.request_headers(&self.decision) {
@@ -251,7 +246,6 @@ impl Exchange {
     }
 
     /// Keeps what the exposures will need of the request.
-    #[inline(never)]
     fn remember(&mut self, request: &RequestView<'_>) {
         let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
         self.request_id = id.map(ToOwned::to_owned);
@@ -269,7 +263,6 @@ impl Exchange {
     }
 
     /// Tells the proxy's access loggers what is known before the response.
-    #[inline(never)]
     fn fill_filter_state(&self, host: &impl Host) {
         let mut all = String::from("[");
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
@@ -347,7 +340,6 @@ impl Exchange {
 
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
     /// in: the client got one response, and each experiment has one record of it.
-    #[inline(never)]
     fn write(&self, host: &impl Host, vm: &mut Vm) {
         let passes = || successors(Some(self), |pass| pass.before.as_deref());
         let hears = passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);

@@ -52,7 +52,8 @@ const ONE_AND_TWO: &[u32] = &[1, 2];
 
 /// Every case; the first of each kind of answer has no filter and is what the others are compared to.
 pub(super) fn all() -> Result<Vec<Case>> {
-    let no_op = wasm::build_no_op()?;
+    let no_op = wasm::build_for_comparison("noop")?;
+    let floor = wasm::build_for_comparison("floor")?;
     let shipped = tools::filter_wasm()?;
     let case =
         |name, stamps, filter| Case { name, filter, answer: Answer::Direct, log: true, stamps, workers: ONE };
@@ -64,10 +65,15 @@ pub(super) fn all() -> Result<Vec<Case>> {
     let upstream = |case: Case| Case { answer: Answer::Upstream, ..case };
     let both = |case: Case| Case { workers: ONE_AND_TWO, ..case };
     let no_op = Filter::Wasm { module: no_op, configuration: String::new() };
+    let floor = |count: usize| Filter::Wasm { module: floor.clone(), configuration: count.to_string() };
     Ok(vec![
         both(case(NOTHING, 0, Filter::Nothing)),
         case("header_mutation", 1, Filter::Native(header_mutation())),
         both(case(NO_OP, 0, no_op)),
+        case("hostcalls alone, 1 experiment", 1, floor(1)),
+        case("hostcalls alone, 10 experiments", 10, floor(10)),
+        quiet(case("hostcalls alone, 1 experiment, log off", 1, floor(1))),
+        quiet(case("hostcalls alone, 10 experiments, log off", 10, floor(10))),
         case("Lua, 1 experiment", 1, Filter::Lua(lua(1)?)),
         both(case(LUA, 10, Filter::Lua(lua(10)?))),
         case("Splitway, 1 experiment", 1, splitway(documents::layers(1))),
