@@ -1,6 +1,6 @@
 // Splitway for runtimes with Request and Response. `initialise` comes first; the entry points
 // (workerd.js, node.js) do that. What this file adds to the compiled module is the way from and to
-// Request and Response, nothing else.
+// Request and Response, nothing else. In the package it is one file with the module's glue.
 
 import { Engine, initSync } from './splitway_edge.js';
 
@@ -23,7 +23,7 @@ const HEADERS_ARE_LATIN1 = (() => {
 /** Why a config was refused; `problems` has a line each. */
 export class ConfigError extends Error {
   constructor(problems) {
-    super(`the config is refused:\n${problems.join('\n')}`);
+    super(`the config is refused; \`splitway validate\` says more:\n${problems.join('\n')}`);
     this.name = 'ConfigError';
     this.problems = problems;
   }
@@ -96,6 +96,7 @@ export class Exchange {
   #handle;
   #requestId;
   #cluster = '';
+  #readsResponse = false;
 
   /** What to do with the request: [verb, name, value] each. For those who have no `Request`. */
   changes = [];
@@ -112,10 +113,13 @@ export class Exchange {
     this.#request = request;
     this.#requestId = requestId;
     if (!handle) return;
-    this.changes = triples(handle.requestChanges());
-    this.isIdle = handle.isIdle();
-    this.isAssigned = handle.isAssigned();
-    this.isOverridden = handle.isOverridden();
+    const text = handle.request();
+    const bits = text.charCodeAt(0);
+    this.changes = triples(text.slice(1));
+    this.isIdle = (bits & 1) !== 0;
+    this.isAssigned = (bits & 2) !== 0;
+    this.isOverridden = (bits & 4) !== 0;
+    this.#readsResponse = (bits & 8) !== 0;
     // Not left to the garbage collector, which does not see the module's memory.
     if (this.isIdle) handle.free();
     else this.#handle = handle;
@@ -186,10 +190,11 @@ export class Exchange {
     const handle = this.#handle;
     if (!handle) return [];
     this.#handle = undefined;
-    const changes = triples(handle.respond(linesOf(handle.readsResponse() ? headers : [])));
     // Frees the handle.
-    this.exposures = lines(handle.end(status, cluster, now));
-    return changes;
+    const told = handle.finish(linesOf(this.#readsResponse ? headers : []), status, cluster, now);
+    const end = told.indexOf('\0');
+    this.exposures = lines(told.slice(end + 1));
+    return triples(told.slice(0, end));
   }
 }
 

@@ -39,14 +39,13 @@ use crate::text::Encoding;
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-/// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where it was. The
-/// call then traps, and whoever made it serves the origin.
+/// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where the place is, which
+/// that takes out, too (0: out of memory). The call then traps, and whoever made it serves the origin.
 #[cfg(target_os = "unknown")]
 #[allow(unsafe_code, reason = "xtask finds it by its name")]
 #[unsafe(no_mangle)]
-pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
-    let (file, line) = location.map_or(("out of memory", 0), |place| (place.file(), place.line()));
-    host::report(file, line);
+pub extern "C" fn splitway_panicked(place: u32) {
+    host::panicked(place);
 }
 
 /// A config in force, and what is counted under it.
@@ -158,19 +157,41 @@ pub struct Exchange {
     host: Host,
 }
 
+/// As JavaScript has it: each crossing costs as much as a decision does.
 #[cfg_attr(target_os = "unknown", wasm_bindgen)]
+impl Exchange {
+    /// A character, and [`Self::request_changes`]. The character's lowest bits are [`Self::is_idle`],
+    /// [`Self::is_assigned`], [`Self::is_overridden`] and [`Self::reads_response`].
+    #[must_use]
+    pub fn request(&self) -> String {
+        let facts =
+            [self.is_idle(), self.is_assigned(), self.is_overridden(), self.reads_response()].into_iter();
+        let bits = facts.rev().fold(0_u8, |bits, fact| bits << 1 | u8::from(fact));
+        let mut text = String::from(char::from(b'0' | bits));
+        text.push_str(&self.request_changes());
+        text
+    }
+
+    /// [`Self::respond`] and [`Self::end`], with a zero byte between.
+    #[must_use]
+    pub fn finish(mut self, head: Vec<u8>, status: u16, cluster: &str, now: f64) -> String {
+        let mut text = self.respond(head);
+        text.push('\0');
+        text.push_str(&self.end(status, cluster, now));
+        text
+    }
+}
+
 impl Exchange {
     /// What to do with the request, three lines each: `set`, `add` or `remove`, a name and a
     /// value, in order; or, as the first, `answer`, the status of an answer in the upstream's
     /// place, and nothing, followed by what its headers are.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = requestChanges))]
     #[must_use]
     pub fn request_changes(&self) -> String {
         self.host.request_changes()
     }
 
     /// Whether the request is in an experiment.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isAssigned))]
     #[must_use]
     pub fn is_assigned(&self) -> bool {
         !self.filter.decision().assignments.is_empty()
@@ -178,7 +199,6 @@ impl Exchange {
 
     /// Whether there is nothing to do: the request had nothing to strip and no experiment can touch its URL, so
     /// the response needs no change and caches no warning.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isIdle))]
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let decision = self.filter.decision();
@@ -191,14 +211,12 @@ impl Exchange {
     }
 
     /// Whether [`Self::respond`] needs to know the response's headers.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = readsResponse))]
     #[must_use]
     pub fn reads_response(&self) -> bool {
         self.filter.decision().private
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isOverridden))]
     #[must_use]
     pub fn is_overridden(&self) -> bool {
         self.filter.decision().assignments.iter().any(|assignment| assignment.reason.is_override())
@@ -245,13 +263,14 @@ mod tests {
     fn an_exchange_from_request_to_exposure() {
         let engine = engine();
         let head = ":method\0GET\0:path\0/\0:authority\0shop\0x-splitway\0forged\0cookie\0uid=j\u{f6}";
-        let mut exchange = engine.begin(head.as_bytes().to_vec(), 0.0).unwrap();
+        let exchange = engine.begin(head.as_bytes().to_vec(), 0.0).unwrap();
         assert_eq!(
-            exchange.request_changes(),
-            "remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
+            exchange.request(),
+            "2remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
         );
-        assert_eq!(exchange.respond(Vec::new()), "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
-        let record = exchange.end(200, "v2", 5.0);
+        let told = exchange.finish(Vec::new(), 200, "v2", 5.0);
+        let (changes, record) = told.split_once('\0').unwrap();
+        assert_eq!(changes, "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
         for part in ["\"splitway.cluster\":\"v2\"", "code\":200", "duration_ms\":5"] {
             assert!(record.contains(part), "{record}");
         }

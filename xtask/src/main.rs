@@ -15,6 +15,7 @@ mod setup;
 mod shell;
 mod suite;
 mod vectors;
+mod unused;
 mod wasm;
 
 use std::process::ExitCode;

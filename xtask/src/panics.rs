@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use wasm_encoder::{CodeSection, Function, Module, RawSection};
 use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
 
+use crate::unused::Unused;
+
 /// The export of the filter that is told where it panicked: a `Location`, or null.
 const REPORT: &str = "splitway_panicked";
 
@@ -41,12 +43,15 @@ const UNUSED: [&str; 8] = [
     "5panic8location8Location",
 ];
 
-/// `module` with other bodies for those functions.
+/// `module` with other bodies for those functions, without what only they used, and without the linker's notes.
 pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
     let known = Known::read(module)?;
     let report = known.report.with_context(|| format!("the filter exports no `{REPORT}`"))?;
     let mut cut = Module::new();
     let mut code = CodeSection::new();
+    let unused = Unused::of(module, |function| {
+        known.replacement(function).is_some() || known.is_named(function, &UNUSED)
+    })?;
     let mut next = known.imported;
     let mut seen = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -57,7 +62,7 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
                     seen.push(part);
                     code.function(&reporting(report, location));
                 }
-                None if known.is_named(next, &UNUSED) => {
+                None if unused.has(next) || known.is_named(next, &UNUSED) => {
                     let mut trap = Function::new([]);
                     trap.instructions().unreachable().end();
                     code.function(&trap);
@@ -71,10 +76,18 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
                 cut.section(&code);
             }
         } else if let Some((id, range)) = payload.as_section() {
-            // The code section's header; its bodies come one by one.
-            if !matches!(payload, Payload::CodeSectionStart { .. }) {
-                let data = module.get(usize::try_from(range.start)?..usize::try_from(range.end)?);
-                cut.section(&RawSection { id, data: data.context("a section beyond the end")? });
+            let data = module.get(usize::try_from(range.start)?..usize::try_from(range.end)?);
+            let data = data.context("a section beyond the end")?;
+            match &payload {
+                // The code section's header; its bodies come one by one.
+                Payload::CodeSectionStart { .. } => {}
+                Payload::CustomSection(custom) if is_linkers(custom.name()) => {}
+                Payload::DataSection(_) => {
+                    cut.section(&RawSection { id, data: &unused.clear(data) });
+                }
+                _ => {
+                    cut.section(&RawSection { id, data });
+                }
             }
         }
     }
@@ -83,6 +96,11 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
         return Ok(cut.finish());
     };
     bail!("the module has no function `…{missing}…`: see xtask/src/panics.rs")
+}
+
+/// What `--emit-relocs` adds.
+fn is_linkers(section: &str) -> bool {
+    section == "linking" || section.starts_with("reloc.")
 }
 
 /// Tells the place and traps. `location` is the parameter that has it.

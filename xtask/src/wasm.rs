@@ -72,6 +72,7 @@ pub(crate) fn build() -> Result<()> {
     let wasm_opt = wasm_opt()?;
     shell::run(compiler("splitway-filter", TARGET, Aim::Bytes)?)?;
     let wasm = tools::filter_wasm()?;
+    cut(&wasm)?;
     optimise(&wasm_opt, &wasm, Aim::Bytes, false)?;
     let bytes = fs::metadata(&wasm)?.len();
     println!("{}: {bytes} bytes of at most {MAX_BYTES}", wasm.display());
@@ -88,6 +89,7 @@ pub(crate) fn build_named() -> Result<Vec<u8>> {
     // cargo puts the linked module back, and does not compile again.
     shell::run(compiler("splitway-filter", TARGET, Aim::Bytes)?)?;
     let wasm = tools::filter_wasm()?;
+    cut(&wasm)?;
     let named = wasm.with_extension("named.wasm");
     fs::copy(&wasm, &named)?;
     let result = optimise(&wasm_opt, &named, Aim::Bytes, true).and_then(|()| Ok(fs::read(&named)?));
@@ -120,6 +122,8 @@ pub(crate) fn compiler(package: &str, target: &str, aim: Aim) -> Result<Command>
         // The unrolled SHA-256 is 6 kB larger; one unit is hashed per request.
         "--cfg=sha2_backend=\"soft-compact\"".to_owned(),
         "--cfg=sha2_backend_soft=\"compact\"".to_owned(),
+        // Who refers to whom, for `panics::cut`.
+        "-Clink-arg=--emit-relocs".to_owned(),
     ];
     // No paths of this machine in the module: it is the same wherever it is built.
     for folder in registry_folders() {
@@ -140,17 +144,22 @@ fn registry_folders() -> Vec<PathBuf> {
     entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-/// Runs wasm-opt; functions keep their names where they shall. Through a file of its own and a rename, because cargo's
-/// output is a hard link into its cache.
+/// Takes panics out of what was linked. Through a file of its own and a rename, because cargo's output is a hard link
+/// into its cache.
+pub(crate) fn cut(wasm: &Path) -> Result<()> {
+    let cut = wasm.with_extension("cut.wasm");
+    fs::write(&cut, panics::cut(&fs::read(wasm)?)?)?;
+    fs::rename(&cut, wasm)?;
+    Ok(())
+}
+
+/// Runs wasm-opt; functions keep their names where they shall.
 pub(crate) fn optimise(wasm_opt: &Path, wasm: &Path, aim: Aim, named: bool) -> Result<()> {
     let optimised = wasm.with_extension("opt.wasm");
     let mut command = Command::new(wasm_opt);
-    let cut = wasm.with_extension("cut.wasm");
-    fs::write(&cut, panics::cut(&fs::read(wasm)?)?)?;
     let names: &[&str] = if named { &NAMES } else { &STRIP };
-    command.args(WASM_OPT).args(aim.passes()).args(names).arg(&cut).arg("-o").arg(&optimised);
+    command.args(WASM_OPT).args(aim.passes()).args(names).arg(wasm).arg("-o").arg(&optimised);
     shell::run(command)?;
-    fs::remove_file(&cut)?;
     fs::rename(&optimised, wasm)?;
     Ok(())
 }

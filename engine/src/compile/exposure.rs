@@ -5,7 +5,7 @@ use crate::document::describe_text;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::headers;
 use crate::plan::Sinks;
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 /// Least and most bytes of a worker's buffer.
@@ -18,7 +18,7 @@ impl Compiler<'_> {
         if let Some(key) = &exposure.key
             && key.len() < 16
         {
-            let found = format!("{} characters", key.chars().count());
+            let found = prose!("{} characters", key.chars().count());
             self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
         }
         match (exposure.unit, &exposure.key) {
@@ -66,7 +66,7 @@ impl Compiler<'_> {
         }
         let buffer = otlp.buffer.unwrap_or(1_048_576);
         if !BUFFER.contains(&buffer) {
-            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216", &buffer.to_string());
+            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216", &prose!("{buffer}"));
         }
         let mut headers = Vec::new();
         for (name, value) in otlp.headers.iter() {

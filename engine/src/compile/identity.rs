@@ -7,7 +7,7 @@ use super::Compiler;
 use crate::cache::CacheSafety;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;
 
@@ -50,7 +50,7 @@ impl<'c> Compiler<'c> {
 
     fn provisional(&mut self, at: Place<'_>, provisional: &'c wire::Provisional) -> Option<Provisional> {
         if provisional.key.len() < MIN_KEY {
-            let found = format!("{} characters", provisional.key.chars().count());
+            let found = prose!("{} characters", provisional.key.chars().count());
             self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
         }
         if provisional.traits.is_empty() {

@@ -16,7 +16,7 @@ use crate::document::{Document, read};
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
 use crate::plan::{ChainId, Plan};
-use crate::problem::{Code, Path, Place, Problem, Problems};
+use crate::problem::{Code, Path, Place, Problem, Problems, prose, said};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
 use crate::wire;
@@ -111,7 +111,7 @@ impl<'c> Compiler<'c> {
         let config = self.config;
         let root = Place::Root;
         if config.version != 1 {
-            self.error(root.key("version"), Code::InvalidValue, "1", &config.version.to_string());
+            self.error(root.key("version"), Code::InvalidValue, "1", &prose!("{}", config.version));
         }
         self.id(root.key("namespace"), self.namespace);
         self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
@@ -172,15 +172,21 @@ impl<'c> Compiler<'c> {
         })
     }
 
+    #[inline(always)]
+    fn error(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
+        self.refuse(at, code, said(expected), said(found));
+    }
+
     #[cold]
     #[inline(never)]
-    fn error(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
+    fn refuse(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
         self.problems.push(Problem::error(at.path(), code, expected, found));
     }
 
+    #[inline(always)]
     fn limit(&mut self, at: Place<'_>, what: &str, count: usize, most: usize) {
         if count > most {
-            self.error(at, Code::Limit, &format!("at most {most} {what}"), &count.to_string());
+            self.error(at, Code::Limit, &prose!("at most {most} {what}"), &prose!("{count}"));
         }
     }
 
@@ -250,7 +256,7 @@ impl<'c> Compiler<'c> {
             self.error(at, Code::MissingField, "at least one of header, cookie, query", "none");
         }
         if !(1..=2).contains(&tokens.keys.len()) {
-            let found = tokens.keys.len().to_string();
+            let found = prose!("{}", tokens.keys.len());
             self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", &found);
         }
         let mut keys: Vec<Key> = Vec::new();
@@ -263,12 +269,12 @@ impl<'c> Compiler<'c> {
                     at.key("id"),
                     Code::DuplicateId,
                     "each key id once",
-                    &format!("`{}` again", key.id),
+                    &prose!("`{}` again", key.id),
                 );
             }
             if key.secret.len() < MIN_SECRET {
-                let found = format!("{} characters", key.secret.chars().count());
-                let expected = format!("at least {MIN_SECRET} random characters");
+                let found = prose!("{} characters", key.secret.chars().count());
+                let expected = prose!("at least {MIN_SECRET} random characters");
                 self.error(at.key("secret"), Code::InvalidValue, &expected, &found);
             }
             keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
@@ -288,7 +294,7 @@ impl<'c> Compiler<'c> {
         for (path, name) in std::mem::take(&mut self.read_headers) {
             if ours.contains(name.as_bytes()) {
                 let expected = "a header that is neither x-splitway… nor set by a variant";
-                let found = format!("`{name}`, which is removed from what clients send");
+                let found = prose!("`{name}`, which is removed from what clients send");
                 self.problems.push(Problem::error(path, Code::Conflict, expected, &found));
             }
         }

@@ -8,7 +8,7 @@ use regex_lite::{Regex, RegexBuilder};
 use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem};
+use crate::problem::{Code, Place, Problem, prose};
 use crate::targeting::{Bounds, Rule, Subject, Test, Text};
 use crate::version::Version;
 use crate::wire;
@@ -89,8 +89,7 @@ impl<'c> Compiler<'c> {
         }
         let mut ranges = Vec::with_capacity(test.one_of.len());
         for (index, text) in test.one_of.iter().enumerate() {
-            let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-            match parsed {
+            match address_range(text) {
                 Some(range) => ranges.push(range),
                 None => {
                     let expected = "an address range such as 10.0.0.0/8";
@@ -149,7 +148,7 @@ impl<'c> Compiler<'c> {
         }
         let expected =
             "exactly one of equals, one_of, prefix, suffix, contains, glob, regex, exists, number, version";
-        let found = if count == 0 { "none".to_owned() } else { format!("{count} of them") };
+        let found = if count == 0 { prose!("none") } else { prose!("{count} of them") };
         self.error(at, Code::InvalidValue, expected, &found);
         None
     }
@@ -163,13 +162,18 @@ impl<'c> Compiler<'c> {
     ) -> Option<Regex> {
         self.patterns = self.patterns.saturating_add(1);
         if self.patterns > MAX_PATTERNS {
-            let expected = format!("at most {MAX_PATTERNS} patterns in the document");
+            let expected = prose!("at most {MAX_PATTERNS} patterns in the document");
             self.error(at, Code::Limit, &expected, "more");
             return None;
         }
         if written.len() > MAX_PATTERN {
-            let expected = format!("a pattern of at most {MAX_PATTERN} bytes");
-            self.error(at, Code::Limit, &expected, &format!("{} bytes", written.len()));
+            let expected = prose!("a pattern of at most {MAX_PATTERN} bytes");
+            self.error(at, Code::Limit, &expected, &prose!("{} bytes", written.len()));
+            return None;
+        }
+        if has_foreign_name(pattern) {
+            let expected = "names of groups in ASCII";
+            self.error(at, Code::InvalidValue, expected, &describe_text(written));
             return None;
         }
         let built = RegexBuilder::new(pattern)
@@ -181,13 +185,13 @@ impl<'c> Compiler<'c> {
             Ok(regex) => Some(regex),
             Err(error) => {
                 let error = error.to_string();
-                let found = format!("{}: {error}", describe_text(written));
+                let found = prose!("{}: {error}", describe_text(written));
                 // The library tells its limits from other mistakes by their texts alone.
                 if error.ends_with("size limit") {
-                    let expected = format!("a pattern of at most {MAX_PROGRAM} bytes when compiled");
+                    let expected = prose!("a pattern of at most {MAX_PROGRAM} bytes when compiled");
                     self.error(at, Code::Limit, &expected, &found);
                 } else if error.ends_with("too much nesting") {
-                    let expected = format!("at most {MAX_PATTERN_DEPTH} levels of nesting in a pattern");
+                    let expected = prose!("at most {MAX_PATTERN_DEPTH} levels of nesting in a pattern");
                     self.error(at, Code::Limit, &expected, &found);
                 } else {
                     self.error(at, Code::InvalidValue, "a regular expression (without look-around)", &found);
@@ -239,6 +243,16 @@ impl<'c> Compiler<'c> {
     }
 }
 
+/// An address, or `address/prefix`. (`IpNet`'s own parser has one for addresses, too: 2 kB.)
+fn address_range(text: &str) -> Option<IpNet> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return text.parse().ok().map(IpAddr::into);
+    };
+    let is_number = prefix.bytes().all(|b| b.is_ascii_digit());
+    let prefix = prefix.parse().ok().filter(|_| is_number)?;
+    IpNet::new(address.parse().ok()?, prefix).ok()
+}
+
 /// The operators, whether they come with a name or not.
 fn named(test: &wire::Match) -> wire::NamedMatch {
     let test = test.clone();
@@ -256,6 +270,29 @@ fn named(test: &wire::Match) -> wire::NamedMatch {
         version: test.version,
         ignore_case: test.ignore_case,
     }
+}
+
+/// Whether a group has a name beyond ASCII. (The table of all alphabets would cost the filter 3 kB, so `cargo xtask`
+/// takes it out.)
+fn has_foreign_name(pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    let mut in_class = 0_u32;
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => drop(rest.next()),
+            '[' => in_class = in_class.saturating_add(1),
+            ']' => in_class = in_class.saturating_sub(1),
+            '(' if in_class == 0 => {
+                let name = rest.as_str().strip_prefix("?P<").or_else(|| rest.as_str().strip_prefix("?<"));
+                let name = name.and_then(|name| name.split('>').next());
+                if name.is_some_and(|name| !name.is_ascii()) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// `*`: anything but `/`; `**`: anything; `?`: one character but `/`.
@@ -277,6 +314,36 @@ fn glob_to_regex(glob: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_are_named_in_ascii() {
+        for (pattern, foreign) in [
+            ("(?<é>a)", true),
+            ("a(b(?P<x_ß>a))", true),
+            ("(?<a>é)", false),
+            (r"\(?<é>", false),
+            ("[(?<é>]", false),
+            (r"[\]](?<é>a)", true),
+            ("é", false),
+            ("(?<", false),
+        ] {
+            assert_eq!(has_foreign_name(pattern), foreign, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn address_ranges() {
+        for text in ["10.0.0.0/8", "10.0.0.1", "2001:db8::/32", "::1", "::ffff:10.0.0.0/104", "0.0.0.0/0"] {
+            let known = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+            assert_eq!(address_range(text), known, "{text}");
+            assert!(known.is_some(), "{text}");
+        }
+        for text in ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0/8", "::/129", "10.0.0.0/8/8", "a/8"] {
+            assert_eq!(address_range(text), None, "{text}");
+        }
+        // Octal to some, decimal to others.
+        assert_eq!(address_range("010.0.0.0/8"), None);
+    }
 
     #[test]
     fn globs() {

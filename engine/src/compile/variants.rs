@@ -7,7 +7,7 @@ use crate::document::{describe_number, describe_text};
 use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 /// Longest replacement of a path's match, in bytes.
@@ -31,7 +31,7 @@ impl<'c> Compiler<'c> {
             let at = list.index(index);
             self.id(at.key("id"), &variant.id);
             if compiled.iter().any(|known| *known.id == *variant.id) {
-                let found = format!("`{}` again", variant.id);
+                let found = prose!("`{}` again", variant.id);
                 self.error(at.key("id"), Code::DuplicateId, "each variant id once", &found);
             }
             compiled.push(Variant {
@@ -123,14 +123,14 @@ impl<'c> Compiler<'c> {
         }
         if let Err(overlap) = Partition::new(claims.iter().copied(), VariantId(u16::MAX)) {
             let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
-            let found = format!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
+            let found = prose!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
             let at = list.index(overlap.second.index());
             self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", &found);
             return Vec::new();
         }
         let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
         if covered != BUCKETS {
-            let found = format!("{covered} of {BUCKETS}");
+            let found = prose!("{covered} of {BUCKETS}");
             self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", &found);
         }
         claims
@@ -209,7 +209,7 @@ impl<'c> Compiler<'c> {
         let status = u16::try_from(status).ok().filter(|status| matches!(status, 302 | 303 | 307));
         if status.is_none() {
             // Browsers keep permanent ones: who had one would keep the variant.
-            let found = redirect.status.unwrap_or_default().to_string();
+            let found = prose!("{}", redirect.status.unwrap_or_default());
             self.error(at.key("status"), Code::InvalidValue, "302, 303 or 307", &found);
         }
         let path = self.path_rewrite(at.key("path"), &redirect.path);

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value};
-use crate::problem::{Code, Path, Problem, Problems, Span};
+use crate::problem::{Code, Path, Problem, Problems, Span, prose};
 
 pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
     let broken = Cell::new(None);
@@ -24,7 +24,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {
-    let mut problem = Problem::error(Path::default(), Code::Syntax, "JSON", &error.to_string());
+    let mut problem = Problem::error(Path::default(), Code::Syntax, "JSON", &prose!("{error}"));
     if error.line() > 0 {
         problem.span = Some(Span { line: error.line(), column: error.column().max(1), start: 0, end: 0 });
     }
@@ -41,8 +41,8 @@ enum Limit {
 impl Limit {
     fn expected(self) -> String {
         match self {
-            Self::Depth => format!("at most {MAX_DEPTH} levels of nesting"),
-            Self::Fields => format!("at most {MAX_FIELDS} fields in one mapping"),
+            Self::Depth => prose!("at most {MAX_DEPTH} levels of nesting"),
+            Self::Fields => prose!("at most {MAX_FIELDS} fields in one mapping"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::{Document, Key, Node, Value, describe_text};
 use crate::compile::ADVICE;
-use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span};
+use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span, prose, said};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
 pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
@@ -58,12 +58,20 @@ impl<'d> Cursor<'d> {
         }
     }
 
+    #[inline(always)]
     fn problem(&self, path: Path, code: Code, expected: &str, found: &str) {
         self.record(Problem::error(path, code, expected, found));
     }
 
     /// Records that this should have been `expected`.
+    #[inline(always)]
     pub(crate) fn mismatch(&self, expected: &str) {
+        self.mismatched(said(expected));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn mismatched(&self, expected: &str) {
         if self.muted {
             return;
         }
@@ -91,7 +99,13 @@ impl<'d> Cursor<'d> {
     }
 
     /// Text, or a problem that names what it should say.
+    #[inline(always)]
     pub(crate) fn text(&self, expected: &str) -> String {
+        self.text_or(said(expected))
+    }
+
+    #[inline(never)]
+    fn text_or(&self, expected: &str) -> String {
         match self.value() {
             Some(Value::Text(text)) => text.clone(),
             _ => {
@@ -105,8 +119,8 @@ impl<'d> Cursor<'d> {
         match self.value() {
             Some(Value::Int(value)) if (0..=high).contains(value) => value.unsigned_abs(),
             Some(Value::Int(value)) => {
-                let expected = format!("a whole number from 0 to {high}");
-                self.problem(self.place.path(), Code::OutOfRange, &expected, &value.to_string());
+                let expected = prose!("a whole number from 0 to {high}");
+                self.problem(self.place.path(), Code::OutOfRange, &expected, &prose!("{value}"));
                 0
             }
             _ => {
@@ -145,13 +159,13 @@ impl<'d> Cursor<'d> {
 
     fn duplicate(&self, name: &str) {
         let path = self.place.key(name).path();
-        self.problem(path, Code::DuplicateField, "each field once", &format!("`{name}` twice"));
+        self.problem(path, Code::DuplicateField, "each field once", &prose!("`{name}` twice"));
     }
 
     /// Which of `names` the text is.
     pub(crate) fn name(&self, names: &'static [&'static str]) -> Option<usize> {
         let Some(Value::Text(text)) = self.value() else {
-            self.mismatch(&format!("one of {}", names.join(", ")));
+            self.mismatch(&prose!("one of {}", names.join(", ")));
             return None;
         };
         self.known(text, names, Code::InvalidValue, None)
@@ -161,7 +175,7 @@ impl<'d> Cursor<'d> {
     pub(crate) fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
         match self.entries() {
             None => {
-                self.mismatch(&format!("a mapping with one of {}", names.join(", ")));
+                self.mismatch(&prose!("a mapping with one of {}", names.join(", ")));
                 None
             }
             Some([(key, node)]) => {
@@ -171,8 +185,8 @@ impl<'d> Cursor<'d> {
                 Some((names.get(index)?, node))
             }
             Some(more) => {
-                let expected = format!("exactly one of {}", names.join(", "));
-                let found = format!("{} fields", more.len());
+                let expected = prose!("exactly one of {}", names.join(", "));
+                let found = prose!("{} fields", more.len());
                 self.problem(self.place.path(), Code::InvalidValue, &expected, &found);
                 None
             }
@@ -367,7 +381,7 @@ impl<T: Read + Default + Copy, const N: usize> Read for [T; N] {
                 Self::try_from(Vec::<T>::read(at)).unwrap_or([T::default(); N])
             }
             _ => {
-                at.mismatch(&format!("a list of {N}"));
+                at.mismatch(&prose!("a list of {N}"));
                 [T::default(); N]
             }
         }
@@ -463,7 +477,7 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
 }
 
 fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
-    let expected = format!("one of {}", known.join(", "));
+    let expected = prose!("one of {}", known.join(", "));
     let problem = Problem::error(path, code, &expected, &describe_text(name));
     let near = problem.suggest_near(name, known.iter().copied());
     match ADVICE.then(|| elsewhere(name, known)).flatten().filter(|_| near.suggestion.is_none()) {

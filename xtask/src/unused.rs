@@ -1,0 +1,281 @@
+//! What a linked module does not need any more when some of its functions are replaced.
+//!
+//! The linker keeps what anything refers to, and cannot know that [`crate::panics`] takes functions out: their texts and
+//! tables (Unicode's, for `Debug` of texts), and what a table of functions names. `--emit-relocs` has it write down who
+//! refers to whom; this follows it from the exports on.
+
+use std::ops::Range;
+
+use anyhow::{Context as _, Result};
+use wasmparser::{
+    ExternalKind, KnownCustom, Linking, Parser, Payload, RelocSectionReader, RelocationType,
+    SymbolFlags, SymbolInfo, TypeRef,
+};
+
+/// What can go.
+#[derive(Debug, Default)]
+pub(crate) struct Unused {
+    /// By function, imported ones first.
+    functions: Vec<bool>,
+    /// Places in the contents of the section of data.
+    data: Vec<Range<usize>>,
+}
+
+impl Unused {
+    /// Whether nothing that runs refers to the function.
+    pub(crate) fn has(&self, function: u32) -> bool {
+        usize::try_from(function).ok().and_then(|index| self.functions.get(index)).copied().unwrap_or(false)
+    }
+
+    /// The contents of the section of data, with zeros for what nothing refers to: wasm-opt drops those.
+    pub(crate) fn clear(&self, section: &[u8]) -> Vec<u8> {
+        let mut section = section.to_vec();
+        for range in &self.data {
+            section[range.clone()].fill(0);
+        }
+        section
+    }
+
+    /// Of a module whose functions `is_replaced` get other bodies, which use nothing but exports. Nothing, if the linker
+    /// did not say who refers to whom.
+    pub(crate) fn of(module: &[u8], is_replaced: impl Fn(u32) -> bool) -> Result<Self> {
+        let read = Module::read(module)?;
+        if read.symbols.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut live = Live {
+            functions: vec![false; read.imported + read.bodies.len()],
+            symbols: vec![false; read.symbols.len()],
+            open: read.roots.clone(),
+        };
+        let references = read.references()?;
+        while let Some(node) = live.open.pop() {
+            let is_new = match node {
+                Node::Function(index) => !std::mem::replace(&mut live.functions[index], true),
+                Node::Data(symbol) => !std::mem::replace(&mut live.symbols[symbol], true),
+            };
+            let ends = matches!(node, Node::Function(index) if is_replaced(u32::try_from(index)?));
+            if is_new && !ends {
+                live.open.extend(references.of(node));
+            }
+        }
+        // Symbols may overlap; then what one keeps stays.
+        let kept: Vec<Range<usize>> = read.ranges(&live.symbols, true);
+        let mut data = read.ranges(&live.symbols, false);
+        for kept in kept {
+            data = data.into_iter().flat_map(|range| without(range, &kept)).collect();
+        }
+        Ok(Self { functions: live.functions.iter().map(|is_live| !is_live).collect(), data })
+    }
+}
+
+/// What is left of `range` beside `kept`.
+fn without(range: Range<usize>, kept: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let before = range.start..range.end.min(kept.start);
+    let after = range.start.max(kept.end)..range.end;
+    [before, after].into_iter().filter(|rest| rest.start < rest.end)
+}
+
+struct Live {
+    functions: Vec<bool>,
+    symbols: Vec<bool>,
+    open: Vec<Node>,
+}
+
+/// A function by its index, or a piece of data by that of its symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Node {
+    Function(usize),
+    Data(usize),
+}
+
+/// Who refers to whom, in the order of who.
+struct References(Vec<(Node, Node)>);
+
+impl References {
+    fn of(&self, node: Node) -> impl Iterator<Item = Node> {
+        let start = self.0.partition_point(|(from, _)| *from < node);
+        self.0[start..].iter().take_while(move |(from, _)| *from == node).map(|(_, to)| *to)
+    }
+}
+
+/// A linked module, as far as it matters here. Places are those in the contents of their section.
+#[derive(Default)]
+struct Module<'a> {
+    imported: usize,
+    bodies: Vec<Range<usize>>,
+    segments: Vec<usize>,
+    /// The function, or the place of the data.
+    symbols: Vec<Option<Symbol>>,
+    relocations: Vec<(Section, RelocSectionReader<'a>)>,
+    roots: Vec<Node>,
+}
+
+enum Symbol {
+    Function(usize),
+    Data(Range<usize>),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Section {
+    Code,
+    Data,
+}
+
+impl<'a> Module<'a> {
+    fn read(module: &'a [u8]) -> Result<Self> {
+        let mut read = Self::default();
+        let mut kinds = Vec::new();
+        let mut code = 0;
+        for payload in Parser::new(0).parse_all(module) {
+            let payload = payload?;
+            // They come last, when the others are known.
+            if let Payload::CustomSection(custom) = &payload {
+                match custom.as_known() {
+                    KnownCustom::Linking(linking) => {
+                        for part in linking.subsections() {
+                            read.symbols_of(part?)?;
+                        }
+                    }
+                    KnownCustom::Reloc(relocations) => {
+                        let of = usize::try_from(relocations.section_index())?;
+                        if let Some(section) = kinds.get(of).copied().flatten() {
+                            read.relocations.push((section, relocations));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            match &payload {
+                Payload::CodeSectionEntry(body) => {
+                    let range = body.range();
+                    read.bodies.push(usize::try_from(range.start)? - code..usize::try_from(range.end)? - code);
+                    continue;
+                }
+                Payload::CodeSectionStart { .. } => {
+                    let (_, range) = payload.as_section().context("a section has a place")?;
+                    code = usize::try_from(range.start)?;
+                    kinds.push(Some(Section::Code));
+                    continue;
+                }
+                Payload::DataSection(data) => {
+                    let start = usize::try_from(data.range().start)?;
+                    for segment in data.clone() {
+                        let segment = segment?;
+                        read.segments
+                            .push(usize::try_from(segment.range.end)? - segment.data.len() - start);
+                    }
+                    kinds.push(Some(Section::Data));
+                    continue;
+                }
+                Payload::ImportSection(imports) => {
+                    for import in imports.clone().into_imports() {
+                        read.imported += usize::from(matches!(import?.ty, TypeRef::Func(_)));
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports.clone() {
+                        let export = export?;
+                        if export.kind == ExternalKind::Func {
+                            read.roots.push(Node::Function(usize::try_from(export.index)?));
+                        }
+                    }
+                }
+                Payload::StartSection { func, .. } => read.roots.push(Node::Function(usize::try_from(*func)?)),
+                _ => {}
+            }
+            if payload.as_section().is_some() {
+                kinds.push(None);
+            }
+        }
+        Ok(read)
+    }
+
+    fn symbols_of(&mut self, part: Linking<'_>) -> Result<()> {
+        match part {
+            Linking::SymbolTable(symbols) => {
+                for symbol in symbols {
+                    let symbol = symbol?;
+                    let stays = SymbolFlags::EXPORTED | SymbolFlags::NO_STRIP;
+                    let (symbol, flags) = match symbol {
+                        SymbolInfo::Func { index, flags, .. } => {
+                            (Some(Symbol::Function(usize::try_from(index)?)), flags)
+                        }
+                        SymbolInfo::Data { symbol: Some(place), flags, .. } => {
+                            let segment = self.segments.get(usize::try_from(place.index)?);
+                            let start = segment.context("no such segment")? + usize::try_from(place.offset)?;
+                            (Some(Symbol::Data(start..start + usize::try_from(place.size)?)), flags)
+                        }
+                        _ => (None, SymbolFlags::empty()),
+                    };
+                    if flags.intersects(stays) {
+                        self.roots.extend(match symbol {
+                            Some(Symbol::Function(index)) => Some(Node::Function(index)),
+                            Some(Symbol::Data(_)) => Some(Node::Data(self.symbols.len())),
+                            None => None,
+                        });
+                    }
+                    self.symbols.push(symbol);
+                }
+            }
+            Linking::InitFuncs(functions) => {
+                for function in functions {
+                    let symbol = usize::try_from(function?.symbol_index)?;
+                    if let Some(Some(Symbol::Function(index))) = self.symbols.get(symbol) {
+                        self.roots.push(Node::Function(*index));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn references(&self) -> Result<References> {
+        let mut all = Vec::new();
+        // Data by where it begins; the longest before a place is not always the one that has it.
+        let mut data: Vec<(usize, &Range<usize>)> = Vec::new();
+        for (index, symbol) in self.symbols.iter().enumerate() {
+            if let Some(Symbol::Data(range)) = symbol {
+                data.push((index, range));
+            }
+        }
+        for (section, relocations) in &self.relocations {
+            for relocation in relocations.entries() {
+                let relocation = relocation?;
+                let to = match relocation.ty {
+                    RelocationType::TypeIndexLeb => continue,
+                    _ => usize::try_from(relocation.index)?,
+                };
+                let to = match self.symbols.get(to).context("no such symbol")? {
+                    Some(Symbol::Function(index)) => Node::Function(*index),
+                    Some(Symbol::Data(_)) => Node::Data(to),
+                    None => continue,
+                };
+                let place = usize::try_from(relocation.offset)?;
+                match section {
+                    Section::Code => {
+                        let body = self.bodies.partition_point(|body| body.end <= place);
+                        all.push((Node::Function(self.imported + body), to));
+                    }
+                    Section::Data => {
+                        let holders = data.iter().filter(|(_, range)| range.contains(&place));
+                        all.extend(holders.map(|(index, _)| (Node::Data(*index), to)));
+                    }
+                }
+            }
+        }
+        all.sort_unstable();
+        Ok(References(all))
+    }
+
+    /// Of the data symbols that are live, or not.
+    fn ranges(&self, live: &[bool], wanted: bool) -> Vec<Range<usize>> {
+        let ranges = self.symbols.iter().zip(live).filter(|(_, is_live)| **is_live == wanted);
+        let ranges = ranges.filter_map(|(symbol, _)| match symbol {
+            Some(Symbol::Data(range)) => Some(range.clone()),
+            _ => None,
+        });
+        ranges.collect()
+    }
+}
