@@ -51,10 +51,11 @@ fn compile(folder: &Path, named: bool) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let linked = tools::target_dir()?.join(EDGE_TARGET).join("edge/splitway_edge.wasm");
     // Before bindgen, which renumbers what the linker's notes are about.
-    wasm::cut(&linked)?;
+    let places = wasm::cut(&linked, Aim::Gzip)?;
     let mut bindgen = shell::cargo(&["run", "--quiet", "--package", "splitway-edge-bindgen", "--"])?;
     bindgen.arg(linked).arg(folder);
     shell::run(bindgen)?;
+    fs::write(folder.with_file_name("panics.txt"), places)?;
     let module = folder.join("splitway_edge_bg.wasm");
     wasm::optimise(&wasm_opt, &module, Aim::Gzip, named)?;
     Ok(module)
@@ -66,7 +67,7 @@ fn bundle(package: &Path) -> Result<()> {
     esbuild.args(["splitway.js", "--outfile=splitway.js", "--allow-overwrite", "--log-level=warning"]);
     esbuild.args(["--bundle", "--minify", "--format=esm", "--target=es2022"]).current_dir(package);
     shell::run(esbuild)?;
-    for glue in ["splitway_edge.js", "splitway_edge.d.ts", "splitway_edge_bg.wasm.d.ts"] {
+    for glue in ["host.js", "splitway_edge.js", "splitway_edge.d.ts", "splitway_edge_bg.wasm.d.ts"] {
         fs::remove_file(package.join(glue))?;
     }
     Ok(())

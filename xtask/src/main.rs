@@ -14,8 +14,8 @@ mod panics;
 mod setup;
 mod shell;
 mod suite;
-mod vectors;
 mod unused;
+mod vectors;
 mod wasm;
 
 use std::process::ExitCode;

@@ -43,15 +43,24 @@ const UNUSED: [&str; 8] = [
     "5panic8location8Location",
 ];
 
+/// Whether a character is of an alphabet or a digit of one: tables of 3 kB. The engine asks for it in the names of a
+/// pattern's groups alone, and refuses those beyond ASCII before.
+const FALSE: [&str; 2] = ["12unicode_data10alphabetic11lookup_slow", "12unicode_data1n11lookup_slow"];
+
 /// `module` with other bodies for those functions, without what only they used, and without the linker's notes.
-pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
+///
+/// `places`: the places of panics go, too, and are given as lines of an address and what is there.
+pub(crate) fn cut(module: &[u8], places: bool) -> Result<(Vec<u8>, String)> {
     let known = Known::read(module)?;
     let report = known.report.with_context(|| format!("the filter exports no `{REPORT}`"))?;
     let mut cut = Module::new();
     let mut code = CodeSection::new();
-    let unused = Unused::of(module, |function| {
-        known.replacement(function).is_some() || known.is_named(function, &UNUSED)
-    })?;
+    let is_replaced = |function| {
+        known.replacement(function).is_some()
+            || known.is_named(function, &UNUSED)
+            || known.is_named(function, &FALSE)
+    };
+    let unused = Unused::of(module, is_replaced, places)?;
     let mut next = known.imported;
     let mut seen = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -61,6 +70,11 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
                 Some((part, location)) => {
                     seen.push(part);
                     code.function(&reporting(report, location));
+                }
+                None if known.is_named(next, &FALSE) => {
+                    let mut no = Function::new([]);
+                    no.instructions().i32_const(0).end();
+                    code.function(&no);
                 }
                 None if unused.has(next) || known.is_named(next, &UNUSED) => {
                     let mut trap = Function::new([]);
@@ -93,7 +107,7 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
     }
     // Rust renames its insides now and then; then this list has to follow.
     let Some(missing) = LOCATED.iter().chain(&BARE).find(|part| !seen.contains(part)) else {
-        return Ok(cut.finish());
+        return Ok((cut.finish(), unused.places));
     };
     bail!("the module has no function `…{missing}…`: see xtask/src/panics.rs")
 }
@@ -228,7 +242,7 @@ mod tests {
     #[test]
     fn panics_are_reported_and_the_rest_stays() {
         let module = module("none");
-        let cut = cut(&module).expect("cut");
+        let (cut, _) = cut(&module, false).expect("cut");
         wasmparser::validate(&cut).expect("valid");
         let (before, after) = (bodies(&module), bodies(&cut));
         assert_eq!(before.len(), 2 + LOCATED.len() + BARE.len() + UNUSED.len());
@@ -271,9 +285,9 @@ mod tests {
     #[test]
     fn a_name_that_rust_changed_is_told() {
         for part in LOCATED.iter().chain(&BARE) {
-            let error = cut(&module(part)).expect_err("missing");
+            let error = cut(&module(part), false).expect_err("missing");
             assert!(error.to_string().contains(part), "{error}");
         }
-        assert!(cut(&module("17rust_begin_unwind")).is_err());
+        assert!(cut(&module("17rust_begin_unwind"), false).is_err());
     }
 }

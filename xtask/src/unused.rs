@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use wasmparser::{
-    ExternalKind, KnownCustom, Linking, Parser, Payload, RelocSectionReader, RelocationType,
-    SymbolFlags, SymbolInfo, TypeRef,
+    DataKind, ExternalKind, KnownCustom, Linking, Operator, Parser, Payload, RelocSectionReader,
+    RelocationType, SymbolFlags, SymbolInfo, TypeRef,
 };
 
 /// What can go.
@@ -19,6 +19,8 @@ pub(crate) struct Unused {
     functions: Vec<bool>,
     /// Places in the contents of the section of data.
     data: Vec<Range<usize>>,
+    /// The places in sources that went with it, by their addresses: lines such as `1055336 engine/src/plan.rs:12`.
+    pub(crate) places: String,
 }
 
 impl Unused {
@@ -37,26 +39,37 @@ impl Unused {
     }
 
     /// Of a module whose functions `is_replaced` get other bodies, which use nothing but exports. Nothing, if the linker
-    /// did not say who refers to whom.
-    pub(crate) fn of(module: &[u8], is_replaced: impl Fn(u32) -> bool) -> Result<Self> {
+    /// did not say who refers to whom. `places`: what says where in a source a panic is goes, too.
+    pub(crate) fn of(module: &[u8], is_replaced: impl Fn(u32) -> bool, places: bool) -> Result<Self> {
         let read = Module::read(module)?;
         if read.symbols.is_empty() {
             return Ok(Self::default());
         }
+        let references = read.references()?;
+        let places = if places { read.places(&references)? } else { Vec::new() };
         let mut live = Live {
             functions: vec![false; read.imported + read.bodies.len()],
             symbols: vec![false; read.symbols.len()],
             open: read.roots.clone(),
         };
-        let references = read.references()?;
         while let Some(node) = live.open.pop() {
             let is_new = match node {
                 Node::Function(index) => !std::mem::replace(&mut live.functions[index], true),
                 Node::Data(symbol) => !std::mem::replace(&mut live.symbols[symbol], true),
             };
-            let ends = matches!(node, Node::Function(index) if is_replaced(u32::try_from(index)?));
+            let ends = match node {
+                Node::Function(index) => is_replaced(u32::try_from(index)?),
+                Node::Data(symbol) => places.iter().any(|(place, _)| *place == symbol),
+            };
             if is_new && !ends {
                 live.open.extend(references.of(node));
+            }
+        }
+        let mut told = String::new();
+        for (place, text) in places {
+            if std::mem::take(&mut live.symbols[place]) {
+                told.push_str(&text);
+                told.push('\n');
             }
         }
         // Symbols may overlap; then what one keeps stays.
@@ -65,7 +78,7 @@ impl Unused {
         for kept in kept {
             data = data.into_iter().flat_map(|range| without(range, &kept)).collect();
         }
-        Ok(Self { functions: live.functions.iter().map(|is_live| !is_live).collect(), data })
+        Ok(Self { functions: live.functions.iter().map(|is_live| !is_live).collect(), data, places: told })
     }
 }
 
@@ -104,7 +117,7 @@ impl References {
 struct Module<'a> {
     imported: usize,
     bodies: Vec<Range<usize>>,
-    segments: Vec<usize>,
+    segments: Vec<Segment<'a>>,
     /// The function, or the place of the data.
     symbols: Vec<Option<Symbol>>,
     relocations: Vec<(Section, RelocSectionReader<'a>)>,
@@ -114,6 +127,14 @@ struct Module<'a> {
 enum Symbol {
     Function(usize),
     Data(Range<usize>),
+}
+
+struct Segment<'a> {
+    /// Where its bytes begin in the contents of the section.
+    start: usize,
+    /// Where they go in memory.
+    address: usize,
+    data: &'a [u8],
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -149,7 +170,8 @@ impl<'a> Module<'a> {
             match &payload {
                 Payload::CodeSectionEntry(body) => {
                     let range = body.range();
-                    read.bodies.push(usize::try_from(range.start)? - code..usize::try_from(range.end)? - code);
+                    read.bodies
+                        .push(usize::try_from(range.start)? - code..usize::try_from(range.end)? - code);
                     continue;
                 }
                 Payload::CodeSectionStart { .. } => {
@@ -162,8 +184,15 @@ impl<'a> Module<'a> {
                     let start = usize::try_from(data.range().start)?;
                     for segment in data.clone() {
                         let segment = segment?;
-                        read.segments
-                            .push(usize::try_from(segment.range.end)? - segment.data.len() - start);
+                        let DataKind::Active { offset_expr, .. } = segment.kind else { continue };
+                        let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else {
+                            continue;
+                        };
+                        read.segments.push(Segment {
+                            start: usize::try_from(segment.range.end)? - segment.data.len() - start,
+                            address: usize::try_from(value)?,
+                            data: segment.data,
+                        });
                     }
                     kinds.push(Some(Section::Data));
                     continue;
@@ -181,7 +210,9 @@ impl<'a> Module<'a> {
                         }
                     }
                 }
-                Payload::StartSection { func, .. } => read.roots.push(Node::Function(usize::try_from(*func)?)),
+                Payload::StartSection { func, .. } => {
+                    read.roots.push(Node::Function(usize::try_from(*func)?))
+                }
                 _ => {}
             }
             if payload.as_section().is_some() {
@@ -203,7 +234,8 @@ impl<'a> Module<'a> {
                         }
                         SymbolInfo::Data { symbol: Some(place), flags, .. } => {
                             let segment = self.segments.get(usize::try_from(place.index)?);
-                            let start = segment.context("no such segment")? + usize::try_from(place.offset)?;
+                            let start =
+                                segment.context("no such segment")?.start + usize::try_from(place.offset)?;
                             (Some(Symbol::Data(start..start + usize::try_from(place.size)?)), flags)
                         }
                         _ => (None, SymbolFlags::empty()),
@@ -267,6 +299,37 @@ impl<'a> Module<'a> {
         }
         all.sort_unstable();
         Ok(References(all))
+    }
+
+    /// The symbols that are a `Location` (file, its length, line, column), with address and text.
+    fn places(&self, references: &References) -> Result<Vec<(usize, String)>> {
+        let mut places = Vec::new();
+        for (index, symbol) in self.symbols.iter().enumerate() {
+            let Some(Symbol::Data(range)) = symbol else { continue };
+            let mut named = references.of(Node::Data(index));
+            let (16, Some(Node::Data(file)), None) = (range.len(), named.next(), named.next()) else {
+                continue;
+            };
+            let Some(Symbol::Data(file)) = &self.symbols[file] else { continue };
+            let (_, file) = self.bytes(file).context("data beyond the segments")?;
+            let (address, place) = self.bytes(range).context("data beyond the segments")?;
+            let file = String::from_utf8_lossy(file);
+            let file = file.trim_end_matches('\0');
+            if file.ends_with(".rs") {
+                let line = u32::from_le_bytes(place[8..12].try_into()?);
+                places.push((index, format!("{address} {file}:{line}")));
+            }
+        }
+        Ok(places)
+    }
+
+    /// What is at a place in the section of data, and its address.
+    fn bytes(&self, range: &Range<usize>) -> Option<(usize, &'a [u8])> {
+        self.segments.iter().find_map(|segment| {
+            let start = range.start.checked_sub(segment.start)?;
+            let bytes = segment.data.get(start..start + range.len())?;
+            Some((segment.address + start, bytes))
+        })
     }
 
     /// Of the data symbols that are live, or not.

@@ -72,7 +72,7 @@ pub(crate) fn build() -> Result<()> {
     let wasm_opt = wasm_opt()?;
     shell::run(compiler("splitway-filter", TARGET, Aim::Bytes)?)?;
     let wasm = tools::filter_wasm()?;
-    cut(&wasm)?;
+    cut(&wasm, Aim::Bytes)?;
     optimise(&wasm_opt, &wasm, Aim::Bytes, false)?;
     let bytes = fs::metadata(&wasm)?.len();
     println!("{}: {bytes} bytes of at most {MAX_BYTES}", wasm.display());
@@ -89,7 +89,7 @@ pub(crate) fn build_named() -> Result<Vec<u8>> {
     // cargo puts the linked module back, and does not compile again.
     shell::run(compiler("splitway-filter", TARGET, Aim::Bytes)?)?;
     let wasm = tools::filter_wasm()?;
-    cut(&wasm)?;
+    cut(&wasm, Aim::Bytes)?;
     let named = wasm.with_extension("named.wasm");
     fs::copy(&wasm, &named)?;
     let result = optimise(&wasm_opt, &named, Aim::Bytes, true).and_then(|()| Ok(fs::read(&named)?));
@@ -145,12 +145,13 @@ fn registry_folders() -> Vec<PathBuf> {
 }
 
 /// Takes panics out of what was linked. Through a file of its own and a rename, because cargo's output is a hard link
-/// into its cache.
-pub(crate) fn cut(wasm: &Path) -> Result<()> {
-    let cut = wasm.with_extension("cut.wasm");
-    fs::write(&cut, panics::cut(&fs::read(wasm)?)?)?;
-    fs::rename(&cut, wasm)?;
-    Ok(())
+/// into its cache. Gives the places that were told and are not any more: see [`panics::cut`].
+pub(crate) fn cut(wasm: &Path, aim: Aim) -> Result<String> {
+    let file = wasm.with_extension("cut.wasm");
+    let (cut, places) = panics::cut(&fs::read(wasm)?, matches!(aim, Aim::Gzip))?;
+    fs::write(&file, cut)?;
+    fs::rename(&file, wasm)?;
+    Ok(places)
 }
 
 /// Runs wasm-opt; functions keep their names where they shall.

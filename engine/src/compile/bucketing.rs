@@ -71,8 +71,7 @@ impl<'c> Compiler<'c> {
 
     fn parameter(&mut self, at: Place<'_>, error: &ParameterError) {
         let field = error.field();
-        let (expected, found) =
-            if MESSAGES { (error.expected(), error.found()) } else { Default::default() };
+        let (expected, found) = if MESSAGES { (error.expected(), error.found()) } else { Default::default() };
         if field == "variants" {
             self.error(at.key("variants"), Code::InvalidValue, &expected, &found);
             return;

@@ -127,9 +127,10 @@ impl<'c> Compiler<'c> {
         experiment: &wire::Experiment,
     ) -> (Option<Timestamp>, Option<Timestamp>) {
         let schedule_at = at.key("schedule");
-        let schedule = experiment.schedule.clone().unwrap_or_default();
-        let start = schedule.start.and_then(|time| self.instant(schedule_at.key("start"), &time));
-        let end = schedule.end.and_then(|time| self.instant(schedule_at.key("end"), &time));
+        let (start, end) = experiment.schedule.as_ref().map_or((None, None), |schedule| {
+            let mut time = |name, time: &Option<_>| self.instant(schedule_at.key(name), time.as_ref()?);
+            (time("start", &schedule.start), time("end", &schedule.end))
+        });
         if let (Some(start), Some(end)) = (start, end)
             && start >= end
         {

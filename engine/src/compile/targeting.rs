@@ -22,6 +22,38 @@ const MAX_PROGRAM: usize = 256 * 1024;
 /// Deepest nesting inside a pattern.
 const MAX_PATTERN_DEPTH: u32 = 32;
 
+/// The operators of a test, whether they come with a name or not.
+struct Operators<'t> {
+    texts: [(&'t Option<String>, fn(Text) -> Test); 4],
+    one_of: &'t [String],
+    glob: &'t Option<String>,
+    regex: &'t Option<String>,
+    exists: Option<bool>,
+    number: &'t Option<wire::NumberRange>,
+    version: &'t Option<wire::VersionRange>,
+    ignore_case: Option<bool>,
+}
+
+macro_rules! operators {
+    ($test:expr) => {
+        &Operators {
+            texts: [
+                (&$test.equals, Test::Equals),
+                (&$test.prefix, Test::Prefix),
+                (&$test.suffix, Test::Suffix),
+                (&$test.contains, Test::Contains),
+            ],
+            one_of: &$test.one_of,
+            glob: &$test.glob,
+            regex: &$test.regex,
+            exists: $test.exists,
+            number: &$test.number,
+            version: &$test.version,
+            ignore_case: $test.ignore_case,
+        }
+    };
+}
+
 impl<'c> Compiler<'c> {
     pub(super) fn rule(&mut self, at: Place<'_>, rule: &'c wire::Rule) -> Option<Rule> {
         match rule {
@@ -34,24 +66,24 @@ impl<'c> Compiler<'c> {
                 self.rules(at, rules).map(Rule::Any)
             }
             wire::Rule::Not(rule) => self.rule(at.key("not"), rule).map(|rule| Rule::Not(Box::new(rule))),
-            wire::Rule::Method(test) => self.value(at.key("method"), Subject::Method, &named(test)),
-            wire::Rule::Path(test) => self.value(at.key("path"), Subject::Path, &named(test)),
-            wire::Rule::Host(test) => self.value(at.key("host"), Subject::Host, &named(test)),
-            wire::Rule::Unit(test) => self.value(at.key("unit"), Subject::Unit, &named(test)),
+            wire::Rule::Method(test) => self.value(at.key("method"), Subject::Method, operators!(test)),
+            wire::Rule::Path(test) => self.value(at.key("path"), Subject::Path, operators!(test)),
+            wire::Rule::Host(test) => self.value(at.key("host"), Subject::Host, operators!(test)),
+            wire::Rule::Unit(test) => self.value(at.key("unit"), Subject::Unit, operators!(test)),
             wire::Rule::Header(test) => {
                 let at = at.key("header");
                 let name = self.read_header(at.key("name"), &test.name)?;
-                self.value(at, Subject::Header(name), test)
+                self.value(at, Subject::Header(name), operators!(test))
             }
             wire::Rule::Cookie(test) => {
                 let at = at.key("cookie");
                 let name = self.cookie_name(at.key("name"), &test.name)?;
-                self.value(at, Subject::Cookie(name), test)
+                self.value(at, Subject::Cookie(name), operators!(test))
             }
             wire::Rule::Query(test) => {
                 let at = at.key("query");
                 let name = self.text(at.key("name"), &test.name)?;
-                self.value(at, Subject::Query(name), test)
+                self.value(at, Subject::Query(name), operators!(test))
             }
             wire::Rule::Attribute(test) => self.attribute(at.key("attribute"), test),
             wire::Rule::ClientAddress(test) => self.address(at.key("client_address"), test),
@@ -68,7 +100,7 @@ impl<'c> Compiler<'c> {
     fn attribute(&mut self, at: Place<'_>, test: &wire::NamedMatch) -> Option<Rule> {
         if let Some((_, source)) = self.attributes.iter().find(|(name, _)| *name == test.name) {
             let source = source.clone();
-            return self.value(at, Subject::Attribute(source), test);
+            return self.value(at, Subject::Attribute(source), operators!(test));
         }
         let names = self.config.attributes.iter().map(|(name, _)| name);
         let problem = Problem::error(
@@ -107,39 +139,39 @@ impl<'c> Compiler<'c> {
         Some(Rule::Sample { hash, buckets: share?.of(BUCKETS) })
     }
 
-    fn value(&mut self, at: Place<'_>, subject: Subject, test: &wire::NamedMatch) -> Option<Rule> {
+    fn value(&mut self, at: Place<'_>, subject: Subject, test: &Operators<'_>) -> Option<Rule> {
         let segments = matches!(subject, Subject::Path);
         let test = self.test(at, test, segments)?;
         Some(Rule::Value { subject, test })
     }
 
     /// The one operator of `test`. `segments`: a prefix ends at a `/`.
-    fn test(&mut self, at: Place<'_>, test: &wire::NamedMatch, segments: bool) -> Option<Test> {
+    fn test(&mut self, at: Place<'_>, test: &Operators<'_>, segments: bool) -> Option<Test> {
         let ignore_case = test.ignore_case.unwrap_or(false);
-        let text = |value: &str| Text { value: value.as_bytes().into(), ignore_case };
+        let text = |value: &String| Text { value: value.as_bytes().into(), ignore_case };
         let mut tests: Vec<Option<Test>> = Vec::new();
-        let literal =
-            |value: &Option<String>, make: fn(Text) -> Test| value.as_deref().map(|v| Some(make(text(v))));
-        tests.extend(literal(&test.equals, Test::Equals));
-        if !test.one_of.is_empty() {
-            tests.push(Some(Test::OneOf(test.one_of.iter().map(|value| text(value)).collect())));
+        for (value, make) in &test.texts {
+            tests.extend(value.as_ref().map(|value| match make(text(value)) {
+                Test::Prefix(text) if segments => Some(Test::PathPrefix(text)),
+                test => Some(test),
+            }));
         }
-        tests.extend(literal(&test.prefix, if segments { Test::PathPrefix } else { Test::Prefix }));
-        tests.extend(literal(&test.suffix, Test::Suffix));
-        tests.extend(literal(&test.contains, Test::Contains));
-        if let Some(glob) = &test.glob {
+        if !test.one_of.is_empty() {
+            tests.push(Some(Test::OneOf(test.one_of.iter().map(text).collect())));
+        }
+        if let Some(glob) = test.glob {
             let regex = self.regex(at.key("glob"), glob, &glob_to_regex(glob), ignore_case);
             tests.push(regex.map(|regex| Test::Regex(Box::new(regex))));
         }
-        if let Some(regex) = &test.regex {
+        if let Some(regex) = test.regex {
             let regex = self.regex(at.key("regex"), regex, regex, ignore_case);
             tests.push(regex.map(|regex| Test::Regex(Box::new(regex))));
         }
         tests.extend(test.exists.map(|exists| Some(Test::Exists(exists))));
-        if let Some(range) = &test.number {
+        if let Some(range) = test.number {
             tests.push(self.number(at.key("number"), range));
         }
-        if let Some(range) = &test.version {
+        if let Some(range) = test.version {
             tests.push(self.version(at.key("version"), range));
         }
         let count = tests.len();
@@ -253,25 +285,6 @@ fn address_range(text: &str) -> Option<IpNet> {
     IpNet::new(address.parse().ok()?, prefix).ok()
 }
 
-/// The operators, whether they come with a name or not.
-fn named(test: &wire::Match) -> wire::NamedMatch {
-    let test = test.clone();
-    wire::NamedMatch {
-        name: String::new(),
-        equals: test.equals,
-        one_of: test.one_of,
-        prefix: test.prefix,
-        suffix: test.suffix,
-        contains: test.contains,
-        glob: test.glob,
-        regex: test.regex,
-        exists: test.exists,
-        number: test.number,
-        version: test.version,
-        ignore_case: test.ignore_case,
-    }
-}
-
 /// Whether a group has a name beyond ASCII. (The table of all alphabets would cost the filter 3 kB, so `cargo xtask`
 /// takes it out.)
 fn has_foreign_name(pattern: &str) -> bool {
@@ -338,7 +351,9 @@ mod tests {
             assert_eq!(address_range(text), known, "{text}");
             assert!(known.is_some(), "{text}");
         }
-        for text in ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0/8", "::/129", "10.0.0.0/8/8", "a/8"] {
+        for text in
+            ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0/8", "::/129", "10.0.0.0/8/8", "a/8"]
+        {
             assert_eq!(address_range(text), None, "{text}");
         }
         // Octal to some, decimal to others.

@@ -138,13 +138,14 @@ impl<'c> Compiler<'c> {
 
     fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {
         let route_at = at.key("route");
-        let route = variant.route.clone().unwrap_or_default();
+        let none = wire::Route::default();
+        let route = variant.route.as_ref().unwrap_or(&none);
         VariantActions {
-            cluster: route.cluster.and_then(|cluster| self.cluster(route_at.key("cluster"), &cluster)),
-            host: route.host.and_then(|host| self.host(route_at.key("host"), &host)),
-            path: route.path.and_then(|path| self.path_rewrite(route_at.key("path"), &path)),
-            redirect: route.redirect.and_then(|redirect| self.redirect(route_at.key("redirect"), &redirect)),
-            shadow: route.shadow.and_then(|cluster| self.cluster(route_at.key("shadow"), &cluster)),
+            cluster: route.cluster.as_ref().and_then(|to| self.cluster(route_at.key("cluster"), to)),
+            host: route.host.as_ref().and_then(|host| self.host(route_at.key("host"), host)),
+            path: route.path.as_ref().and_then(|path| self.path_rewrite(route_at.key("path"), path)),
+            redirect: route.redirect.as_ref().and_then(|to| self.redirect(route_at.key("redirect"), to)),
+            shadow: route.shadow.as_ref().and_then(|to| self.cluster(route_at.key("shadow"), to)),
             request_headers: self.header_changes(at.key("request_headers"), variant.request_headers.as_ref()),
             response_headers: self
                 .header_changes(at.key("response_headers"), variant.response_headers.as_ref()),

@@ -222,6 +222,42 @@ impl<'d> Cursor<'d> {
         T::read(&Cursor { node: None, muted: true, ..*self })
     }
 
+    /// Reads the entries of a list. Not generic, so that it is there once and not for every type.
+    #[inline(never)]
+    fn each(&self, read: &mut dyn FnMut(&Cursor<'_>)) {
+        match self.value() {
+            Some(Value::List(items)) => {
+                for (index, node) in items.iter().enumerate() {
+                    let place = self.place.index(index);
+                    read(&Cursor { node: Some(node), place, sink: self.sink, muted: self.muted });
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(_) => self.mismatch("a list"),
+        }
+    }
+
+    /// Reads the fields of a mapping of the writer's names, each once.
+    #[inline(never)]
+    fn each_named(&self, read: &mut dyn FnMut(&str, &Cursor<'_>)) {
+        match self.value() {
+            Some(Value::Map(entries)) => {
+                for (position, (key, node)) in entries.iter().enumerate() {
+                    let name = key.name.as_str();
+                    let earlier = entries.get(..position).unwrap_or_default();
+                    if earlier.iter().any(|(key, _)| key.name == name) {
+                        self.duplicate(name);
+                    } else {
+                        let place = self.place.key(name);
+                        read(name, &Cursor { node: Some(node), place, sink: self.sink, muted: self.muted });
+                    }
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(_) => self.mismatch("a mapping"),
+        }
+    }
+
     fn known(
         &self,
         name: &str,
@@ -354,23 +390,9 @@ impl<T: Read> Read for Box<T> {
 
 impl<T: Read> Read for Vec<T> {
     fn read(at: &Cursor<'_>) -> Self {
-        let items = match at.value() {
-            Some(Value::List(items)) => items.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                at.mismatch("a list");
-                &[]
-            }
-        };
-        let item = |(index, node)| {
-            T::read(&Cursor {
-                node: Some(node),
-                place: at.place.index(index),
-                sink: at.sink,
-                muted: at.muted,
-            })
-        };
-        items.iter().enumerate().map(item).collect()
+        let mut items = Self::new();
+        at.each(&mut |item| items.push(T::read(item)));
+        items
     }
 }
 
@@ -422,23 +444,9 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Entries<T> {
 
 impl<T: Read> Read for Entries<T> {
     fn read(at: &Cursor<'_>) -> Self {
-        let entries = match at.value() {
-            Some(Value::Map(entries)) => entries.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                at.mismatch("a mapping");
-                &[]
-            }
-        };
-        let mut read: Vec<(String, T)> = Vec::with_capacity(entries.len());
-        for (key, node) in entries {
-            if read.iter().any(|(name, _)| *name == key.name) {
-                at.duplicate(&key.name);
-            } else {
-                read.push((key.name.clone(), at.inside(&key.name, node)));
-            }
-        }
-        Self(read)
+        let mut entries = Vec::new();
+        at.each_named(&mut |name, value| entries.push((name.to_owned(), T::read(value))));
+        Self(entries)
     }
 }
 
