@@ -34,14 +34,15 @@ export class Splitway {
   #engine;
   #names;
 
-  constructor(config, { latin1 = HEADERS_ARE_LATIN1 } = {}) {
-    this.#engine = new Engine(latin1);
+  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false } = {}) {
+    this.#engine = new Engine(latin1, otlp);
     if (config !== undefined) this.load(config);
   }
 
   /** Takes a config (text or object) into force. One with problems throws, and the last good one stays. */
   load(config) {
-    const taken = this.#engine.load(typeof config === 'string' ? config : JSON.stringify(config));
+    const text = typeof config === 'string' ? config : JSON.stringify(config);
+    const taken = this.#engine.load(encoder.encode(text));
     const log = lines(this.#engine.takeLog());
     if (!taken) throw new ConfigError(log);
     this.#names = undefined;
@@ -106,7 +107,7 @@ export class Exchange {
   isAssigned = false;
   /** Whether an allow-list or a QA token chose a variant. */
   isOverridden = false;
-  /** The exposure records, a line of JSON each. There after `finish`. */
+  /** The exposure records, a line of JSON each. There after `finish`. See `otlp`. */
   exposures = [];
 
   constructor(request, handle, requestId) {
@@ -191,7 +192,7 @@ export class Exchange {
     if (!handle) return [];
     this.#handle = undefined;
     // Frees the handle.
-    const told = handle.finish(linesOf(this.#readsResponse ? headers : []), status, cluster, now);
+    const told = handle.finish(endOf(cluster, this.#readsResponse ? headers : []), status, now);
     const end = told.indexOf('\0');
     this.exposures = lines(told.slice(end + 1));
     return triples(told.slice(0, end));
@@ -230,9 +231,10 @@ function headOf(request, requestId) {
   return bytesOf(head);
 }
 
-function linesOf(headers) {
-  let text = '';
-  for (const [name, value] of headers) text += `${text && '\0'}${name}\0${value}`;
+/** The cluster that answered, and the response's headers. */
+function endOf(cluster, headers) {
+  let text = cluster;
+  for (const [name, value] of headers) text += `\0${name}\0${value}`;
   return bytesOf(text);
 }
 

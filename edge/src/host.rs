@@ -31,13 +31,15 @@ fn fill_random(bytes: &mut [u8]) -> bool {
 #[derive(Debug)]
 pub(crate) struct Shared {
     encoding: Encoding,
+    /// Records are OTLP's, not lines of a log.
+    otlp: bool,
     counters: RefCell<Vec<(String, u64)>>,
     log: RefCell<Vec<String>>,
 }
 
 impl Shared {
-    pub(crate) fn new(encoding: Encoding) -> Self {
-        Self { encoding, counters: RefCell::default(), log: RefCell::default() }
+    pub(crate) fn new(encoding: Encoding, otlp: bool) -> Self {
+        Self { encoding, otlp, counters: RefCell::default(), log: RefCell::default() }
     }
 
     pub(crate) fn keep_log(&self, host: Host) {
@@ -309,6 +311,10 @@ impl filter::Log for Host {
 
     fn is_sink(&self) -> bool {
         true
+    }
+
+    fn takes_otlp(&self) -> bool {
+        self.shared.otlp
     }
 }
 

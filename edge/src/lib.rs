@@ -61,19 +61,19 @@ pub struct Engine {
 impl Engine {
     /// An engine without a config: requests pass untouched. `latin1` says how the runtime shows
     /// header bytes in texts: a character per byte (as the Fetch standard has it), or decoded
-    /// from UTF-8 (as workerd does).
+    /// from UTF-8 (as workerd does). `otlp`: exposure records are OTLP's, for a collector, and not lines of a log.
     #[cfg_attr(target_os = "unknown", wasm_bindgen(constructor))]
     #[must_use]
-    pub fn new(latin1: bool) -> Self {
+    pub fn new(latin1: bool, otlp: bool) -> Self {
         let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
-        Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding)) }
+        Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding, otlp)) }
     }
 
     /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
     /// log says why not.
-    pub fn load(&mut self, json: &str) -> bool {
+    pub fn load(&mut self, json: &[u8]) -> bool {
         let host = Host::new(&self.shared, Vec::new(), Timestamp::default());
-        let taken = self.store.load(json.as_bytes(), &mut self.vm.borrow_mut(), &host);
+        let taken = self.store.load(json, &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
     }
@@ -172,12 +172,14 @@ impl Exchange {
         text
     }
 
-    /// [`Self::respond`] and [`Self::end`], with a zero byte between.
+    /// [`Self::respond`] and [`Self::end`], with a zero byte between. `head` begins with the cluster and a zero byte.
     #[must_use]
-    pub fn finish(mut self, head: Vec<u8>, status: u16, cluster: &str, now: f64) -> String {
-        let mut text = self.respond(head);
+    pub fn finish(mut self, head: Vec<u8>, status: u16, now: f64) -> String {
+        let mut parts = head.splitn(2, |byte| *byte == 0);
+        let cluster = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        let mut text = self.respond(parts.next().unwrap_or_default().to_vec());
         text.push('\0');
-        text.push_str(&self.end(status, cluster, now));
+        text.push_str(&self.end(status, &cluster, now));
         text
     }
 }
@@ -254,9 +256,23 @@ mod tests {
         "variants": [{ "id": "a", "weight": 0 }, { "id": "b", "weight": 1, "route": { "cluster": "v2" } }] }] }"#;
 
     fn engine() -> Engine {
-        let mut engine = Engine::new(false);
-        assert!(engine.load(CONFIG), "{}", engine.take_log());
+        loaded(false)
+    }
+
+    fn loaded(otlp: bool) -> Engine {
+        let mut engine = Engine::new(false, otlp);
+        assert!(engine.load(CONFIG.as_bytes()), "{}", engine.take_log());
         engine
+    }
+
+    #[test]
+    fn records_for_a_collector() {
+        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
+        let (_, record) = told.split_once('\0').unwrap();
+        for part in ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#] {
+            assert!(record.contains(part), "{record}");
+        }
     }
 
     #[test]
@@ -268,7 +284,7 @@ mod tests {
             exchange.request(),
             "2remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
         );
-        let told = exchange.finish(Vec::new(), 200, "v2", 5.0);
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         let (changes, record) = told.split_once('\0').unwrap();
         assert_eq!(changes, "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
         for part in ["\"splitway.cluster\":\"v2\"", "code\":200", "duration_ms\":5"] {
@@ -280,7 +296,7 @@ mod tests {
     #[test]
     fn what_is_stripped_is_not_idle() {
         let mut engine = engine();
-        assert!(engine.load(&CONFIG.replacen('{', "{ \"kill_switch\": true,", 1)), "{}", engine.take_log());
+        assert!(engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()), "{}", engine.take_log());
         assert!(engine.begin(b":path\0/\0x-other\0a".to_vec(), 0.0).unwrap().is_idle());
         for ours in ["x-splitway", "x-splitway-cluster", "x_splitway"] {
             assert!(
@@ -305,9 +321,9 @@ mod tests {
         let mut engine = engine();
         let version = engine.version();
         let _ = engine.take_log();
-        assert!(!engine.load("{ \"version\": 2 }"));
+        assert!(!engine.load(b"{ \"version\": 2 }"));
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);
-        assert!(Engine::new(false).begin(b":path\0/".to_vec(), 0.0).is_none());
+        assert!(Engine::new(false, false).begin(b":path\0/".to_vec(), 0.0).is_none());
     }
 }

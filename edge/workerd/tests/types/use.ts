@@ -5,7 +5,7 @@ import { cacheKey, splitwayWorker, type Status } from 'splitway-edge/cloudflare'
 import { splitwayMiddleware } from 'splitway-edge/middleware';
 import { OtlpExposures } from 'splitway-edge/otlp';
 
-const splitway = new Splitway({ version: 1 }, { latin1: true });
+const splitway = new Splitway({ version: 1 }, { latin1: true, otlp: true });
 const log: string[] = splitway.load('{}');
 const version: string = splitway.version;
 const counters: Record<string, number> = splitway.counters();
