@@ -270,7 +270,9 @@ mod tests {
         let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
         let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         let (_, record) = told.split_once('\0').unwrap();
-        for part in ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#] {
+        for part in
+            ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#]
+        {
             assert!(record.contains(part), "{record}");
         }
     }
@@ -296,7 +298,11 @@ mod tests {
     #[test]
     fn what_is_stripped_is_not_idle() {
         let mut engine = engine();
-        assert!(engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()), "{}", engine.take_log());
+        assert!(
+            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()),
+            "{}",
+            engine.take_log()
+        );
         assert!(engine.begin(b":path\0/\0x-other\0a".to_vec(), 0.0).unwrap().is_idle());
         for ours in ["x-splitway", "x-splitway-cluster", "x_splitway"] {
             assert!(

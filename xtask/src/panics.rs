@@ -257,9 +257,9 @@ mod tests {
         assert_eq!((bare, trap), (BARE.len(), UNUSED.len()));
     }
 
-    /// What would be written by `Debug` traps: see [`UNUSED`].
+    /// What would be written by `Debug` traps, and what asks for alphabets is told no: see [`UNUSED`] and [`FALSE`].
     #[test]
-    fn no_text_is_written_by_debug() {
+    fn nothing_is_used_that_is_cut() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut open: Vec<_> =
             ["engine/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
@@ -276,6 +276,9 @@ mod tests {
             for line in code.lines().filter(|line| line.contains("?}") || line.contains("escape_debug")) {
                 // The one that stands in an implementation of `Debug`.
                 assert!(line.contains("key withheld"), "{}: {line}", path.display());
+            }
+            for asked in [".is_alphabetic()", ".is_alphanumeric()", ".is_numeric()"] {
+                assert!(!code.contains(asked), "{}: {asked}", path.display());
             }
             read += 1;
         }

@@ -297,9 +297,12 @@ fn has_foreign_name(pattern: &str) -> bool {
             ']' => in_class = in_class.saturating_sub(1),
             '(' if in_class == 0 => {
                 let name = rest.as_str().strip_prefix("?P<").or_else(|| rest.as_str().strip_prefix("?<"));
-                let name = name.and_then(|name| name.split('>').next());
-                if name.is_some_and(|name| !name.is_ascii()) {
-                    return true;
+                if let Some(name) = name {
+                    let (name, after) = name.split_once('>').unwrap_or((name, ""));
+                    if !name.is_ascii() {
+                        return true;
+                    }
+                    rest = after.chars();
                 }
             }
             _ => {}
