@@ -29,6 +29,8 @@ export class ConfigError extends Error {
   }
 }
 
+let REASONS;
+
 /** A config in force, and what is counted under it. */
 export class Splitway {
   #engine;
@@ -66,20 +68,27 @@ export class Splitway {
 
   /** The variants of a request, without acting on it or counting it. */
   decide(request, now = Date.now()) {
-    const flat = this.#engine.decide(headOf(request), now);
-    this.#names ??= {
-      experiments: lines(this.#engine.names()).map((line) => line.split(' ')),
-      reasons: Engine.reasons().split('\n'),
-    };
-    const { experiments, reasons } = this.#names;
+    this.#names ??= this.#engine
+      .names()
+      .split('\n')
+      .map((line) => line.split(' '));
+    const [reads, ...experiments] = this.#names;
+    REASONS ??= Engine.reasons().split('\n');
+    // Most headers change no decision, and each costs a crossing.
+    let head = firstOf(request);
+    for (const name of reads) {
+      const value = name ? request.headers.get(name) : null;
+      if (value != null) head += `\0${name}\0${value}`;
+    }
+    const flat = this.#engine.decide(bytesOf(head), now);
     const assignments = [];
     for (let i = 0; i < flat.length; i += 4) {
-      const [experiment, ...variants] = experiments[flat[i]];
+      const names = experiments[flat[i]];
       assignments.push({
-        experiment,
-        variant: variants[flat[i + 1]],
+        experiment: names[0],
+        variant: names[flat[i + 1] + 1],
         bucket: flat[i + 2],
-        reason: reasons[flat[i + 3]],
+        reason: REASONS[flat[i + 3]],
       });
     }
     return assignments;
@@ -217,15 +226,19 @@ function pathOf(url) {
   return hash < 0 ? url.slice(start) : url.slice(start, hash);
 }
 
-/** Method, path, host and headers: names and values with a NUL, which none of them can contain, between each. */
-function headOf(request, requestId) {
-  const { url, headers } = request;
-  let head = `:method\0${request.method}\0:path\0${pathOf(url)}\0:authority\0`;
+/** Method, path and host: names and values with a NUL, which none of them can contain, between each. */
+function firstOf({ method, url, headers }) {
   const start = url.indexOf('//') + 2;
   const end = url.indexOf('/', start);
-  head += headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  const host = headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  return `:method\0${method}\0:path\0${pathOf(url)}\0:authority\0${host}`;
+}
+
+/** As `firstOf`, and all headers. */
+function headOf(request, requestId) {
+  let head = firstOf(request);
   if (requestId) head += `\0x-request-id\0${requestId}`;
-  for (const [name, value] of headers) {
+  for (const [name, value] of request.headers) {
     if (requestId === undefined || name !== 'x-request-id') head += `\0${name}\0${value}`;
   }
   return bytesOf(head);

@@ -91,16 +91,17 @@ impl Engine {
         self.store.active().map(|active| active.plan.content_hash().to_owned()).unwrap_or_default()
     }
 
-    /// Ids by the numbers that [`Self::decide`] gives: a line per experiment with its id and
-    /// those of its variants, separated by blanks.
+    /// The names of the headers that [`Self::decide`] reads, separated by blanks; then the ids by the numbers that it
+    /// gives: a line per experiment with its id and those of its variants, separated by blanks.
     #[must_use]
     pub fn names(&self) -> String {
         let Some(active) = self.store.active() else { return String::new() };
+        let reads = std::iter::once(active.plan.reads().to_owned());
         let line = |(_, experiment): (_, &splitway_engine::Experiment)| {
             let variants = experiment.variants().iter().map(splitway_engine::Variant::id);
             std::iter::once(experiment.id()).chain(variants).collect::<Vec<_>>().join(" ")
         };
-        active.plan.experiments().map(line).collect::<Vec<_>>().join("\n")
+        reads.chain(active.plan.experiments().map(line)).collect::<Vec<_>>().join("\n")
     }
 
     /// The spellings of reasons by the numbers that [`Self::decide`] gives, one a line.
@@ -319,7 +320,7 @@ mod tests {
         assert_eq!(engine.decide(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).get(..2), Some(&[0, 1][..]));
         assert!(engine.decide(b":path\0/".to_vec(), 0.0).is_empty());
         assert_eq!(engine.counters(), before);
-        assert_eq!(engine.names(), "button a b");
+        assert_eq!(engine.names(), "cookie\nbutton a b");
     }
 
     #[test]

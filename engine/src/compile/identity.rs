@@ -4,7 +4,6 @@ use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 
 use super::Compiler;
-use crate::cache::CacheSafety;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
 use crate::problem::{Code, Place, prose};
@@ -106,9 +105,9 @@ impl<'c> Compiler<'c> {
         (!rules.is_empty()).then(|| Rule::Any(rules.into()))
     }
 
-    /// Everything that the config reads, for `Vary`. Bots' user agents are not: what they get is
+    /// The headers that the config reads, each once. Bots' user agents are not among them: what they get is
     /// private where it matters.
-    pub(super) fn cache(&self) -> CacheSafety {
+    pub(super) fn reads(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         let cookie = self.reads_cookies.then_some("cookie");
         let gpc = self.config.consent.is_some().then_some("sec-gpc");
@@ -118,6 +117,6 @@ impl<'c> Compiler<'c> {
                 names.push(name);
             }
         }
-        CacheSafety { vary: names.join(", ").into(), private: self.reads_address }
+        names
     }
 }

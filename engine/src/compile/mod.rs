@@ -12,6 +12,7 @@ mod values;
 mod variants;
 
 use crate::bucketing::SaltedHash;
+use crate::cache::CacheSafety;
 use crate::document::{Document, read};
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
@@ -146,7 +147,15 @@ impl<'c> Compiler<'c> {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
             crate::HeaderChange::Remove(_) => None,
         }));
-        let cache = config.cache_safety.unwrap_or(true).then(|| self.cache());
+        let mut reads = self.reads();
+        let cache = config.cache_safety.unwrap_or(true);
+        let cache = cache.then(|| CacheSafety { vary: reads.join(", ").into(), private: self.reads_address });
+        for (name, is_read) in [("x-forwarded-for", self.reads_address), ("user-agent", bots.is_some())] {
+            if is_read && !reads.contains(&name) {
+                reads.push(name);
+            }
+        }
+        let reads = reads.join(" ").into();
         self.check_read_headers(&ours);
         Some(Plan {
             namespace: self.namespace.into(),
@@ -166,6 +175,7 @@ impl<'c> Compiler<'c> {
             tokens,
             identity: Identity { mint, consent, bots },
             cache,
+            reads,
             baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
             filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
             warnings: Problems::default(),
