@@ -27,6 +27,15 @@ const LOCATED: [&str; 6] = [
     "6result13unwrap_failed",
 ];
 
+/// Others like them, which a module may do without; they would only make a text for the above.
+const MORE_LOCATED: [&str; 5] = [
+    "9panicking5panic",
+    "9panicking18panic_bounds_check",
+    "6option13expect_failed",
+    "6option13unwrap_failed",
+    "17len_mismatch_fail",
+];
+
 /// These have none.
 const BARE: [&str; 3] = ["5alloc8rust_oom", "9panicking15panic_with_hook", "17rust_begin_unwind"];
 
@@ -202,7 +211,7 @@ impl<'a> Known<'a> {
         if let Some(part) = BARE.iter().find(named) {
             return Some((part, None));
         }
-        let part = LOCATED.iter().find(named)?;
+        let part = LOCATED.iter().chain(&MORE_LOCATED).find(named)?;
         let kind = *self.types.get(usize::try_from(function.checked_sub(self.imported)?).ok()?)?;
         let parameters = self.parameters.get(usize::try_from(kind).ok()?)?;
         Some((part, u32::try_from(parameters.checked_sub(1)?).ok()))

@@ -33,7 +33,7 @@ const WASM_OPT: [&str; 11] = [
 ];
 
 /// Takes the names of functions out, which are a fifth of the module.
-const STRIP: [&str; 2] = ["--strip-debug", "--strip-producers"];
+const STRIP: [&str; 3] = ["--strip-debug", "--strip-producers", "--strip-target-features"];
 
 /// Keeps them, for whoever counts.
 const NAMES: [&str; 1] = ["--debuginfo"];

@@ -196,10 +196,10 @@ impl Reader<'_> {
             digits.exponent = digits.exponent.saturating_add(exponent);
         }
         if is_whole && !digits.is_full {
-            let number = i64::try_from(digits.significand).ok();
-            let whole = match number {
-                Some(number) if is_negative => number.checked_neg(),
-                number => number,
+            let whole = if is_negative {
+                0_i64.checked_sub_unsigned(digits.significand)
+            } else {
+                i64::try_from(digits.significand).ok()
             };
             if let Some(whole) = whole {
                 return Ok(Value::Int(whole));
