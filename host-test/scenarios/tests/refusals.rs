@@ -151,7 +151,7 @@ fn broken(config: &Value) -> Vec<String> {
         let mut changes = wrong.to_vec();
         // A list of twice the same, and a mapping with a field too many.
         match config.pointer(&place) {
-            Some(Value::Array(items)) => changes.push(json!(items.repeat(2))),
+            Some(Value::Array(items)) => changes.push(items.iter().chain(items).cloned().collect()),
             Some(Value::Object(fields)) => {
                 let mut more = fields.clone();
                 more.insert("unknown".to_owned(), json!(1));
