@@ -73,7 +73,7 @@ impl<'c> Compiler<'c> {
         let field = error.field();
         let (expected, found) = if MESSAGES { (error.expected(), error.found()) } else { Default::default() };
         if field == "variants" {
-            self.error(at.key("variants"), Code::InvalidValue, &expected, &found);
+            self.error_in(&at, "variants", Code::InvalidValue, &expected, &found);
             return;
         }
         let bucketing_at = at.key("bucketing");

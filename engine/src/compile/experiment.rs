@@ -45,7 +45,7 @@ impl<'c> Compiler<'c> {
                 && *previous.experiment.id == *experiment.id
             {
                 let found = prose!("`{}` again", experiment.id);
-                self.error(at.key("id"), Code::DuplicateId, "each experiment id once", &found);
+                self.error_in(&at, "id", Code::DuplicateId, "each experiment id once", &found);
             }
             drafts.push(self.experiment(at, rank, position, experiment));
         }
@@ -135,11 +135,11 @@ impl<'c> Compiler<'c> {
             && start >= end
         {
             let expected = prose!("a time after the start, {start}");
-            self.error(schedule_at.key("end"), Code::Conflict, &expected, &prose!("{end}"));
+            self.error_in(&schedule_at, "end", Code::Conflict, &expected, &prose!("{end}"));
         }
         if experiment.status == Some(wire::Status::Scheduled) && start.is_none() {
             let expected = "a start, because the status is `scheduled`";
-            self.error(schedule_at.key("start"), Code::MissingField, expected, "nothing");
+            self.error_in(&schedule_at, "start", Code::MissingField, expected, "nothing");
         }
         (start, end)
     }
@@ -147,7 +147,7 @@ impl<'c> Compiler<'c> {
     fn traffic(&mut self, at: Place<'_>, experiment: &wire::Experiment) -> TrafficDraft {
         if let Some(share) = &experiment.traffic {
             if !experiment.ramp.is_empty() {
-                self.error(at.key("ramp"), Code::Conflict, "either `traffic` or `ramp`", "both");
+                self.error_in(&at, "ramp", Code::Conflict, "either `traffic` or `ramp`", "both");
             }
             return TrafficDraft::Fixed(self.share(at.key("traffic"), share).unwrap_or(Parts::ALL));
         }
@@ -164,7 +164,7 @@ impl<'c> Compiler<'c> {
             if let Some((before, smaller)) = steps.last().copied() {
                 if time <= before {
                     let expected = prose!("a time after the step before, {before}");
-                    self.error(at.key("at"), Code::Conflict, &expected, &prose!("{time}"));
+                    self.error_in(&at, "at", Code::Conflict, &expected, &prose!("{time}"));
                 }
                 if ADVICE && share < smaller {
                     let problem = Problem::error(

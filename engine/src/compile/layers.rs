@@ -21,7 +21,7 @@ impl<'c> Compiler<'c> {
             self.id(at.key("id"), &holdout.id);
             if seen.contains(&holdout.id.as_str()) {
                 let found = prose!("`{}` again", holdout.id);
-                self.error(at.key("id"), Code::DuplicateId, "each holdout id once", &found);
+                self.error_in(&at, "id", Code::DuplicateId, "each holdout id once", &found);
             }
             seen.push(&holdout.id);
             let layers_at = at.key("layers");
@@ -76,7 +76,7 @@ impl<'c> Compiler<'c> {
             match members.binary_search_by(|(id, _)| (*id).cmp(&layer.id)) {
                 Ok(_) => {
                     let found = prose!("`{}` again", layer.id);
-                    self.error(at.key("id"), Code::DuplicateId, "each layer id once", &found);
+                    self.error_in(&at, "id", Code::DuplicateId, "each layer id once", &found);
                 }
                 Err(position) => members.insert(position, (&layer.id, Vec::new())),
             }

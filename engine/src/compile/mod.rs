@@ -112,7 +112,7 @@ impl<'c> Compiler<'c> {
         let config = self.config;
         let root = Place::Root;
         if config.version != 1 {
-            self.error(root.key("version"), Code::InvalidValue, "1", &prose!("{}", config.version));
+            self.error_in(&root, "version", Code::InvalidValue, "1", &prose!("{}", config.version));
         }
         self.id(root.key("namespace"), self.namespace);
         self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
@@ -185,6 +185,18 @@ impl<'c> Compiler<'c> {
     #[inline(always)]
     fn error(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
         self.refuse(at, code, said(expected), said(found));
+    }
+
+    /// An error in the field `name` of `at`.
+    #[inline(always)]
+    fn error_in(&mut self, at: &Place<'_>, name: &str, code: Code, expected: &str, found: &str) {
+        self.refuse_in(at, name, code, said(expected), said(found));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_in(&mut self, at: &Place<'_>, name: &str, code: Code, expected: &str, found: &str) {
+        self.refuse(at.key(name), code, expected, found);
     }
 
     #[cold]
@@ -267,7 +279,7 @@ impl<'c> Compiler<'c> {
         }
         if !(1..=2).contains(&tokens.keys.len()) {
             let found = prose!("{}", tokens.keys.len());
-            self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", &found);
+            self.error_in(&at, "keys", Code::InvalidValue, "one key, or two while rotating", &found);
         }
         let mut keys: Vec<Key> = Vec::new();
         for (index, key) in tokens.keys.iter().take(2).enumerate() {
@@ -275,8 +287,9 @@ impl<'c> Compiler<'c> {
             let at = keys_at.index(index);
             self.id(at.key("id"), &key.id);
             if keys.iter().any(|known| *known.id == *key.id) {
-                self.error(
-                    at.key("id"),
+                self.error_in(
+                    &at,
+                    "id",
                     Code::DuplicateId,
                     "each key id once",
                     &prose!("`{}` again", key.id),
@@ -285,7 +298,7 @@ impl<'c> Compiler<'c> {
             if key.secret.len() < MIN_SECRET {
                 let found = prose!("{} characters", key.secret.chars().count());
                 let expected = prose!("at least {MIN_SECRET} random characters");
-                self.error(at.key("secret"), Code::InvalidValue, &expected, &found);
+                self.error_in(&at, "secret", Code::InvalidValue, &expected, &found);
             }
             keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
         }

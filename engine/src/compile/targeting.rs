@@ -22,9 +22,12 @@ const MAX_PROGRAM: usize = 256 * 1024;
 /// Deepest nesting inside a pattern.
 const MAX_PATTERN_DEPTH: u32 = 32;
 
+/// Makes a test of what it compares with.
+type Make = fn(Text) -> Test;
+
 /// The operators of a test, whether they come with a name or not.
 struct Operators<'t> {
-    texts: [(&'t Option<String>, fn(Text) -> Test); 4],
+    texts: [(&'t Option<String>, Make); 4],
     one_of: &'t [String],
     glob: &'t Option<String>,
     regex: &'t Option<String>,

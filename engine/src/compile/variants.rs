@@ -32,7 +32,7 @@ impl<'c> Compiler<'c> {
             self.id(at.key("id"), &variant.id);
             if compiled.iter().any(|known| *known.id == *variant.id) {
                 let found = prose!("`{}` again", variant.id);
-                self.error(at.key("id"), Code::DuplicateId, "each variant id once", &found);
+                self.error_in(&at, "id", Code::DuplicateId, "each variant id once", &found);
             }
             compiled.push(Variant {
                 id: variant.id.as_str().into(),
@@ -86,8 +86,9 @@ impl<'c> Compiler<'c> {
             let at = list.index(index);
             match variant.weight {
                 None if weighted => {
-                    self.error(
-                        at.key("weight"),
+                    self.error_in(
+                        &at,
+                        "weight",
                         Code::MissingField,
                         "a weight, as the other variants have",
                         "none",
@@ -95,7 +96,7 @@ impl<'c> Compiler<'c> {
                 }
                 Some(weight) if !(0.0..=1e9).contains(&weight) => {
                     let expected = "a weight from 0 to 1,000,000,000";
-                    self.error(at.key("weight"), Code::OutOfRange, expected, &describe_number(weight));
+                    self.error_in(&at, "weight", Code::OutOfRange, expected, &describe_number(weight));
                 }
                 _ => {}
             }
@@ -125,7 +126,7 @@ impl<'c> Compiler<'c> {
             let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
             let found = prose!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
             let at = list.index(overlap.second.index());
-            self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", &found);
+            self.error_in(&at, "buckets", Code::Overlap, "buckets that no other variant has", &found);
             return Vec::new();
         }
         let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
@@ -187,8 +188,9 @@ impl<'c> Compiler<'c> {
                     && replacement.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b));
                 if !good {
                     let expected = "a path without query, fragment and blanks, with groups as $1";
-                    self.error(
-                        at.key("replacement"),
+                    self.error_in(
+                        &at,
+                        "replacement",
                         Code::InvalidValue,
                         expected,
                         &describe_text(replacement),
@@ -211,7 +213,7 @@ impl<'c> Compiler<'c> {
         if status.is_none() {
             // Browsers keep permanent ones: who had one would keep the variant.
             let found = prose!("{}", redirect.status.unwrap_or_default());
-            self.error(at.key("status"), Code::InvalidValue, "302, 303 or 307", &found);
+            self.error_in(&at, "status", Code::InvalidValue, "302, 303 or 307", &found);
         }
         let path = self.path_rewrite(at.key("path"), &redirect.path);
         Some(Redirect { path: path?, status: status? })
