@@ -31,7 +31,7 @@ pub(super) struct Draft<'c> {
 
 impl<'c> Compiler<'c> {
     /// The experiments, ordered by id.
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     pub(super) fn experiments(&mut self) -> Vec<Draft<'c>> {
         let config = self.config;
         let mut order: Vec<(usize, &wire::Experiment)> = Vec::with_capacity(config.experiments.len());
@@ -56,7 +56,7 @@ impl<'c> Compiler<'c> {
         drafts
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn experiment(
         &mut self,
         at: Place<'_>,
@@ -123,7 +123,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn schedule(
         &mut self,
         at: Place<'_>,
@@ -147,7 +147,7 @@ impl<'c> Compiler<'c> {
         (start, end)
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn traffic(&mut self, at: Place<'_>, experiment: &wire::Experiment) -> TrafficDraft {
         if let Some(share) = &experiment.traffic {
             if !experiment.ramp.is_empty() {
@@ -186,7 +186,7 @@ impl<'c> Compiler<'c> {
         TrafficDraft::Ramp(steps)
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn overrides(
         &mut self,
         at: Place<'_>,

@@ -93,7 +93,7 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn new(config: &'c wire::Config) -> Self {
         Self {
             config,
@@ -109,7 +109,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn plan(&mut self, content_hash: String) -> Option<Plan> {
         let config = self.config;
         let root = Place::Root;
@@ -196,13 +196,13 @@ impl<'c> Compiler<'c> {
     }
 
     #[cold]
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn refuse_in(&mut self, at: &Place<'_>, name: &str, code: Code, expected: &str, found: &str) {
         self.refuse(at.key(name), code, expected, found);
     }
 
     #[cold]
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn refuse(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
         self.problems.push(Problem::error(at.path(), code, expected, found));
     }
@@ -271,7 +271,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn tokens(&mut self, at: Place<'_>) -> Option<TokenPolicy> {
         let tokens = self.config.qa_tokens.as_ref()?;
         let header = tokens.header.as_ref().and_then(|name| self.read_header(at.key("header"), name));
@@ -316,7 +316,7 @@ impl<'c> Compiler<'c> {
     }
 
     /// Headers that are ours are removed before anything reads the request.
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn check_read_headers(&mut self, ours: &OurHeaders) {
         for (path, name) in std::mem::take(&mut self.read_headers) {
             if ours.contains(name.as_bytes()) {

@@ -58,7 +58,7 @@ macro_rules! operators {
 }
 
 impl<'c> Compiler<'c> {
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     pub(super) fn rule(&mut self, at: Place<'_>, rule: &'c wire::Rule) -> Option<Rule> {
         match rule {
             wire::Rule::All(rules) => self.rules(at.key("all"), rules).map(Rule::All),
@@ -117,7 +117,7 @@ impl<'c> Compiler<'c> {
         None
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn address(&mut self, at: Place<'_>, test: &wire::AddressMatch) -> Option<Rule> {
         self.reads_address = true;
         let list = at.key("one_of");
@@ -151,7 +151,7 @@ impl<'c> Compiler<'c> {
     }
 
     /// The one operator of `test`. `segments`: a prefix ends at a `/`.
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn test(&mut self, at: Place<'_>, test: &Operators<'_>, segments: bool) -> Option<Test> {
         let ignore_case = test.ignore_case.unwrap_or(false);
         let text = |value: &String| Text { value: value.as_bytes().into(), ignore_case };
@@ -239,7 +239,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn number(&mut self, at: Place<'_>, range: &wire::NumberRange) -> Option<Test> {
         let bounds = Bounds { eq: range.eq, gt: range.gt, gte: range.gte, lt: range.lt, lte: range.lte };
         let given = [bounds.eq, bounds.gt, bounds.gte, bounds.lt, bounds.lte];
@@ -250,7 +250,7 @@ impl<'c> Compiler<'c> {
         Some(Test::Number(bounds))
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn version(&mut self, at: Place<'_>, range: &wire::VersionRange) -> Option<Test> {
         let fields = [
             ("eq", &range.eq),

@@ -16,7 +16,7 @@ const MAX_REPLACEMENT: usize = 1024;
 const MAX_CHANGES: usize = 64;
 
 impl<'c> Compiler<'c> {
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     pub(super) fn variants(&mut self, at: Place<'_>, experiment: &'c wire::Experiment) -> Vec<Variant> {
         let list = at.key("variants");
         let variants = &experiment.variants;
@@ -76,7 +76,7 @@ impl<'c> Compiler<'c> {
         if explicit { self.explicit_ranges(list, variants) } else { self.weights(list, variants, weighted) }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn weights(
         &mut self,
         list: Place<'_>,
@@ -111,7 +111,7 @@ impl<'c> Compiler<'c> {
         if self.problems.len() > before { Vec::new() } else { ranges_of(variants).unwrap_or_default() }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
         let mut claims = Vec::new();
         let mut good = true;
@@ -140,7 +140,7 @@ impl<'c> Compiler<'c> {
         claims
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {
         let route_at = at.key("route");
         let none = wire::Route::default();
@@ -179,7 +179,7 @@ impl<'c> Compiler<'c> {
         good.then(|| host.into())
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn path_rewrite(&mut self, at: Place<'_>, rewrite: &wire::PathRewrite) -> Option<PathRewrite> {
         match (&rewrite.replace_prefix, &rewrite.regex, &rewrite.replacement) {
             (Some(replacement), None, None) => {
@@ -212,7 +212,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn redirect(&mut self, at: Place<'_>, redirect: &wire::Redirect) -> Option<Redirect> {
         let status = redirect.status.unwrap_or(302);
         let status = u16::try_from(status).ok().filter(|status| matches!(status, 302 | 303 | 307));
@@ -240,7 +240,7 @@ impl<'c> Compiler<'c> {
         Some(path.strip_suffix('/').unwrap_or(path).into())
     }
 
-    #[inline(never)]
+    #[cfg_attr(feature = "messages", inline(never))]
     fn header_changes(
         &mut self,
         at: Place<'_>,
