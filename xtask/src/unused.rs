@@ -342,3 +342,69 @@ impl<'a> Module<'a> {
         ranges.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_encoder::{CustomSection, DataSymbolDefinition, LinkingSection, Section as _, SymbolTable};
+
+    use super::*;
+
+    /// After types, functions, memory and exports.
+    const CODE: u8 = 4;
+
+    /// `used` refers to the first four bytes and calls `replaced`, which refers to the next four, as does `dead`.
+    fn module() -> Vec<u8> {
+        let text = r#"(module (memory 1)
+            (func (export "used") (drop (i32.const 1024)) (call 1))
+            (func (drop (i32.const 1028)))
+            (func (drop (i32.const 1028)))
+            (data (i32.const 1024) "aaaabbbbcccc"))"#;
+        let mut module = wat::parse_str(text).expect("valid WAT");
+        let bodies = Module::read(&module).expect("read").bodies;
+        let mut symbols = SymbolTable::new();
+        for (index, name) in (0..).zip(["used", "replaced", "dead"]) {
+            symbols.function(0, index, Some(name));
+        }
+        for (offset, name) in [(0, "a"), (4, "b")] {
+            symbols.data(0, name, Some(DataSymbolDefinition { index: 0, offset, size: 4 }));
+        }
+        LinkingSection::new().symbol_table(&symbols).append_to(&mut module);
+        // The section, how many, and of each: kind, place, symbol and, of an address, what is added to it.
+        let place = |body: usize| u8::try_from(bodies[body].start).expect("small");
+        let mut data = vec![CODE, 4];
+        data.extend([4, place(0), 3, 0, 0, place(0), 1, 4, place(1), 4, 0, 4, place(2), 4, 0]);
+        CustomSection { name: "reloc.CODE".into(), data: data.into() }.append_to(&mut module);
+        module
+    }
+
+    #[test]
+    fn what_a_replaced_function_used_goes() {
+        let module = module();
+        let as_it_is = Unused::of(&module, |_| false, false).expect("read");
+        assert_eq!([0, 1, 2].map(|function| as_it_is.has(function)), [false, false, true]);
+        assert!(as_it_is.data.is_empty(), "{:?}", as_it_is.data);
+        let cut = Unused::of(&module, |function| function == 1, false).expect("read");
+        assert_eq!([0, 1, 2].map(|function| cut.has(function)), [false, false, true]);
+        let [range] = cut.data.as_slice() else { panic!("{:?}", cut.data) };
+        let data = wasmparser::Parser::new(0)
+            .parse_all(&module)
+            .find_map(|payload| match payload.expect("valid") {
+                Payload::DataSection(data) => Some(data.range()),
+                _ => None,
+            })
+            .expect("data");
+        let section = &module[usize::try_from(data.start).expect("small")..];
+        assert_eq!(&section[range.clone()], b"bbbb");
+        assert!(cut.clear(section).windows(12).any(|bytes| bytes == b"aaaa\0\0\0\0cccc"));
+    }
+
+    #[test]
+    fn ranges_are_cut() {
+        let rest = |range, kept| without(range, &kept).collect::<Vec<_>>();
+        assert_eq!(rest(0..10, 3..5), [0..3, 5..10]);
+        assert_eq!(rest(0..10, 0..5), [5..10]);
+        assert_eq!(rest(0..10, 20..30), [0..10]);
+        assert_eq!(rest(20..30, 0..10), [20..30]);
+        assert_eq!(rest(3..5, 0..10), []);
+    }
+}
