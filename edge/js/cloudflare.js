@@ -47,7 +47,7 @@ class State {
     now = () => Date.now(),
     log = (line) => console.log(line),
   }) {
-    this.splitway = new Splitway();
+    this.splitway = new Splitway(undefined, { otlp: true });
     this.#kv = kv;
     this.#text = config;
     this.#configKey = configKey;

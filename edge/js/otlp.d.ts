@@ -21,7 +21,7 @@ export class OtlpExposures {
   delivered: number;
   /** Records that it did not, by reason: `buffer_full`, `unreachable`, `rejected`. */
   dropped: Record<string, number>;
-  /** Takes records; gives a promise for `ctx.waitUntil` when it is the caller's turn to send. */
+  /** Takes records (`exposures` of a `Splitway` with the option `otlp`); gives a promise for `ctx.waitUntil` when it is the caller's turn to send. */
   add(records: string[]): Promise<void> | undefined;
   /** Sends all there is. Never throws. */
   flush(): Promise<void>;

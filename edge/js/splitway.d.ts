@@ -36,8 +36,11 @@ export type Change = ['set' | 'add' | 'remove' | 'answer', string, string];
 
 /** A config in force, and what is counted under it. */
 export class Splitway {
-  /** `config` as in `load`; without one, requests pass untouched. */
-  constructor(config?: string | object, options?: { latin1?: boolean });
+  /**
+   * `config` as in `load`; without one, requests pass untouched. `latin1`: how the runtime shows header bytes, which is
+   * found out by default. `otlp`: exposure records are those that `splitway-edge/otlp` sends, and not lines of a log.
+   */
+  constructor(config?: string | object, options?: { latin1?: boolean; otlp?: boolean });
   /**
    * Takes a config (JSON text, or an object) into force; gives what was logged.
    * @throws {ConfigError} for one with problems; the last good one stays in force.
@@ -69,7 +72,7 @@ export class Exchange {
   readonly shadow: string;
   /** The stamp, such as `button=big, search=control`; `''` outside of experiments. */
   readonly stamp: string;
-  /** The exposure records, a line of JSON each. There after `finish`. */
+  /** The exposure records, a line of JSON each: for a log, or with the option `otlp` for a collector. There after `finish`. */
   readonly exposures: string[];
   /**
    * The request as it goes on, or the Response that answers it (a redirect). `origins` has a URL, whose

@@ -1,6 +1,6 @@
 // Splitway for runtimes with Request and Response. `initialise` comes first; the entry points
 // (workerd.js, node.js) do that. What this file adds to the compiled module is the way from and to
-// Request and Response, nothing else.
+// Request and Response, nothing else. In the package it is one file with the module's glue.
 
 import { Engine, initSync } from './splitway_edge.js';
 
@@ -23,25 +23,28 @@ const HEADERS_ARE_LATIN1 = (() => {
 /** Why a config was refused; `problems` has a line each. */
 export class ConfigError extends Error {
   constructor(problems) {
-    super(`the config is refused:\n${problems.join('\n')}`);
+    super(`the config is refused; \`splitway validate\` says more:\n${problems.join('\n')}`);
     this.name = 'ConfigError';
     this.problems = problems;
   }
 }
+
+let REASONS;
 
 /** A config in force, and what is counted under it. */
 export class Splitway {
   #engine;
   #names;
 
-  constructor(config, { latin1 = HEADERS_ARE_LATIN1 } = {}) {
-    this.#engine = new Engine(latin1);
+  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false } = {}) {
+    this.#engine = new Engine(latin1, otlp);
     if (config !== undefined) this.load(config);
   }
 
   /** Takes a config (text or object) into force. One with problems throws, and the last good one stays. */
   load(config) {
-    const taken = this.#engine.load(typeof config === 'string' ? config : JSON.stringify(config));
+    const text = typeof config === 'string' ? config : JSON.stringify(config);
+    const taken = this.#engine.load(encoder.encode(text));
     const log = lines(this.#engine.takeLog());
     if (!taken) throw new ConfigError(log);
     this.#names = undefined;
@@ -65,20 +68,27 @@ export class Splitway {
 
   /** The variants of a request, without acting on it or counting it. */
   decide(request, now = Date.now()) {
-    const flat = this.#engine.decide(headOf(request), now);
-    this.#names ??= {
-      experiments: lines(this.#engine.names()).map((line) => line.split(' ')),
-      reasons: Engine.reasons().split('\n'),
-    };
-    const { experiments, reasons } = this.#names;
+    this.#names ??= this.#engine
+      .names()
+      .split('\n')
+      .map((line) => line.split(' '));
+    const [reads, ...experiments] = this.#names;
+    REASONS ??= Engine.reasons().split('\n');
+    // Most headers change no decision, and each costs a crossing.
+    let head = firstOf(request);
+    for (const name of reads) {
+      const value = name ? request.headers.get(name) : null;
+      if (value != null) head += `\0${name}\0${value}`;
+    }
+    const flat = this.#engine.decide(bytesOf(head), now);
     const assignments = [];
     for (let i = 0; i < flat.length; i += 4) {
-      const [experiment, ...variants] = experiments[flat[i]];
+      const names = experiments[flat[i]];
       assignments.push({
-        experiment,
-        variant: variants[flat[i + 1]],
+        experiment: names[0],
+        variant: names[flat[i + 1] + 1],
         bucket: flat[i + 2],
-        reason: reasons[flat[i + 3]],
+        reason: REASONS[flat[i + 3]],
       });
     }
     return assignments;
@@ -96,6 +106,7 @@ export class Exchange {
   #handle;
   #requestId;
   #cluster = '';
+  #readsResponse = false;
 
   /** What to do with the request: [verb, name, value] each. For those who have no `Request`. */
   changes = [];
@@ -105,17 +116,20 @@ export class Exchange {
   isAssigned = false;
   /** Whether an allow-list or a QA token chose a variant. */
   isOverridden = false;
-  /** The exposure records, a line of JSON each. There after `finish`. */
+  /** The exposure records, a line of JSON each. There after `finish`. See `otlp`. */
   exposures = [];
 
   constructor(request, handle, requestId) {
     this.#request = request;
     this.#requestId = requestId;
     if (!handle) return;
-    this.changes = triples(handle.requestChanges());
-    this.isIdle = handle.isIdle();
-    this.isAssigned = handle.isAssigned();
-    this.isOverridden = handle.isOverridden();
+    const text = handle.request();
+    const bits = text.charCodeAt(0);
+    this.changes = triples(text.slice(1));
+    this.isIdle = (bits & 1) !== 0;
+    this.isAssigned = (bits & 2) !== 0;
+    this.isOverridden = (bits & 4) !== 0;
+    this.#readsResponse = (bits & 8) !== 0;
     // Not left to the garbage collector, which does not see the module's memory.
     if (this.isIdle) handle.free();
     else this.#handle = handle;
@@ -186,10 +200,11 @@ export class Exchange {
     const handle = this.#handle;
     if (!handle) return [];
     this.#handle = undefined;
-    const changes = triples(handle.respond(linesOf(handle.readsResponse() ? headers : [])));
     // Frees the handle.
-    this.exposures = lines(handle.end(status, cluster, now));
-    return changes;
+    const told = handle.finish(endOf(cluster, this.#readsResponse ? headers : []), status, now);
+    const end = told.indexOf('\0');
+    this.exposures = lines(told.slice(end + 1));
+    return triples(told.slice(0, end));
   }
 }
 
@@ -211,23 +226,28 @@ function pathOf(url) {
   return hash < 0 ? url.slice(start) : url.slice(start, hash);
 }
 
-/** Method, path, host and headers: names and values with a NUL, which none of them can contain, between each. */
-function headOf(request, requestId) {
-  const { url, headers } = request;
-  let head = `:method\0${request.method}\0:path\0${pathOf(url)}\0:authority\0`;
+/** Method, path and host: names and values with a NUL, which none of them can contain, between each. */
+function firstOf({ method, url, headers }) {
   const start = url.indexOf('//') + 2;
   const end = url.indexOf('/', start);
-  head += headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  const host = headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
+  return `:method\0${method}\0:path\0${pathOf(url)}\0:authority\0${host}`;
+}
+
+/** As `firstOf`, and all headers. */
+function headOf(request, requestId) {
+  let head = firstOf(request);
   if (requestId) head += `\0x-request-id\0${requestId}`;
-  for (const [name, value] of headers) {
+  for (const [name, value] of request.headers) {
     if (requestId === undefined || name !== 'x-request-id') head += `\0${name}\0${value}`;
   }
   return bytesOf(head);
 }
 
-function linesOf(headers) {
-  let text = '';
-  for (const [name, value] of headers) text += `${text && '\0'}${name}\0${value}`;
+/** The cluster that answered, and the response's headers. */
+function endOf(cluster, headers) {
+  let text = cluster;
+  for (const [name, value] of headers) text += `\0${name}\0${value}`;
   return bytesOf(text);
 }
 

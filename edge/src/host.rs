@@ -13,31 +13,33 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use crate::text::Encoding;
 
 #[cfg(target_os = "unknown")]
-#[wasm_bindgen]
+#[wasm_bindgen(raw_module = "./host.js")]
 extern "C" {
-    /// Web Crypto's.
-    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues, catch)]
-    fn random_values(bytes: &mut [u8]) -> Result<(), wasm_bindgen::JsValue>;
+    #[wasm_bindgen(js_name = fillRandom)]
+    fn fill_random(bytes: &mut [u8]) -> bool;
 
     /// For the last words of a module that traps.
-    #[wasm_bindgen(js_namespace = console, js_name = error)]
-    pub(crate) fn report(file: &str, line: u32);
+    pub(crate) fn panicked(place: u32);
 }
 
 #[cfg(not(target_os = "unknown"))]
-use getrandom::fill as random_values;
+fn fill_random(bytes: &mut [u8]) -> bool {
+    getrandom::fill(bytes).is_ok()
+}
 
 /// What all exchanges share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     encoding: Encoding,
+    /// Records are OTLP's, not lines of a log.
+    otlp: bool,
     counters: RefCell<Vec<(String, u64)>>,
     log: RefCell<Vec<String>>,
 }
 
 impl Shared {
-    pub(crate) fn new(encoding: Encoding) -> Self {
-        Self { encoding, counters: RefCell::default(), log: RefCell::default() }
+    pub(crate) fn new(encoding: Encoding, otlp: bool) -> Self {
+        Self { encoding, otlp, counters: RefCell::default(), log: RefCell::default() }
     }
 
     pub(crate) fn keep_log(&self, host: Host) {
@@ -310,6 +312,10 @@ impl filter::Log for Host {
     fn is_sink(&self) -> bool {
         true
     }
+
+    fn takes_otlp(&self) -> bool {
+        self.shared.otlp
+    }
 }
 
 impl filter::Properties for Host {
@@ -342,7 +348,6 @@ impl filter::Respond for Host {
 impl Entropy for Host {
     fn bits(&self) -> Option<[u8; 16]> {
         let mut bits = [0; 16];
-        random_values(&mut bits).ok()?;
-        Some(bits)
+        fill_random(&mut bits).then_some(bits)
     }
 }

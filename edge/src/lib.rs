@@ -39,14 +39,13 @@ use crate::text::Encoding;
 #[global_allocator]
 static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
 
-/// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where it was. The
-/// call then traps, and whoever made it serves the origin.
+/// Called in place of the standard library's panics, which `cargo xtask edge` takes out: tells where the place is, which
+/// that takes out, too (0: out of memory). The call then traps, and whoever made it serves the origin.
 #[cfg(target_os = "unknown")]
 #[allow(unsafe_code, reason = "xtask finds it by its name")]
 #[unsafe(no_mangle)]
-pub extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
-    let (file, line) = location.map_or(("out of memory", 0), |place| (place.file(), place.line()));
-    host::report(file, line);
+pub extern "C" fn splitway_panicked(place: u32) {
+    host::panicked(place);
 }
 
 /// A config in force, and what is counted under it.
@@ -62,19 +61,19 @@ pub struct Engine {
 impl Engine {
     /// An engine without a config: requests pass untouched. `latin1` says how the runtime shows
     /// header bytes in texts: a character per byte (as the Fetch standard has it), or decoded
-    /// from UTF-8 (as workerd does).
+    /// from UTF-8 (as workerd does). `otlp`: exposure records are OTLP's, for a collector, and not lines of a log.
     #[cfg_attr(target_os = "unknown", wasm_bindgen(constructor))]
     #[must_use]
-    pub fn new(latin1: bool) -> Self {
+    pub fn new(latin1: bool, otlp: bool) -> Self {
         let encoding = if latin1 { Encoding::Latin1 } else { Encoding::Utf8 };
-        Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding)) }
+        Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding, otlp)) }
     }
 
     /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
     /// log says why not.
-    pub fn load(&mut self, json: &str) -> bool {
+    pub fn load(&mut self, json: &[u8]) -> bool {
         let host = Host::new(&self.shared, Vec::new(), Timestamp::default());
-        let taken = self.store.load(json.as_bytes(), &mut self.vm.borrow_mut(), &host);
+        let taken = self.store.load(json, &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
     }
@@ -92,16 +91,17 @@ impl Engine {
         self.store.active().map(|active| active.plan.content_hash().to_owned()).unwrap_or_default()
     }
 
-    /// Ids by the numbers that [`Self::decide`] gives: a line per experiment with its id and
-    /// those of its variants, separated by blanks.
+    /// The names of the headers that [`Self::decide`] reads, separated by blanks; then the ids by the numbers that it
+    /// gives: a line per experiment with its id and those of its variants, separated by blanks.
     #[must_use]
     pub fn names(&self) -> String {
         let Some(active) = self.store.active() else { return String::new() };
+        let reads = std::iter::once(active.plan.reads().to_owned());
         let line = |(_, experiment): (_, &splitway_engine::Experiment)| {
             let variants = experiment.variants().iter().map(splitway_engine::Variant::id);
             std::iter::once(experiment.id()).chain(variants).collect::<Vec<_>>().join(" ")
         };
-        active.plan.experiments().map(line).collect::<Vec<_>>().join("\n")
+        reads.chain(active.plan.experiments().map(line)).collect::<Vec<_>>().join("\n")
     }
 
     /// The spellings of reasons by the numbers that [`Self::decide`] gives, one a line.
@@ -158,19 +158,43 @@ pub struct Exchange {
     host: Host,
 }
 
+/// As JavaScript has it: each crossing costs as much as a decision does.
 #[cfg_attr(target_os = "unknown", wasm_bindgen)]
+impl Exchange {
+    /// A character, and [`Self::request_changes`]. The character's lowest bits are [`Self::is_idle`],
+    /// [`Self::is_assigned`], [`Self::is_overridden`] and [`Self::reads_response`].
+    #[must_use]
+    pub fn request(&self) -> String {
+        let facts =
+            [self.is_idle(), self.is_assigned(), self.is_overridden(), self.reads_response()].into_iter();
+        let bits = facts.rev().fold(0_u8, |bits, fact| bits << 1 | u8::from(fact));
+        let mut text = String::from(char::from(b'0' | bits));
+        text.push_str(&self.request_changes());
+        text
+    }
+
+    /// [`Self::respond`] and [`Self::end`], with a zero byte between. `head` begins with the cluster and a zero byte.
+    #[must_use]
+    pub fn finish(mut self, head: Vec<u8>, status: u16, now: f64) -> String {
+        let mut parts = head.splitn(2, |byte| *byte == 0);
+        let cluster = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        let mut text = self.respond(parts.next().unwrap_or_default().to_vec());
+        text.push('\0');
+        text.push_str(&self.end(status, &cluster, now));
+        text
+    }
+}
+
 impl Exchange {
     /// What to do with the request, three lines each: `set`, `add` or `remove`, a name and a
     /// value, in order; or, as the first, `answer`, the status of an answer in the upstream's
     /// place, and nothing, followed by what its headers are.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = requestChanges))]
     #[must_use]
     pub fn request_changes(&self) -> String {
         self.host.request_changes()
     }
 
     /// Whether the request is in an experiment.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isAssigned))]
     #[must_use]
     pub fn is_assigned(&self) -> bool {
         !self.filter.decision().assignments.is_empty()
@@ -178,7 +202,6 @@ impl Exchange {
 
     /// Whether there is nothing to do: the request had nothing to strip and no experiment can touch its URL, so
     /// the response needs no change and caches no warning.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isIdle))]
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let decision = self.filter.decision();
@@ -191,14 +214,12 @@ impl Exchange {
     }
 
     /// Whether [`Self::respond`] needs to know the response's headers.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = readsResponse))]
     #[must_use]
     pub fn reads_response(&self) -> bool {
         self.filter.decision().private
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.
-    #[cfg_attr(target_os = "unknown", wasm_bindgen(js_name = isOverridden))]
     #[must_use]
     pub fn is_overridden(&self) -> bool {
         self.filter.decision().assignments.iter().any(|assignment| assignment.reason.is_override())
@@ -236,22 +257,39 @@ mod tests {
         "variants": [{ "id": "a", "weight": 0 }, { "id": "b", "weight": 1, "route": { "cluster": "v2" } }] }] }"#;
 
     fn engine() -> Engine {
-        let mut engine = Engine::new(false);
-        assert!(engine.load(CONFIG), "{}", engine.take_log());
+        loaded(false)
+    }
+
+    fn loaded(otlp: bool) -> Engine {
+        let mut engine = Engine::new(false, otlp);
+        assert!(engine.load(CONFIG.as_bytes()), "{}", engine.take_log());
         engine
+    }
+
+    #[test]
+    fn records_for_a_collector() {
+        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
+        let (_, record) = told.split_once('\0').unwrap();
+        for part in
+            ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#]
+        {
+            assert!(record.contains(part), "{record}");
+        }
     }
 
     #[test]
     fn an_exchange_from_request_to_exposure() {
         let engine = engine();
         let head = ":method\0GET\0:path\0/\0:authority\0shop\0x-splitway\0forged\0cookie\0uid=j\u{f6}";
-        let mut exchange = engine.begin(head.as_bytes().to_vec(), 0.0).unwrap();
+        let exchange = engine.begin(head.as_bytes().to_vec(), 0.0).unwrap();
         assert_eq!(
-            exchange.request_changes(),
-            "remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
+            exchange.request(),
+            "2remove\nx-splitway\n\nset\nx-splitway-cluster\nv2\nset\nx-splitway\nbutton=b"
         );
-        assert_eq!(exchange.respond(Vec::new()), "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
-        let record = exchange.end(200, "v2", 5.0);
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
+        let (changes, record) = told.split_once('\0').unwrap();
+        assert_eq!(changes, "set\nx-splitway\nbutton=b\nadd\nvary\ncookie");
         for part in ["\"splitway.cluster\":\"v2\"", "code\":200", "duration_ms\":5"] {
             assert!(record.contains(part), "{record}");
         }
@@ -261,7 +299,11 @@ mod tests {
     #[test]
     fn what_is_stripped_is_not_idle() {
         let mut engine = engine();
-        assert!(engine.load(&CONFIG.replacen('{', "{ \"kill_switch\": true,", 1)), "{}", engine.take_log());
+        assert!(
+            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()),
+            "{}",
+            engine.take_log()
+        );
         assert!(engine.begin(b":path\0/\0x-other\0a".to_vec(), 0.0).unwrap().is_idle());
         for ours in ["x-splitway", "x-splitway-cluster", "x_splitway"] {
             assert!(
@@ -278,7 +320,7 @@ mod tests {
         assert_eq!(engine.decide(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).get(..2), Some(&[0, 1][..]));
         assert!(engine.decide(b":path\0/".to_vec(), 0.0).is_empty());
         assert_eq!(engine.counters(), before);
-        assert_eq!(engine.names(), "button a b");
+        assert_eq!(engine.names(), "cookie\nbutton a b");
     }
 
     #[test]
@@ -286,9 +328,9 @@ mod tests {
         let mut engine = engine();
         let version = engine.version();
         let _ = engine.take_log();
-        assert!(!engine.load("{ \"version\": 2 }"));
+        assert!(!engine.load(b"{ \"version\": 2 }"));
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);
-        assert!(Engine::new(false).begin(b":path\0/".to_vec(), 0.0).is_none());
+        assert!(Engine::new(false, false).begin(b":path\0/".to_vec(), 0.0).is_none());
     }
 }

@@ -71,6 +71,7 @@ pub struct Plan {
     pub(crate) tokens: Option<TokenPolicy>,
     pub(crate) identity: Identity,
     pub(crate) cache: Option<CacheSafety>,
+    pub(crate) reads: Box<str>,
     pub(crate) baggage: bool,
     pub(crate) filter_state: bool,
     pub(crate) warnings: Problems,
@@ -184,6 +185,12 @@ impl Plan {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The names of the headers that decisions depend on, separated by blanks: no other changes one.
+    #[must_use]
+    pub fn reads(&self) -> &str {
+        &self.reads
     }
 
     /// The config version (see [`crate::Document::content_hash`]).

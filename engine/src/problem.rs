@@ -7,6 +7,25 @@ use std::fmt;
 
 use crate::compile::ADVICE;
 
+/// Whether problems say in words what was expected and what was found. Without, they have place and code: for the
+/// edge, which is fetched often and whose configs `splitway validate` has seen.
+pub(crate) const MESSAGES: bool = cfg!(feature = "messages");
+
+/// `format!` of what only messages say: nothing where there are none.
+macro_rules! prose {
+    ($($text:tt)*) => {
+        if $crate::problem::MESSAGES { format!($($text)*) } else { String::new() }
+    };
+}
+pub(crate) use prose;
+
+/// `text` where there are messages. Inlined, as are those who hand texts on to it: then none is compiled in that
+/// nobody says.
+#[inline(always)]
+pub(crate) fn said(text: &str) -> &str {
+    if MESSAGES { text } else { "" }
+}
+
 /// Most problems that are kept: a text of a mebibyte can hold half a million mistakes.
 pub const MAX_PROBLEMS: usize = 1_000;
 
@@ -186,9 +205,9 @@ pub struct Problem {
     pub code: Code,
     /// Error or warning.
     pub severity: Severity,
-    /// What would have been right.
+    /// What would have been right. Empty without the feature `messages`.
     pub expected: String,
-    /// What is there instead.
+    /// What is there instead. Empty without the feature `messages`.
     pub found: String,
     /// How to mend it, where that is known.
     pub suggestion: Option<String>,
@@ -199,9 +218,14 @@ pub struct Problem {
 impl Problem {
     /// An error at `path`.
     #[must_use]
+    #[inline(always)]
+    pub fn error(path: Path, code: Code, expected: &str, found: &str) -> Self {
+        Self::new(path, code, said(expected), said(found))
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn error(path: Path, code: Code, expected: &str, found: &str) -> Self {
+    fn new(path: Path, code: Code, expected: &str, found: &str) -> Self {
         Self {
             path,
             code,
@@ -247,14 +271,11 @@ impl fmt::Display for Problem {
         if let Some(span) = self.span {
             write!(f, "{}:{}: ", span.line, span.column)?;
         }
-        write!(
-            f,
-            "{}: expected {}, found {} [{}]",
-            self.path,
-            self.expected,
-            self.found,
-            self.code.as_str()
-        )?;
+        write!(f, "{}", self.path)?;
+        if MESSAGES {
+            write!(f, ": expected {}, found {}", self.expected, self.found)?;
+        }
+        write!(f, " [{}]", self.code.as_str())?;
         if let Some(advice) = &self.suggestion {
             write!(f, "; {advice}")?;
         }

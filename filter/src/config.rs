@@ -124,7 +124,7 @@ impl Active {
         let event = |name: &str| define(host, &format!("splitway.{name}"));
         Self {
             guards: Guards::new(&plan, host),
-            sink: vm.sink(&plan, host),
+            sink: if host.is_sink() { None } else { vm.sink(&plan, host) },
             plan,
             series: all,
             events: Events {

@@ -136,6 +136,11 @@ pub trait Log {
     fn is_sink(&self) -> bool {
         false
     }
+
+    /// Whether it takes them as log records of OTLP, for a collector, and not as lines of a log.
+    fn takes_otlp(&self) -> bool {
+        false
+    }
 }
 
 /// What the proxy knows about the exchange.

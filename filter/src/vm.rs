@@ -96,7 +96,11 @@ impl Records {
             if !self.lines.is_empty() {
                 self.lines.push('\n');
             }
-            exposure.push_json(&mut self.common, &mut self.lines);
+            if host.takes_otlp() {
+                exposure.push_otlp(&mut self.common, &mut self.lines);
+            } else {
+                exposure.push_json(&mut self.common, &mut self.lines);
+            }
             if host.is_sink() || self.lines.len() >= LINES {
                 self.flush(host);
             }

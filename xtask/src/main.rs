@@ -14,6 +14,7 @@ mod panics;
 mod setup;
 mod shell;
 mod suite;
+mod unused;
 mod vectors;
 mod wasm;
 

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use wasm_encoder::{CodeSection, Function, Module, RawSection};
 use wasmparser::{KnownCustom, Name, Parser, Payload, TypeRef};
 
+use crate::unused::Unused;
+
 /// The export of the filter that is told where it panicked: a `Location`, or null.
 const REPORT: &str = "splitway_panicked";
 
@@ -23,6 +25,15 @@ const LOCATED: [&str; 6] = [
     "3str19slice_error_fail_rt",
     "5index16slice_index_fail",
     "6result13unwrap_failed",
+];
+
+/// Others like them, which a module may do without; they would only make a text for the above.
+const MORE_LOCATED: [&str; 5] = [
+    "9panicking5panic",
+    "9panicking18panic_bounds_check",
+    "6option13expect_failed",
+    "6option13unwrap_failed",
+    "17len_mismatch_fail",
 ];
 
 /// These have none.
@@ -41,12 +52,24 @@ const UNUSED: [&str; 8] = [
     "5panic8location8Location",
 ];
 
-/// `module` with other bodies for those functions.
-pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
+/// Whether a character is of an alphabet or a digit of one: tables of 3 kB. The engine asks for it in the names of a
+/// pattern's groups alone, and refuses those beyond ASCII before.
+const FALSE: [&str; 2] = ["12unicode_data10alphabetic11lookup_slow", "12unicode_data1n11lookup_slow"];
+
+/// `module` with other bodies for those functions, without what only they used, and without the linker's notes.
+///
+/// `places`: the places of panics go, too, and are given as lines of an address and what is there.
+pub(crate) fn cut(module: &[u8], places: bool) -> Result<(Vec<u8>, String)> {
     let known = Known::read(module)?;
     let report = known.report.with_context(|| format!("the filter exports no `{REPORT}`"))?;
     let mut cut = Module::new();
     let mut code = CodeSection::new();
+    let is_replaced = |function| {
+        known.replacement(function).is_some()
+            || known.is_named(function, &UNUSED)
+            || known.is_named(function, &FALSE)
+    };
+    let unused = Unused::of(module, is_replaced, places)?;
     let mut next = known.imported;
     let mut seen = Vec::new();
     for payload in Parser::new(0).parse_all(module) {
@@ -57,7 +80,12 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
                     seen.push(part);
                     code.function(&reporting(report, location));
                 }
-                None if known.is_named(next, &UNUSED) => {
+                None if known.is_named(next, &FALSE) => {
+                    let mut no = Function::new([]);
+                    no.instructions().i32_const(0).end();
+                    code.function(&no);
+                }
+                None if unused.has(next) || known.is_named(next, &UNUSED) => {
                     let mut trap = Function::new([]);
                     trap.instructions().unreachable().end();
                     code.function(&trap);
@@ -71,18 +99,31 @@ pub(crate) fn cut(module: &[u8]) -> Result<Vec<u8>> {
                 cut.section(&code);
             }
         } else if let Some((id, range)) = payload.as_section() {
-            // The code section's header; its bodies come one by one.
-            if !matches!(payload, Payload::CodeSectionStart { .. }) {
-                let data = module.get(usize::try_from(range.start)?..usize::try_from(range.end)?);
-                cut.section(&RawSection { id, data: data.context("a section beyond the end")? });
+            let data = module.get(usize::try_from(range.start)?..usize::try_from(range.end)?);
+            let data = data.context("a section beyond the end")?;
+            match &payload {
+                // The code section's header; its bodies come one by one.
+                Payload::CodeSectionStart { .. } => {}
+                Payload::CustomSection(custom) if is_linkers(custom.name()) => {}
+                Payload::DataSection(_) => {
+                    cut.section(&RawSection { id, data: &unused.clear(data) });
+                }
+                _ => {
+                    cut.section(&RawSection { id, data });
+                }
             }
         }
     }
     // Rust renames its insides now and then; then this list has to follow.
     let Some(missing) = LOCATED.iter().chain(&BARE).find(|part| !seen.contains(part)) else {
-        return Ok(cut.finish());
+        return Ok((cut.finish(), unused.places));
     };
     bail!("the module has no function `…{missing}…`: see xtask/src/panics.rs")
+}
+
+/// What `--emit-relocs` adds.
+fn is_linkers(section: &str) -> bool {
+    section == "linking" || section.starts_with("reloc.")
 }
 
 /// Tells the place and traps. `location` is the parameter that has it.
@@ -170,7 +211,7 @@ impl<'a> Known<'a> {
         if let Some(part) = BARE.iter().find(named) {
             return Some((part, None));
         }
-        let part = LOCATED.iter().find(named)?;
+        let part = LOCATED.iter().chain(&MORE_LOCATED).find(named)?;
         let kind = *self.types.get(usize::try_from(function.checked_sub(self.imported)?).ok()?)?;
         let parameters = self.parameters.get(usize::try_from(kind).ok()?)?;
         Some((part, u32::try_from(parameters.checked_sub(1)?).ok()))
@@ -210,7 +251,7 @@ mod tests {
     #[test]
     fn panics_are_reported_and_the_rest_stays() {
         let module = module("none");
-        let cut = cut(&module).expect("cut");
+        let (cut, _) = cut(&module, false).expect("cut");
         wasmparser::validate(&cut).expect("valid");
         let (before, after) = (bodies(&module), bodies(&cut));
         assert_eq!(before.len(), 2 + LOCATED.len() + BARE.len() + UNUSED.len());
@@ -225,9 +266,9 @@ mod tests {
         assert_eq!((bare, trap), (BARE.len(), UNUSED.len()));
     }
 
-    /// What would be written by `Debug` traps: see [`UNUSED`].
+    /// What would be written by `Debug` traps, and what asks for alphabets is told no: see [`UNUSED`] and [`FALSE`].
     #[test]
-    fn no_text_is_written_by_debug() {
+    fn nothing_is_used_that_is_cut() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut open: Vec<_> =
             ["engine/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
@@ -245,6 +286,9 @@ mod tests {
                 // The one that stands in an implementation of `Debug`.
                 assert!(line.contains("key withheld"), "{}: {line}", path.display());
             }
+            for asked in [".is_alphabetic()", ".is_alphanumeric()", ".is_numeric()"] {
+                assert!(!code.contains(asked), "{}: {asked}", path.display());
+            }
             read += 1;
         }
         assert!(read > 40, "{read}");
@@ -253,9 +297,9 @@ mod tests {
     #[test]
     fn a_name_that_rust_changed_is_told() {
         for part in LOCATED.iter().chain(&BARE) {
-            let error = cut(&module(part)).expect_err("missing");
+            let error = cut(&module(part), false).expect_err("missing");
             assert!(error.to_string().contains(part), "{error}");
         }
-        assert!(cut(&module("17rust_begin_unwind")).is_err());
+        assert!(cut(&module("17rust_begin_unwind"), false).is_err());
     }
 }

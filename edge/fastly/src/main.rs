@@ -66,8 +66,8 @@ fn main(request: Request) -> Result<Response, Error> {
 fn begin(request: &Request) -> Option<Exchange> {
     let config = ConfigStore::try_open("splitway").ok()?.try_get("config").ok()??;
     // Header bytes are bytes here, and what variants set is UTF-8.
-    let mut engine = Engine::new(false);
-    if !engine.load(&config) {
+    let mut engine = Engine::new(false, false);
+    if !engine.load(config.as_bytes()) {
         eprintln!("{}", engine.take_log());
         return None;
     }

@@ -11,7 +11,6 @@ const config :Workerd.Config = (
         (name = "splitway-edge/otlp.js", esModule = embed "node_modules/splitway-edge/otlp.js"),
         (name = "splitway-edge/workerd.js", esModule = embed "node_modules/splitway-edge/workerd.js"),
         (name = "splitway-edge/splitway.js", esModule = embed "node_modules/splitway-edge/splitway.js"),
-        (name = "splitway-edge/splitway_edge.js", esModule = embed "node_modules/splitway-edge/splitway_edge.js"),
         (name = "splitway-edge/splitway_edge_bg.wasm", wasm = embed "node_modules/splitway-edge/splitway_edge_bg.wasm"),
       ],
       compatibilityDate = "2026-11-01",

@@ -22,6 +22,18 @@ pub fn deno() -> Result<PathBuf> {
     installed("@deno", "deno")
 }
 
+/// The folder with the TypeScript compiler and Node's types.
+///
+/// # Errors
+/// When it is not installed, naming the command that does it.
+pub fn typescript() -> Result<PathBuf> {
+    let modules = target_dir()?.join("tools/edge/node_modules");
+    if !modules.join("typescript").is_dir() {
+        bail!("nothing below {}: run `cargo xtask setup`", modules.display());
+    }
+    Ok(modules)
+}
+
 /// What npm has installed of the vendor's packages, of which one has a binary for this machine.
 fn installed(vendor: &str, binary: &str) -> Result<PathBuf> {
     let vendor = target_dir()?.join("tools/edge/node_modules").join(vendor);

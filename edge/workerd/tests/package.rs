@@ -105,6 +105,34 @@ async fn the_example_splits_in_workerd() -> Result<()> {
     Ok(())
 }
 
+/// `types/use.ts`: what is right compiles, and what is wrong does not (`@ts-expect-error` is an error where there is none).
+#[test]
+fn the_types_hold() -> Result<()> {
+    let folder = project()?;
+    let modules = tools::typescript()?;
+    std::os::unix::fs::symlink(modules.join("@types"), folder.path().join("node_modules/@types"))?;
+    let manifest = folder.path().join("package.json");
+    let mut fields: Value = serde_json::from_str(&fs::read_to_string(&manifest)?)?;
+    fields["type"] = "module".into();
+    fs::write(&manifest, fields.to_string())?;
+    let check = |text: &str| -> Result<(bool, String)> {
+        fs::write(folder.path().join("use.ts"), text)?;
+        let mut compiler = Command::new(modules.join(".bin/tsc"));
+        compiler.args(["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"]);
+        compiler.args(["--lib", "es2022,dom,dom.iterable", "--types", "node", "use.ts"]);
+        let output = compiler.current_dir(folder.path()).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    };
+    let good = include_str!("types/use.ts");
+    let (compiles, told) = check(good)?;
+    ensure!(compiles, "{told}");
+    // The compiler looks at the package's types, and not at `any`.
+    let wrong = good.replacen("splitway.begin(request, { now: 0,", "splitway.begin(request, { nov: 0,", 1);
+    let (compiles, told) = check(&wrong)?;
+    ensure!(!compiles && told.contains("'nov'"), "{told}");
+    Ok(())
+}
+
 const SERVER: &str = r#"
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';

@@ -11,7 +11,7 @@ use crate::bucketing::{
 use crate::document::describe_text;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::problem::{Code, Place, Problem};
+use crate::problem::{Code, MESSAGES, Place, Problem, prose};
 use crate::wire;
 
 /// LaunchDarkly's weights are of this.
@@ -71,8 +71,9 @@ impl<'c> Compiler<'c> {
 
     fn parameter(&mut self, at: Place<'_>, error: &ParameterError) {
         let field = error.field();
+        let (expected, found) = if MESSAGES { (error.expected(), error.found()) } else { Default::default() };
         if field == "variants" {
-            self.error(at.key("variants"), Code::InvalidValue, &error.expected(), &error.found());
+            self.error_in(&at, "variants", Code::InvalidValue, &expected, &found);
             return;
         }
         let bucketing_at = at.key("bucketing");
@@ -81,7 +82,7 @@ impl<'c> Compiler<'c> {
             Some(index) => field_at.index(index),
             None => field_at,
         };
-        self.error(place, Code::InvalidValue, &error.expected(), &error.found());
+        self.error(place, Code::InvalidValue, &expected, &found);
     }
 
     fn dialect(
@@ -278,8 +279,8 @@ impl<'c> Compiler<'c> {
         if found == expected {
             return Ok(());
         }
-        let expected = format!("{expected} entries, one per variant");
-        self.error(at, Code::InvalidValue, &expected, &found.to_string());
+        let expected = prose!("{expected} entries, one per variant");
+        self.error(at, Code::InvalidValue, &expected, &prose!("{found}"));
         Err(None)
     }
 }

@@ -6,7 +6,7 @@ use super::{ADVICE, Compiler};
 use crate::document::describe_text;
 use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
-use crate::problem::{Code, Place, Problem};
+use crate::problem::{Code, Place, Problem, prose};
 use crate::targeting::Rule;
 use crate::time::Timestamp;
 use crate::wire;
@@ -44,8 +44,8 @@ impl<'c> Compiler<'c> {
             if let Some(previous) = drafts.last()
                 && *previous.experiment.id == *experiment.id
             {
-                let found = format!("`{}` again", experiment.id);
-                self.error(at.key("id"), Code::DuplicateId, "each experiment id once", &found);
+                let found = prose!("`{}` again", experiment.id);
+                self.error_in(&at, "id", Code::DuplicateId, "each experiment id once", &found);
             }
             drafts.push(self.experiment(at, rank, position, experiment));
         }
@@ -127,18 +127,19 @@ impl<'c> Compiler<'c> {
         experiment: &wire::Experiment,
     ) -> (Option<Timestamp>, Option<Timestamp>) {
         let schedule_at = at.key("schedule");
-        let schedule = experiment.schedule.clone().unwrap_or_default();
-        let start = schedule.start.and_then(|time| self.instant(schedule_at.key("start"), &time));
-        let end = schedule.end.and_then(|time| self.instant(schedule_at.key("end"), &time));
+        let (start, end) = experiment.schedule.as_ref().map_or((None, None), |schedule| {
+            let mut time = |name, time: &Option<_>| self.instant(schedule_at.key(name), time.as_ref()?);
+            (time("start", &schedule.start), time("end", &schedule.end))
+        });
         if let (Some(start), Some(end)) = (start, end)
             && start >= end
         {
-            let expected = format!("a time after the start, {start}");
-            self.error(schedule_at.key("end"), Code::Conflict, &expected, &end.to_string());
+            let expected = prose!("a time after the start, {start}");
+            self.error_in(&schedule_at, "end", Code::Conflict, &expected, &prose!("{end}"));
         }
         if experiment.status == Some(wire::Status::Scheduled) && start.is_none() {
             let expected = "a start, because the status is `scheduled`";
-            self.error(schedule_at.key("start"), Code::MissingField, expected, "nothing");
+            self.error_in(&schedule_at, "start", Code::MissingField, expected, "nothing");
         }
         (start, end)
     }
@@ -146,7 +147,7 @@ impl<'c> Compiler<'c> {
     fn traffic(&mut self, at: Place<'_>, experiment: &wire::Experiment) -> TrafficDraft {
         if let Some(share) = &experiment.traffic {
             if !experiment.ramp.is_empty() {
-                self.error(at.key("ramp"), Code::Conflict, "either `traffic` or `ramp`", "both");
+                self.error_in(&at, "ramp", Code::Conflict, "either `traffic` or `ramp`", "both");
             }
             return TrafficDraft::Fixed(self.share(at.key("traffic"), share).unwrap_or(Parts::ALL));
         }
@@ -162,8 +163,8 @@ impl<'c> Compiler<'c> {
             let (Some(time), Some(share)) = (time, share) else { continue };
             if let Some((before, smaller)) = steps.last().copied() {
                 if time <= before {
-                    let expected = format!("a time after the step before, {before}");
-                    self.error(at.key("at"), Code::Conflict, &expected, &time.to_string());
+                    let expected = prose!("a time after the step before, {before}");
+                    self.error_in(&at, "at", Code::Conflict, &expected, &prose!("{time}"));
                 }
                 if ADVICE && share < smaller {
                     let problem = Problem::error(
@@ -211,7 +212,7 @@ impl<'c> Compiler<'c> {
                     Err(position) => all.insert(position, (unit, VariantId(variant))),
                     Ok(position) => {
                         if all.get(position).is_some_and(|(_, other)| other.0 != variant) {
-                            let found = format!("{} under two", describe_text(&unit));
+                            let found = prose!("{} under two", describe_text(&unit));
                             let expected = "each unit under one variant";
                             self.error(list.index(i), Code::Conflict, expected, &found);
                         }
@@ -240,8 +241,8 @@ impl<'c> Compiler<'c> {
                     None => first = Some(draft),
                     Some(winner) if winner.layer != draft.layer => {
                         let at = list.index(draft.position);
-                        let found = format!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
-                        let expected = format!("one layer whose experiments route by {kind}");
+                        let found = prose!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
+                        let expected = prose!("one layer whose experiments route by {kind}");
                         let problem =
                             Problem::error(at.key("variants").path(), Code::Conflict, &expected, &found);
                         self.problems.push(problem.warning().suggest(|| {

@@ -5,7 +5,7 @@ use crate::document::describe_text;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::headers;
 use crate::plan::Sinks;
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 /// Least and most bytes of a worker's buffer.
@@ -18,8 +18,8 @@ impl Compiler<'_> {
         if let Some(key) = &exposure.key
             && key.len() < 16
         {
-            let found = format!("{} characters", key.chars().count());
-            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
+            let found = prose!("{} characters", key.chars().count());
+            self.error_in(&at, "key", Code::InvalidValue, "at least 16 random characters", &found);
         }
         match (exposure.unit, &exposure.key) {
             (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
@@ -29,7 +29,7 @@ impl Compiler<'_> {
             (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
             (Some(wire::UnitForm::Pseudonym), None) => {
                 // Without a secret, whoever has a list of ids can undo it.
-                self.error(at.key("key"), Code::MissingField, "a key for the pseudonym", "none");
+                self.error_in(&at, "key", Code::MissingField, "a key for the pseudonym", "none");
                 ExposurePolicy::Nothing
             }
         }
@@ -42,7 +42,7 @@ impl Compiler<'_> {
         let filter_state = exposure.filter_state.unwrap_or(false);
         if once_per_unit && filter_state {
             // An access logger writes a line for every request.
-            self.error(at.key("filter_state"), Code::Conflict, "`once_per: request`", "`unit`");
+            self.error_in(&at, "filter_state", Code::Conflict, "`once_per: request`", "`unit`");
         }
         Sinks {
             once_per_unit,
@@ -57,16 +57,16 @@ impl Compiler<'_> {
         let cluster = self.text(at.key("cluster"), &otlp.cluster);
         let path = otlp.path.as_deref().unwrap_or("/v1/logs");
         if !path.starts_with('/') || !headers::is_value(path) {
-            self.error(at.key("path"), Code::InvalidValue, "a path such as /v1/logs", &describe_text(path));
+            self.error_in(&at, "path", Code::InvalidValue, "a path such as /v1/logs", &describe_text(path));
         }
         let timeout_ms = self.period(at.key("timeout"), otlp.timeout.as_ref(), 5_000);
         if !(100..=60_000).contains(&timeout_ms) {
             let found = otlp.timeout.as_ref().map_or("", |period| &period.0);
-            self.error(at.key("timeout"), Code::OutOfRange, "100ms to 60s", found);
+            self.error_in(&at, "timeout", Code::OutOfRange, "100ms to 60s", found);
         }
         let buffer = otlp.buffer.unwrap_or(1_048_576);
         if !BUFFER.contains(&buffer) {
-            self.error(at.key("buffer"), Code::OutOfRange, "65536 to 16777216", &buffer.to_string());
+            self.error_in(&at, "buffer", Code::OutOfRange, "65536 to 16777216", &prose!("{buffer}"));
         }
         let mut headers = Vec::new();
         for (name, value) in otlp.headers.iter() {

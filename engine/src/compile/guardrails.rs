@@ -47,13 +47,13 @@ impl Compiler<'_> {
             }
             (wire::GuardrailMetric::Latency, None) => {
                 let expected = "a duration such as 30s";
-                self.error(at.key("slower_than"), Code::MissingField, expected, "nothing");
+                self.error_in(&at, "slower_than", Code::MissingField, expected, "nothing");
                 return None;
             }
             (wire::GuardrailMetric::Http5xxRate, None) => Metric::ServerErrors,
             (wire::GuardrailMetric::Http5xxRate, Some(_)) => {
                 let found = "`http_5xx_rate`";
-                self.error(at.key("slower_than"), Code::Conflict, "`metric: latency`", found);
+                self.error_in(&at, "slower_than", Code::Conflict, "`metric: latency`", found);
                 return None;
             }
         };
@@ -62,20 +62,20 @@ impl Compiler<'_> {
         let increase = increase.and_then(|share| self.share(at.key("max_increase"), share));
         if experiment.variants.len() == 1 && guardrail.max.is_none() {
             let expected = "a limit, without a control";
-            self.error(at.key("max"), Code::MissingField, expected, "nothing");
+            self.error_in(&at, "max", Code::MissingField, expected, "nothing");
         }
         let min_requests = guardrail.min_requests.unwrap_or(500);
         if min_requests == 0 {
-            self.error(at.key("min_requests"), Code::OutOfRange, "at least 1", "0");
+            self.error_in(&at, "min_requests", Code::OutOfRange, "at least 1", "0");
         }
         let window = self.period(at.key("window"), guardrail.window.as_ref(), 60_000);
         if !(6_000..=3_600_000).contains(&window) {
             let found = guardrail.window.as_ref().map_or("", |period| &period.0);
-            self.error(at.key("window"), Code::OutOfRange, "6s to 1h", found);
+            self.error_in(&at, "window", Code::OutOfRange, "6s to 1h", found);
         }
         let alpha = guardrail.alpha.unwrap_or(DEFAULT_ALPHA);
         if !(alpha > 0.0 && alpha <= 0.1) {
-            self.error(at.key("alpha"), Code::OutOfRange, "above 0, at most 0.1", "not");
+            self.error_in(&at, "alpha", Code::OutOfRange, "above 0, at most 0.1", "not");
         }
         let compares = guardrail.max_increase.is_some() || guardrail.max.is_none();
         let max_increase = compares.then(|| increase.map_or(0.0, Parts::fraction));

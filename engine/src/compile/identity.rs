@@ -4,10 +4,9 @@ use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 
 use super::Compiler;
-use crate::cache::CacheSafety;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;
 
@@ -24,17 +23,17 @@ impl<'c> Compiler<'c> {
         if !name.starts_with("__Host-") {
             // Without it, a sibling domain could plant an id.
             let expected = "a name that begins with `__Host-`";
-            self.error(at.key("cookie"), Code::InvalidValue, expected, &describe_text(cookie));
+            self.error_in(&at, "cookie", Code::InvalidValue, expected, &describe_text(cookie));
         }
         let max_age = self.period(at.key("max_age"), mint.max_age.as_ref(), 390 * DAY_MS);
         if !(DAY_MS..=MAX_AGE_MS).contains(&max_age) {
             let found = mint.max_age.as_ref().map_or("", |period| &period.0);
-            self.error(at.key("max_age"), Code::OutOfRange, "1d to 395d", found);
+            self.error_in(&at, "max_age", Code::OutOfRange, "1d to 395d", found);
         }
         let renew_before = self.period(at.key("renew_before"), mint.renew_before.as_ref(), max_age / 4);
         if renew_before >= max_age {
             let found = mint.renew_before.as_ref().map_or("", |period| &period.0);
-            self.error(at.key("renew_before"), Code::OutOfRange, "less than max_age", found);
+            self.error_in(&at, "renew_before", Code::OutOfRange, "less than max_age", found);
         }
         let days = max_age.saturating_sub(renew_before) / DAY_MS;
         Some(Mint {
@@ -50,17 +49,17 @@ impl<'c> Compiler<'c> {
 
     fn provisional(&mut self, at: Place<'_>, provisional: &'c wire::Provisional) -> Option<Provisional> {
         if provisional.key.len() < MIN_KEY {
-            let found = format!("{} characters", provisional.key.chars().count());
-            self.error(at.key("key"), Code::InvalidValue, "at least 16 random characters", &found);
+            let found = prose!("{} characters", provisional.key.chars().count());
+            self.error_in(&at, "key", Code::InvalidValue, "at least 16 random characters", &found);
         }
         if provisional.traits.is_empty() {
             let expected = "what tells browsers apart, such as `- client_address: {}`";
-            self.error(at.key("traits"), Code::MissingField, expected, "none");
+            self.error_in(&at, "traits", Code::MissingField, expected, "none");
         }
         let window = self.period(at.key("window"), provisional.window.as_ref(), 10_000);
         if !(1_000..=600_000).contains(&window) {
             let found = provisional.window.as_ref().map_or("", |period| &period.0);
-            self.error(at.key("window"), Code::OutOfRange, "1s to 10m", found);
+            self.error_in(&at, "window", Code::OutOfRange, "1s to 10m", found);
         }
         Some(Provisional {
             keyed: Hmac::<Sha256>::new_from_slice(provisional.key.as_bytes()).ok()?,
@@ -80,7 +79,7 @@ impl<'c> Compiler<'c> {
         }
         if consent.granted.is_none() {
             let expected = "how a request shows consent, such as `cookie: { name: consent, equals: yes }`";
-            self.error(at.key("granted"), Code::MissingField, expected, "nothing");
+            self.error_in(&at, "granted", Code::MissingField, expected, "nothing");
         }
         Some(ConsentPolicy {
             required: mode == wire::ConsentMode::Required,
@@ -106,9 +105,9 @@ impl<'c> Compiler<'c> {
         (!rules.is_empty()).then(|| Rule::Any(rules.into()))
     }
 
-    /// Everything that the config reads, for `Vary`. Bots' user agents are not: what they get is
+    /// The headers that the config reads, each once. Bots' user agents are not among them: what they get is
     /// private where it matters.
-    pub(super) fn cache(&self) -> CacheSafety {
+    pub(super) fn reads(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         let cookie = self.reads_cookies.then_some("cookie");
         let gpc = self.config.consent.is_some().then_some("sec-gpc");
@@ -118,6 +117,6 @@ impl<'c> Compiler<'c> {
                 names.push(name);
             }
         }
-        CacheSafety { vary: names.join(", ").into(), private: self.reads_address }
+        names
     }
 }

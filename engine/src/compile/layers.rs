@@ -6,7 +6,7 @@ use super::{Compiler, MAX_LAYERS};
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::partition::Partition;
 use crate::plan::{ChainId, Experiment, ExperimentId, Holdout, HoldoutId, Layer, LayerId, Slot, Traffic};
-use crate::problem::{Code, Place, Problem, did_you_mean};
+use crate::problem::{Code, Place, Problem, did_you_mean, prose};
 use crate::wire;
 
 impl<'c> Compiler<'c> {
@@ -20,8 +20,8 @@ impl<'c> Compiler<'c> {
             let at = list.index(index);
             self.id(at.key("id"), &holdout.id);
             if seen.contains(&holdout.id.as_str()) {
-                let found = format!("`{}` again", holdout.id);
-                self.error(at.key("id"), Code::DuplicateId, "each holdout id once", &found);
+                let found = prose!("`{}` again", holdout.id);
+                self.error_in(&at, "id", Code::DuplicateId, "each holdout id once", &found);
             }
             seen.push(&holdout.id);
             let layers_at = at.key("layers");
@@ -75,8 +75,8 @@ impl<'c> Compiler<'c> {
             self.id(at.key("id"), &layer.id);
             match members.binary_search_by(|(id, _)| (*id).cmp(&layer.id)) {
                 Ok(_) => {
-                    let found = format!("`{}` again", layer.id);
-                    self.error(at.key("id"), Code::DuplicateId, "each layer id once", &found);
+                    let found = prose!("`{}` again", layer.id);
+                    self.error_in(&at, "id", Code::DuplicateId, "each layer id once", &found);
                 }
                 Err(position) => members.insert(position, (&layer.id, Vec::new())),
             }
@@ -161,8 +161,8 @@ impl<'c> Compiler<'c> {
         for other in members {
             if other.chain != first.chain {
                 let list = Place::Root.key("experiments");
-                let found = format!("another than `{}`'s", first.experiment.id);
-                let expected = format!("one unit for all experiments of layer `{}`", first.layer);
+                let found = prose!("another than `{}`'s", first.experiment.id);
+                let expected = prose!("one unit for all experiments of layer `{}`", first.layer);
                 self.error(list.index(other.position).key("unit"), Code::Conflict, &expected, &found);
             }
         }
@@ -218,11 +218,11 @@ impl<'c> Compiler<'c> {
         };
         let (Some(first), Some(second)) = (draft(first), draft(second)) else { return };
         let list = Place::Root.key("experiments");
-        let found = format!("bucket {bucket}, which `{}` owns", first.experiment.id);
+        let found = prose!("bucket {bucket}, which `{}` owns", first.experiment.id);
         self.error(
             list.index(second.position).key("buckets"),
             Code::Overlap,
-            &format!("buckets of layer `{}` that no other experiment owns", second.layer),
+            &prose!("buckets of layer `{}` that no other experiment owns", second.layer),
             &found,
         );
     }

@@ -12,11 +12,12 @@ mod values;
 mod variants;
 
 use crate::bucketing::SaltedHash;
+use crate::cache::CacheSafety;
 use crate::document::{Document, read};
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
 use crate::plan::{ChainId, Plan};
-use crate::problem::{Code, Path, Place, Problem, Problems};
+use crate::problem::{Code, Path, Place, Problem, Problems, prose, said};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
 use crate::wire;
@@ -111,7 +112,7 @@ impl<'c> Compiler<'c> {
         let config = self.config;
         let root = Place::Root;
         if config.version != 1 {
-            self.error(root.key("version"), Code::InvalidValue, "1", &config.version.to_string());
+            self.error_in(&root, "version", Code::InvalidValue, "1", &prose!("{}", config.version));
         }
         self.id(root.key("namespace"), self.namespace);
         self.limit(root.key("experiments"), "experiments", config.experiments.len(), MAX_EXPERIMENTS);
@@ -146,7 +147,15 @@ impl<'c> Compiler<'c> {
             crate::HeaderChange::Set(name, _) | crate::HeaderChange::Add(name, _) => Some(&**name),
             crate::HeaderChange::Remove(_) => None,
         }));
-        let cache = config.cache_safety.unwrap_or(true).then(|| self.cache());
+        let mut reads = self.reads();
+        let cache = config.cache_safety.unwrap_or(true);
+        let cache = cache.then(|| CacheSafety { vary: reads.join(", ").into(), private: self.reads_address });
+        for (name, is_read) in [("x-forwarded-for", self.reads_address), ("user-agent", bots.is_some())] {
+            if is_read && !reads.contains(&name) {
+                reads.push(name);
+            }
+        }
+        let reads = reads.join(" ").into();
         self.check_read_headers(&ours);
         Some(Plan {
             namespace: self.namespace.into(),
@@ -166,21 +175,40 @@ impl<'c> Compiler<'c> {
             tokens,
             identity: Identity { mint, consent, bots },
             cache,
+            reads,
             baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
             filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
             warnings: Problems::default(),
         })
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     fn error(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
+        self.refuse(at, code, said(expected), said(found));
+    }
+
+    /// An error in the field `name` of `at`.
+    #[inline(always)]
+    fn error_in(&mut self, at: &Place<'_>, name: &str, code: Code, expected: &str, found: &str) {
+        self.refuse_in(at, name, code, said(expected), said(found));
+    }
+
+    #[cold]
+    #[cfg_attr(feature = "messages", inline(never))]
+    fn refuse_in(&mut self, at: &Place<'_>, name: &str, code: Code, expected: &str, found: &str) {
+        self.refuse(at.key(name), code, expected, found);
+    }
+
+    #[cold]
+    #[cfg_attr(feature = "messages", inline(never))]
+    fn refuse(&mut self, at: Place<'_>, code: Code, expected: &str, found: &str) {
         self.problems.push(Problem::error(at.path(), code, expected, found));
     }
 
+    #[inline(always)]
     fn limit(&mut self, at: Place<'_>, what: &str, count: usize, most: usize) {
         if count > most {
-            self.error(at, Code::Limit, &format!("at most {most} {what}"), &count.to_string());
+            self.error(at, Code::Limit, &prose!("at most {most} {what}"), &prose!("{count}"));
         }
     }
 
@@ -250,8 +278,8 @@ impl<'c> Compiler<'c> {
             self.error(at, Code::MissingField, "at least one of header, cookie, query", "none");
         }
         if !(1..=2).contains(&tokens.keys.len()) {
-            let found = tokens.keys.len().to_string();
-            self.error(at.key("keys"), Code::InvalidValue, "one key, or two while rotating", &found);
+            let found = prose!("{}", tokens.keys.len());
+            self.error_in(&at, "keys", Code::InvalidValue, "one key, or two while rotating", &found);
         }
         let mut keys: Vec<Key> = Vec::new();
         for (index, key) in tokens.keys.iter().take(2).enumerate() {
@@ -259,17 +287,18 @@ impl<'c> Compiler<'c> {
             let at = keys_at.index(index);
             self.id(at.key("id"), &key.id);
             if keys.iter().any(|known| *known.id == *key.id) {
-                self.error(
-                    at.key("id"),
+                self.error_in(
+                    &at,
+                    "id",
                     Code::DuplicateId,
                     "each key id once",
-                    &format!("`{}` again", key.id),
+                    &prose!("`{}` again", key.id),
                 );
             }
             if key.secret.len() < MIN_SECRET {
-                let found = format!("{} characters", key.secret.chars().count());
-                let expected = format!("at least {MIN_SECRET} random characters");
-                self.error(at.key("secret"), Code::InvalidValue, &expected, &found);
+                let found = prose!("{} characters", key.secret.chars().count());
+                let expected = prose!("at least {MIN_SECRET} random characters");
+                self.error_in(&at, "secret", Code::InvalidValue, &expected, &found);
             }
             keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
         }
@@ -288,7 +317,7 @@ impl<'c> Compiler<'c> {
         for (path, name) in std::mem::take(&mut self.read_headers) {
             if ours.contains(name.as_bytes()) {
                 let expected = "a header that is neither x-splitway… nor set by a variant";
-                let found = format!("`{name}`, which is removed from what clients send");
+                let found = prose!("`{name}`, which is removed from what clients send");
                 self.problems.push(Problem::error(path, Code::Conflict, expected, &found));
             }
         }

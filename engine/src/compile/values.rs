@@ -3,7 +3,7 @@
 use super::{ADVICE, Compiler};
 use crate::bucketing::BUCKETS;
 use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem};
+use crate::problem::{Code, Place, Problem, prose};
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -151,7 +151,7 @@ impl Compiler<'_> {
         let mut good = Vec::with_capacity(ranges.len());
         for (index, [first, last]) in ranges.iter().enumerate() {
             if first > last || *last >= BUCKETS {
-                let found = format!("[{first}, {last}]");
+                let found = prose!("[{first}, {last}]");
                 let expected = "[first, last] with 0 <= first <= last <= 9999";
                 self.error(at.index(index), Code::OutOfRange, expected, &found);
             } else {

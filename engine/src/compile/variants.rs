@@ -7,7 +7,7 @@ use crate::document::{describe_number, describe_text};
 use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::problem::{Code, Place};
+use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 /// Longest replacement of a path's match, in bytes.
@@ -31,8 +31,8 @@ impl<'c> Compiler<'c> {
             let at = list.index(index);
             self.id(at.key("id"), &variant.id);
             if compiled.iter().any(|known| *known.id == *variant.id) {
-                let found = format!("`{}` again", variant.id);
-                self.error(at.key("id"), Code::DuplicateId, "each variant id once", &found);
+                let found = prose!("`{}` again", variant.id);
+                self.error_in(&at, "id", Code::DuplicateId, "each variant id once", &found);
             }
             compiled.push(Variant {
                 id: variant.id.as_str().into(),
@@ -86,8 +86,9 @@ impl<'c> Compiler<'c> {
             let at = list.index(index);
             match variant.weight {
                 None if weighted => {
-                    self.error(
-                        at.key("weight"),
+                    self.error_in(
+                        &at,
+                        "weight",
                         Code::MissingField,
                         "a weight, as the other variants have",
                         "none",
@@ -95,7 +96,7 @@ impl<'c> Compiler<'c> {
                 }
                 Some(weight) if !(0.0..=1e9).contains(&weight) => {
                     let expected = "a weight from 0 to 1,000,000,000";
-                    self.error(at.key("weight"), Code::OutOfRange, expected, &describe_number(weight));
+                    self.error_in(&at, "weight", Code::OutOfRange, expected, &describe_number(weight));
                 }
                 _ => {}
             }
@@ -123,14 +124,14 @@ impl<'c> Compiler<'c> {
         }
         if let Err(overlap) = Partition::new(claims.iter().copied(), VariantId(u16::MAX)) {
             let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
-            let found = format!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
+            let found = prose!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
             let at = list.index(overlap.second.index());
-            self.error(at.key("buckets"), Code::Overlap, "buckets that no other variant has", &found);
+            self.error_in(&at, "buckets", Code::Overlap, "buckets that no other variant has", &found);
             return Vec::new();
         }
         let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
         if covered != BUCKETS {
-            let found = format!("{covered} of {BUCKETS}");
+            let found = prose!("{covered} of {BUCKETS}");
             self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", &found);
         }
         claims
@@ -138,13 +139,14 @@ impl<'c> Compiler<'c> {
 
     fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {
         let route_at = at.key("route");
-        let route = variant.route.clone().unwrap_or_default();
+        let none = wire::Route::default();
+        let route = variant.route.as_ref().unwrap_or(&none);
         VariantActions {
-            cluster: route.cluster.and_then(|cluster| self.cluster(route_at.key("cluster"), &cluster)),
-            host: route.host.and_then(|host| self.host(route_at.key("host"), &host)),
-            path: route.path.and_then(|path| self.path_rewrite(route_at.key("path"), &path)),
-            redirect: route.redirect.and_then(|redirect| self.redirect(route_at.key("redirect"), &redirect)),
-            shadow: route.shadow.and_then(|cluster| self.cluster(route_at.key("shadow"), &cluster)),
+            cluster: route.cluster.as_ref().and_then(|to| self.cluster(route_at.key("cluster"), to)),
+            host: route.host.as_ref().and_then(|host| self.host(route_at.key("host"), host)),
+            path: route.path.as_ref().and_then(|path| self.path_rewrite(route_at.key("path"), path)),
+            redirect: route.redirect.as_ref().and_then(|to| self.redirect(route_at.key("redirect"), to)),
+            shadow: route.shadow.as_ref().and_then(|to| self.cluster(route_at.key("shadow"), to)),
             request_headers: self.header_changes(at.key("request_headers"), variant.request_headers.as_ref()),
             response_headers: self
                 .header_changes(at.key("response_headers"), variant.response_headers.as_ref()),
@@ -186,8 +188,9 @@ impl<'c> Compiler<'c> {
                     && replacement.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\".contains(&b));
                 if !good {
                     let expected = "a path without query, fragment and blanks, with groups as $1";
-                    self.error(
-                        at.key("replacement"),
+                    self.error_in(
+                        &at,
+                        "replacement",
                         Code::InvalidValue,
                         expected,
                         &describe_text(replacement),
@@ -209,8 +212,8 @@ impl<'c> Compiler<'c> {
         let status = u16::try_from(status).ok().filter(|status| matches!(status, 302 | 303 | 307));
         if status.is_none() {
             // Browsers keep permanent ones: who had one would keep the variant.
-            let found = redirect.status.unwrap_or_default().to_string();
-            self.error(at.key("status"), Code::InvalidValue, "302, 303 or 307", &found);
+            let found = prose!("{}", redirect.status.unwrap_or_default());
+            self.error_in(&at, "status", Code::InvalidValue, "302, 303 or 307", &found);
         }
         let path = self.path_rewrite(at.key("path"), &redirect.path);
         Some(Redirect { path: path?, status: status? })

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::order::insert_by;
 #[cfg(feature = "yaml")]
 use crate::problem::Segment;
-use crate::problem::{Code, Path, Problem, Problems, Span};
+use crate::problem::{Code, MESSAGES, Path, Problem, Problems, Span, prose};
 #[cfg(feature = "yaml")]
 pub use place::Located;
 pub use read::Entries;
@@ -163,8 +163,8 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
     Err(Problem::error(
         Path::default(),
         Code::Limit,
-        &format!("at most {MAX_BYTES} bytes"),
-        &format!("{bytes} bytes"),
+        &prose!("at most {MAX_BYTES} bytes"),
+        &prose!("{bytes} bytes"),
     )
     .into())
 }
@@ -221,6 +221,9 @@ pub(crate) fn hex(digest: &[u8], bytes: usize) -> String {
 impl Value {
     /// What a person would call this, with the value where it is short.
     pub(crate) fn describe(&self) -> String {
+        if !MESSAGES {
+            return String::new();
+        }
         match self {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => format!("`{value}`"),
@@ -236,6 +239,9 @@ impl Value {
 /// A number, with up to four decimals. (The standard library's formatting of
 /// floats would cost the filter 15 kB.)
 pub(crate) fn describe_number(number: f64) -> String {
+    if !MESSAGES {
+        return String::new();
+    }
     let scaled = (number.abs() * 10_000.0).round();
     if !number.is_finite() || scaled >= 1e18 {
         return if number < 0.0 { "a number far below 0" } else { "a number beyond all limits" }.to_owned();
@@ -248,6 +254,9 @@ pub(crate) fn describe_number(number: f64) -> String {
 
 /// A quoted, shortened piece of text from a document.
 pub(crate) fn describe_text(text: &str) -> String {
+    if !MESSAGES {
+        return String::new();
+    }
     let mut shown = String::new();
     for c in text.chars().take(60) {
         if c.is_control() {

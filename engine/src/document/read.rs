@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::{Document, Key, Node, Value, describe_text};
 use crate::compile::ADVICE;
-use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span};
+use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span, prose, said};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
 pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
@@ -58,12 +58,20 @@ impl<'d> Cursor<'d> {
         }
     }
 
+    #[inline(always)]
     fn problem(&self, path: Path, code: Code, expected: &str, found: &str) {
         self.record(Problem::error(path, code, expected, found));
     }
 
     /// Records that this should have been `expected`.
+    #[inline(always)]
     pub(crate) fn mismatch(&self, expected: &str) {
+        self.mismatched(said(expected));
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn mismatched(&self, expected: &str) {
         if self.muted {
             return;
         }
@@ -91,7 +99,13 @@ impl<'d> Cursor<'d> {
     }
 
     /// Text, or a problem that names what it should say.
+    #[inline(always)]
     pub(crate) fn text(&self, expected: &str) -> String {
+        self.text_or(said(expected))
+    }
+
+    #[inline(never)]
+    fn text_or(&self, expected: &str) -> String {
         match self.value() {
             Some(Value::Text(text)) => text.clone(),
             _ => {
@@ -105,8 +119,8 @@ impl<'d> Cursor<'d> {
         match self.value() {
             Some(Value::Int(value)) if (0..=high).contains(value) => value.unsigned_abs(),
             Some(Value::Int(value)) => {
-                let expected = format!("a whole number from 0 to {high}");
-                self.problem(self.place.path(), Code::OutOfRange, &expected, &value.to_string());
+                let expected = prose!("a whole number from 0 to {high}");
+                self.problem(self.place.path(), Code::OutOfRange, &expected, &prose!("{value}"));
                 0
             }
             _ => {
@@ -145,13 +159,13 @@ impl<'d> Cursor<'d> {
 
     fn duplicate(&self, name: &str) {
         let path = self.place.key(name).path();
-        self.problem(path, Code::DuplicateField, "each field once", &format!("`{name}` twice"));
+        self.problem(path, Code::DuplicateField, "each field once", &prose!("`{name}` twice"));
     }
 
     /// Which of `names` the text is.
     pub(crate) fn name(&self, names: &'static [&'static str]) -> Option<usize> {
         let Some(Value::Text(text)) = self.value() else {
-            self.mismatch(&format!("one of {}", names.join(", ")));
+            self.mismatch(&prose!("one of {}", names.join(", ")));
             return None;
         };
         self.known(text, names, Code::InvalidValue, None)
@@ -161,7 +175,7 @@ impl<'d> Cursor<'d> {
     pub(crate) fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
         match self.entries() {
             None => {
-                self.mismatch(&format!("a mapping with one of {}", names.join(", ")));
+                self.mismatch(&prose!("a mapping with one of {}", names.join(", ")));
                 None
             }
             Some([(key, node)]) => {
@@ -171,8 +185,8 @@ impl<'d> Cursor<'d> {
                 Some((names.get(index)?, node))
             }
             Some(more) => {
-                let expected = format!("exactly one of {}", names.join(", "));
-                let found = format!("{} fields", more.len());
+                let expected = prose!("exactly one of {}", names.join(", "));
+                let found = prose!("{} fields", more.len());
                 self.problem(self.place.path(), Code::InvalidValue, &expected, &found);
                 None
             }
@@ -206,6 +220,42 @@ impl<'d> Cursor<'d> {
     /// A stand-in.
     pub(crate) fn stand_in<T: Read>(&self) -> T {
         T::read(&Cursor { node: None, muted: true, ..*self })
+    }
+
+    /// Reads the entries of a list. Not generic, so that it is there once and not for every type.
+    #[inline(never)]
+    fn each(&self, read: &mut dyn FnMut(&Cursor<'_>)) {
+        match self.value() {
+            Some(Value::List(items)) => {
+                for (index, node) in items.iter().enumerate() {
+                    let place = self.place.index(index);
+                    read(&Cursor { node: Some(node), place, sink: self.sink, muted: self.muted });
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(_) => self.mismatch("a list"),
+        }
+    }
+
+    /// Reads the fields of a mapping of the writer's names, each once.
+    #[inline(never)]
+    fn each_named(&self, read: &mut dyn FnMut(&str, &Cursor<'_>)) {
+        match self.value() {
+            Some(Value::Map(entries)) => {
+                for (position, (key, node)) in entries.iter().enumerate() {
+                    let name = key.name.as_str();
+                    let earlier = entries.get(..position).unwrap_or_default();
+                    if earlier.iter().any(|(key, _)| key.name == name) {
+                        self.duplicate(name);
+                    } else {
+                        let place = self.place.key(name);
+                        read(name, &Cursor { node: Some(node), place, sink: self.sink, muted: self.muted });
+                    }
+                }
+            }
+            None | Some(Value::Null) => {}
+            Some(_) => self.mismatch("a mapping"),
+        }
     }
 
     fn known(
@@ -340,23 +390,9 @@ impl<T: Read> Read for Box<T> {
 
 impl<T: Read> Read for Vec<T> {
     fn read(at: &Cursor<'_>) -> Self {
-        let items = match at.value() {
-            Some(Value::List(items)) => items.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                at.mismatch("a list");
-                &[]
-            }
-        };
-        let item = |(index, node)| {
-            T::read(&Cursor {
-                node: Some(node),
-                place: at.place.index(index),
-                sink: at.sink,
-                muted: at.muted,
-            })
-        };
-        items.iter().enumerate().map(item).collect()
+        let mut items = Self::new();
+        at.each(&mut |item| items.push(T::read(item)));
+        items
     }
 }
 
@@ -367,7 +403,7 @@ impl<T: Read + Default + Copy, const N: usize> Read for [T; N] {
                 Self::try_from(Vec::<T>::read(at)).unwrap_or([T::default(); N])
             }
             _ => {
-                at.mismatch(&format!("a list of {N}"));
+                at.mismatch(&prose!("a list of {N}"));
                 [T::default(); N]
             }
         }
@@ -408,23 +444,9 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Entries<T> {
 
 impl<T: Read> Read for Entries<T> {
     fn read(at: &Cursor<'_>) -> Self {
-        let entries = match at.value() {
-            Some(Value::Map(entries)) => entries.as_slice(),
-            None | Some(Value::Null) => &[],
-            Some(_) => {
-                at.mismatch("a mapping");
-                &[]
-            }
-        };
-        let mut read: Vec<(String, T)> = Vec::with_capacity(entries.len());
-        for (key, node) in entries {
-            if read.iter().any(|(name, _)| *name == key.name) {
-                at.duplicate(&key.name);
-            } else {
-                read.push((key.name.clone(), at.inside(&key.name, node)));
-            }
-        }
-        Self(read)
+        let mut entries = Vec::new();
+        at.each_named(&mut |name, value| entries.push((name.to_owned(), T::read(value))));
+        Self(entries)
     }
 }
 
@@ -463,7 +485,7 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
 }
 
 fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -> Problem {
-    let expected = format!("one of {}", known.join(", "));
+    let expected = prose!("one of {}", known.join(", "));
     let problem = Problem::error(path, code, &expected, &describe_text(name));
     let near = problem.suggest_near(name, known.iter().copied());
     match ADVICE.then(|| elsewhere(name, known)).flatten().filter(|_| near.suggestion.is_none()) {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::qa_token::{Choice, Claims, TokenOutcome, sign};
 use splitway_engine::{
-    Decision, Document, Entropy, HeaderChange, MAX_PROBLEMS, MAX_VALUE, NoTrace, Plan, Problems, Redirection,
-    RequestView, Rewrite, Served, Source, Timestamp, compile, private_cache_control,
+    Code, Decision, Document, Entropy, HeaderChange, MAX_PROBLEMS, MAX_VALUE, NoTrace, Plan, Problems,
+    Redirection, RequestView, Rewrite, Served, Source, Timestamp, compile, private_cache_control,
 };
 
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
@@ -108,7 +108,15 @@ fn document(parsed: Result<Document, Problems>) {
 }
 
 pub(crate) fn config_json(input: &[u8]) {
-    document(Document::from_json(input));
+    let read = Document::from_json(input);
+    let is_json = serde_json::from_slice::<Value>(input).is_ok();
+    match &read {
+        Ok(_) => assert!(is_json),
+        // A limit is ours alone.
+        Err(problems) if problems.iter().any(|problem| problem.code == Code::Syntax) => assert!(!is_json),
+        Err(_) => {}
+    }
+    document(read);
 }
 
 #[cfg(feature = "yaml")]
