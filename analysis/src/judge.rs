@@ -968,7 +968,11 @@ pub fn level(alpha: f64) -> f64 {
 /// A probability for people.
 #[must_use]
 pub fn probability(p: f64) -> String {
-    if p >= 0.001 || p == 0.0 { format!("{p:.4}") } else { format!("{p:.1e}") }
+    match p {
+        0.0 => "<1e-300".to_owned(),
+        p if p < 0.001 => format!("{p:.1e}"),
+        p => format!("{p:.4}"),
+    }
 }
 
 /// A day since 1970 as a date.

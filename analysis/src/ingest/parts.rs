@@ -202,7 +202,7 @@ mod tests {
         let expected: Vec<String> = (0..500).chain([1]).map(|unit| format!("u{unit}")).collect();
         for size in [1, 7, 100, 1000, PART] {
             let mut read = (0, 0);
-            let to = path("parquet");
+            let to = path("units.parquet");
             let lines = convert_by(
                 size,
                 &from,
@@ -237,14 +237,15 @@ mod tests {
     #[test]
     fn an_error_ends_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("log"), folder.path().join("parquet"));
+        let (from, to) = (folder.path().join("log"), folder.path().join("units.parquet"));
         fs::write(&from, "a\n".repeat(1000)).unwrap();
         let read = |part: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| {
             if part.before < 500 { Ok(()) } else { Err(Error::Summary(part.before.to_string())) }
         };
         let from = [from, folder.path().join("missing")];
         let error = convert_by(100, &from, &to, &mut |_, _| {}, |_| false, read).unwrap_err();
-        assert_eq!(error.to_string(), "summary: 500");
+        // 100 bytes and the line after them.
+        assert_eq!(error.to_string(), "summary: 510");
         let read = |_: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| Ok(());
         assert!(matches!(convert(&from, &to, &mut |_, _| {}, |_| false, read), Err(Error::File(..))));
     }
