@@ -147,8 +147,6 @@ pub struct Exposure<'a> {
     served: Served<'a>,
 }
 
-const EVENT: &str = "feature_flag.evaluation";
-
 impl Plan {
     /// How exposures show the unit of `assignment`: its pseudonym, itself, or
     /// not at all, as config and consent say.
@@ -242,12 +240,109 @@ impl Plan {
     }
 }
 
-/// A value of an attribute.
-enum Value<'a> {
-    Text(&'a str),
-    Number(u64),
-    /// The only boolean that is written.
-    True,
+/// An attribute: what is written before and after its value, by form.
+struct Attribute {
+    json: [&'static str; 2],
+    otlp: [&'static str; 2],
+}
+
+/// An attribute whose value is text, a number, or `true` (which is written with the name). In whole
+/// pieces, because a record of twenty attributes is twenty times as many calls as one has pieces.
+macro_rules! attribute {
+    (first $name:literal) => {
+        attribute!("", "\"", "\"", "\"stringValue\":\"", "\"}}", $name)
+    };
+    (text $name:literal) => {
+        attribute!(",", "\"", "\"", "\"stringValue\":\"", "\"}}", $name)
+    };
+    (number $name:literal) => {
+        attribute!(",", "", "", "\"intValue\":\"", "\"}}", $name)
+    };
+    (flag $name:literal) => {
+        attribute!(",", "true", "", "\"boolValue\":true}}", "", $name)
+    };
+    ($comma:literal, $json:literal, $json_end:literal, $otlp:literal, $otlp_end:literal, $name:literal) => {
+        Attribute {
+            json: [concat!(",\"", $name, "\":", $json), $json_end],
+            otlp: [concat!($comma, "{\"key\":\"", $name, "\",\"value\":{", $otlp), $otlp_end],
+        }
+    };
+}
+
+// A record's own.
+const KEY: Attribute = attribute!(first "feature_flag.key");
+const VARIANT: Attribute = attribute!(text "feature_flag.result.variant");
+const REASON: Attribute = attribute!(text "feature_flag.result.reason");
+const CONTEXT_ID: Attribute = attribute!(text "feature_flag.context.id");
+const LAYER: Attribute = attribute!(text "splitway.layer");
+const BUCKET: Attribute = attribute!(number "splitway.bucket");
+const OVERRIDE: Attribute = attribute!(flag "splitway.override");
+const CLOCK_EDGE: Attribute = attribute!(flag "splitway.clock_edge");
+const REWRITE_REFUSED: Attribute = attribute!(flag "splitway.rewrite_refused");
+// What all records of an exchange have.
+const VERSION: Attribute = attribute!(text "feature_flag.version");
+const SET_ID: Attribute = attribute!(text "feature_flag.set.id");
+const PROVIDER: Attribute = attribute!(text "feature_flag.provider.name");
+const REQUEST_ID: Attribute = attribute!(text "splitway.request_id");
+const STATUS: Attribute = attribute!(number "http.response.status_code");
+const CLUSTER: Attribute = attribute!(text "splitway.cluster");
+const FLAGS: Attribute = attribute!(text "splitway.response_flags");
+const ATTEMPTS: Attribute = attribute!(number "splitway.attempts");
+const DURATION: Attribute = attribute!(number "splitway.duration_ms");
+
+/// How records are written.
+#[derive(Clone, Copy)]
+enum Form {
+    Json,
+    Otlp,
+}
+
+/// Appends attributes.
+struct Writer<'t> {
+    form: Form,
+    text: &'t mut String,
+}
+
+impl Writer<'_> {
+    fn ends(&self, attribute: &Attribute) -> [&'static str; 2] {
+        match self.form {
+            Form::Json => attribute.json,
+            Form::Otlp => attribute.otlp,
+        }
+    }
+
+    /// A value that needs no escaping: ids, and words of ours.
+    #[inline(never)]
+    fn word(&mut self, attribute: &Attribute, value: &str) {
+        let [before, after] = self.ends(attribute);
+        self.text.push_str(before);
+        self.text.push_str(value);
+        self.text.push_str(after);
+    }
+
+    /// Whatever a client or an operator wrote.
+    fn text(&mut self, attribute: &Attribute, value: Option<&str>) {
+        let Some(value) = value else { return };
+        if value.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            self.word(attribute, value);
+        } else {
+            self.word(attribute, &escaped(value));
+        }
+    }
+
+    fn number(&mut self, attribute: &Attribute, value: Option<u64>) {
+        let Some(value) = value else { return };
+        let [before, after] = self.ends(attribute);
+        self.text.push_str(before);
+        push_number(self.text, value);
+        self.text.push_str(after);
+    }
+
+    fn flag(&mut self, attribute: &Attribute, is_set: bool) {
+        if is_set {
+            self.word(attribute, "");
+        }
+    }
 }
 
 /// What the records of one exchange have in common, written for the first and copied for the others.
@@ -272,41 +367,41 @@ impl Ends {
     }
 }
 
-// The encoders are `inline` so that they are compiled with the filter, for speed; the engine itself is
+/// Most bytes that a record in JSON mostly has.
+const ROOM: usize = 640;
+
+// What writes is `inline` so that it is compiled with the filter, for speed; the engine itself is
 // compiled for size.
 impl Exposure<'_> {
-    /// The attributes that only this record of an exchange has, as far as there are any; the first is always there.
-    #[inline(never)]
-    fn own(&self) -> [(&'static str, Option<Value<'_>>); 9] {
-        let flag = |is_set: bool| is_set.then_some(Value::True);
-        [
-            ("feature_flag.key", Some(Value::Text(self.key))),
-            ("feature_flag.result.variant", Some(Value::Text(self.variant))),
-            ("feature_flag.result.reason", Some(Value::Text(self.reason))),
-            ("feature_flag.context.id", self.context_id.map(Value::Text)),
-            ("splitway.layer", Some(Value::Text(self.layer))),
-            ("splitway.bucket", self.bucket.map(|bucket| Value::Number(bucket.into()))),
-            ("splitway.override", flag(self.is_override)),
-            ("splitway.clock_edge", flag(self.clock_edge)),
-            ("splitway.rewrite_refused", flag(self.rewrite_refused)),
-        ]
+    /// Appends the attributes that only this record of an exchange has.
+    #[inline]
+    fn push_own(&self, form: Form, text: &mut String) {
+        let mut writer = Writer { form, text };
+        writer.word(&KEY, self.key);
+        writer.word(&VARIANT, self.variant);
+        writer.word(&REASON, self.reason);
+        writer.text(&CONTEXT_ID, self.context_id);
+        writer.word(&LAYER, self.layer);
+        writer.number(&BUCKET, self.bucket.map(u64::from));
+        writer.flag(&OVERRIDE, self.is_override);
+        writer.flag(&CLOCK_EDGE, self.clock_edge);
+        writer.flag(&REWRITE_REFUSED, self.rewrite_refused);
     }
 
-    /// The attributes that all records of an exchange have.
-    #[inline(never)]
-    fn common(&self) -> [(&'static str, Option<Value<'_>>); 9] {
+    /// Appends the attributes that all records of an exchange have.
+    #[inline]
+    fn push_common(&self, form: Form, text: &mut String) {
         let served = &self.served;
-        [
-            ("feature_flag.version", Some(Value::Text(self.version))),
-            ("feature_flag.set.id", Some(Value::Text(self.set))),
-            ("feature_flag.provider.name", Some(Value::Text("splitway"))),
-            ("splitway.request_id", served.request_id.map(Value::Text)),
-            ("http.response.status_code", served.status.map(|status| Value::Number(status.into()))),
-            ("splitway.cluster", served.cluster.map(Value::Text)),
-            ("splitway.response_flags", served.flags.map(Value::Text)),
-            ("splitway.attempts", served.attempts.map(Value::Number)),
-            ("splitway.duration_ms", served.duration_ms.map(Value::Number)),
-        ]
+        let mut writer = Writer { form, text };
+        writer.word(&VERSION, self.version);
+        writer.text(&SET_ID, Some(self.set));
+        writer.word(&PROVIDER, "splitway");
+        writer.text(&REQUEST_ID, served.request_id);
+        writer.number(&STATUS, served.status.map(u64::from));
+        writer.text(&CLUSTER, served.cluster);
+        writer.text(&FLAGS, served.flags);
+        writer.number(&ATTEMPTS, served.attempts);
+        writer.number(&DURATION, served.duration_ms);
     }
 
     /// The record as one line of JSON, without the line end.
@@ -325,17 +420,13 @@ impl Exposure<'_> {
             ends.head.push_str(r#"{"event":"feature_flag.evaluation","timestamp":""#);
             ends.head.push_str(&self.timestamp.to_string());
             ends.head.push('"');
-            for (name, value) in self.common() {
-                push_field(&mut ends.tail, name, value);
-            }
+            self.push_common(Form::Json, &mut ends.tail);
             ends.tail.push('}');
             ends
         });
-        text.reserve(640);
+        text.reserve(ROOM);
         text.push_str(&ends.head);
-        for (name, value) in self.own() {
-            push_field(text, name, value);
-        }
+        self.push_own(Form::Json, text);
         text.push_str(&ends.tail);
     }
 
@@ -346,87 +437,38 @@ impl Exposure<'_> {
             let mut ends = Ends::new();
             ends.head.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
             push_number(&mut ends.head, u64::try_from(self.timestamp.0).unwrap_or(0));
-            ends.head.push_str(r#"000000","eventName":""#);
-            ends.head.push_str(EVENT);
-            ends.head.push_str(r#"","attributes":["#);
-            for (name, value) in self.common() {
-                push_attribute(&mut ends.tail, ",", name, value);
-            }
+            ends.head.push_str(r#"000000","eventName":"feature_flag.evaluation","attributes":["#);
+            self.push_common(Form::Otlp, &mut ends.tail);
             ends.tail.push_str("]}");
             ends
         });
         text.push_str(&ends.head);
-        let mut comma = "";
-        for (name, value) in self.own() {
-            push_attribute(text, comma, name, value);
-            comma = ",";
-        }
+        self.push_own(Form::Otlp, text);
         text.push_str(&ends.tail);
     }
 }
 
-/// A field of a JSON object that has some already.
-#[inline]
-fn push_field(text: &mut String, name: &str, value: Option<Value<'_>>) {
-    let Some(value) = value else { return };
-    text.push_str(",\"");
-    text.push_str(name);
-    text.push_str("\":");
-    match value {
-        Value::Text(value) => push_text(text, value),
-        Value::Number(number) => push_number(text, number),
-        Value::True => text.push_str("true"),
-    }
-}
-
-/// A `KeyValue` of OTLP, after `comma`.
-#[inline]
-fn push_attribute(text: &mut String, comma: &str, name: &str, value: Option<Value<'_>>) {
-    let Some(value) = value else { return };
-    text.push_str(comma);
-    text.push_str(r#"{"key":""#);
-    text.push_str(name);
-    text.push_str(r#"","value":{"#);
-    match value {
-        Value::Text(value) => {
-            text.push_str(r#""stringValue":"#);
-            push_text(text, value);
-        }
-        Value::Number(number) => {
-            text.push_str(r#""intValue":""#);
-            push_number(text, number);
-            text.push('"');
-        }
-        Value::True => text.push_str(r#""boolValue":true"#),
-    }
-    text.push_str("}}");
-}
-
-/// A JSON string (RFC 8259, 7).
-#[inline]
-fn push_text(text: &mut String, value: &str) {
-    text.push('"');
-    if value.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
-        text.push_str(value);
-    } else {
-        for character in value.chars() {
-            match character {
-                '"' | '\\' => {
-                    text.push('\\');
-                    text.push(character);
-                }
-                '\0'..='\x1f' => {
-                    let code = u32::from(character);
-                    let digit = |n| char::from_digit(n, 16).unwrap_or('0');
-                    text.push_str("\\u00");
-                    text.push(digit(code >> 4));
-                    text.push(digit(code & 15));
-                }
-                other => text.push(other),
+/// The inside of a JSON string (RFC 8259, 7).
+#[inline(never)]
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len().saturating_mul(2));
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => {
+                text.push('\\');
+                text.push(character);
             }
+            '\0'..='\x1f' => {
+                let code = u32::from(character);
+                let digit = |n| char::from_digit(n, 16).unwrap_or('0');
+                text.push_str("\\u00");
+                text.push(digit(code >> 4));
+                text.push(digit(code & 15));
+            }
+            other => text.push(other),
         }
     }
-    text.push('"');
+    text
 }
 
 fn push_number(text: &mut String, number: u64) {
@@ -439,6 +481,8 @@ fn push_number(text: &mut String, number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EVENT: &str = "feature_flag.evaluation";
 
     fn record() -> Exposure<'static> {
         Exposure {

@@ -102,6 +102,7 @@ pub(crate) struct OurHeaders {
 
 impl OurHeaders {
     /// Ours, given the request headers that variants set or add.
+    #[inline(never)]
     pub(crate) fn new<'a>(set_by_variants: impl Iterator<Item = &'a str>) -> Self {
         let mut names: Vec<Box<[u8]>> = Vec::new();
         for name in set_by_variants.filter(|name| !CLIENTS_OWN.contains(name)) {

@@ -129,13 +129,19 @@ impl<'a> RequestView<'a> {
     /// belong to it). All `cookie` lines are read, [`MAX_COOKIES`] pairs in all.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'a str> {
+        let name = name.as_bytes();
         let mut pairs_left = MAX_COOKIES;
         for (_, line) in self.headers.iter().filter(|(n, _)| *n == b"cookie") {
             let mut rest = Some(*line);
             while let Some(line) = rest {
                 pairs_left = pairs_left.checked_sub(1)?;
-                let (pair, after) = split_at_semicolon(line);
-                if let Some(value) = cookie_value(pair.trim_ascii_start(), name.as_bytes()) {
+                let pair = line.trim_ascii_start();
+                // Names have no semicolon, so what begins with one has it before the pair's end.
+                let value = after_name(pair, name);
+                let (until, after) = split_at_semicolon(value.unwrap_or(pair));
+                if value.is_some()
+                    && let Some(value) = usable(until)
+                {
                     return Some(value);
                 }
                 rest = after;
@@ -186,38 +192,48 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// What is before the first semicolon, and what is after it. Looks at eight
-/// bytes at a time (Mycroft's test for a zero byte): cookies are the longest
-/// text that every request has searched.
+/// What is before the first semicolon, and what is after it. Looks at eight bytes at a time: cookies are
+/// the longest text that every request has searched.
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const SEMICOLONS: u64 = ONES.wrapping_mul(b';' as u64);
     let cut = |at: usize| (line.get(..at).unwrap_or_default(), line.get(at.wrapping_add(1)..));
-    let (words, rest) = line.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let zero_if_found = u64::from_le_bytes(*word) ^ SEMICOLONS;
-        // The lowest bit set is that of the first zero byte; higher ones may be wrong.
-        let found = zero_if_found.wrapping_sub(ONES) & !zero_if_found & ONES.wrapping_shl(7);
-        if found != 0 {
-            return cut(index.wrapping_mul(8).wrapping_add((found.trailing_zeros() / 8) as usize));
+    for (index, word) in line.as_chunks::<8>().0.iter().enumerate() {
+        if let Some(at) = semicolon(*word) {
+            return cut(index.wrapping_mul(8).wrapping_add(at));
         }
     }
-    match rest.iter().position(|byte| *byte == b';') {
-        Some(index) => cut(words.len().wrapping_mul(8).wrapping_add(index)),
-        None => (line, None),
+    if line.len().is_multiple_of(8) {
+        return (line, None);
     }
+    // The last eight bytes, of which the first were looked at already.
+    let found = match line.last_chunk::<8>() {
+        Some(word) => semicolon(*word).map(|at| line.len().wrapping_sub(8).wrapping_add(at)),
+        None => line.iter().position(|byte| *byte == b';'),
+    };
+    found.map_or((line, None), cut)
 }
 
-/// Most names of one length differ in their first byte, and comparing slices is a call.
+/// The place of the first semicolon of a word (Mycroft's test for a zero byte).
+#[inline(always)]
+fn semicolon(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const SEMICOLONS: u64 = ONES.wrapping_mul(b';' as u64);
+    let zero_if_found = u64::from_le_bytes(word) ^ SEMICOLONS;
+    // The lowest bit set is that of the first zero byte; higher ones may be wrong.
+    let found = zero_if_found.wrapping_sub(ONES) & !zero_if_found & ONES.wrapping_shl(7);
+    (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
+}
+
+/// Names are short, and a call to compare them takes longer than they do.
+#[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.first() == b.first() && a == b
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
-/// The usable value of `pair` if it is the cookie `name`.
-fn cookie_value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a str> {
+/// What follows on `name` and `=`, if `pair` begins so.
+#[inline(always)]
+fn after_name<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (found, rest) = pair.split_at_checked(name.len())?;
-    let rest = if same(found, name) { rest.trim_ascii_start() } else { return None };
-    usable(rest.strip_prefix(b"=")?)
+    if same(found, name) { rest.trim_ascii_start().strip_prefix(b"=") } else { None }
 }
 
 /// A value that can identify a unit: UTF-8, not empty, not overlong.

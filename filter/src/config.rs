@@ -47,6 +47,7 @@ impl Series {
         if plan.has_service_metrics() { 8 } else { 1 }
     }
 
+    #[inline(never)]
     fn new(plan: &Plan, experiment: &str, variant: &str, host: &impl Metrics) -> Self {
         let service = plan.has_service_metrics().then(|| {
             let responses = series("responses", experiment, variant);
@@ -148,6 +149,16 @@ impl Active {
         increment(host, self.series(assignment).and_then(|series| series.assignments), 1);
     }
 
+    /// Whether records are logged; `hears` is whether the proxy would take them.
+    pub(crate) fn logs(&self, hears: bool, host: &impl Log) -> bool {
+        host.is_sink() || hears && self.plan.sinks().log
+    }
+
+    /// Whether anybody but the log learns what became of an exchange.
+    pub(crate) fn tells(&self) -> bool {
+        self.sink.is_some() || self.counts_service()
+    }
+
     /// Whether what became of an exchange is to be counted.
     #[must_use]
     pub fn counts_service(&self) -> bool {
@@ -232,6 +243,7 @@ impl Store {
 
     /// Takes `json` into force, or keeps what there is and says why.
     /// An empty config is the inert one. Gives whether it was taken.
+    #[inline(never)]
     pub fn load(
         &mut self,
         json: &[u8],
@@ -255,6 +267,7 @@ impl Store {
         }
     }
 
+    #[inline(never)]
     fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
@@ -274,6 +287,7 @@ impl Store {
         self.active = Some(Rc::new(Active::new(plan, vm, host)));
     }
 
+    #[inline(never)]
     fn refuse(&self, problems: &Problems, host: &(impl Metrics + Log)) {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),

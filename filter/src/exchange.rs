@@ -1,6 +1,7 @@
 //! One request and its response.
 
 use std::borrow::Cow;
+use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use splitway_engine::{
 
 use crate::config::{Active, Event};
 use crate::flags;
-use crate::host::{Failure, Host, Map};
+use crate::host::{Failure, Host, Level, Map};
 use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
@@ -145,6 +146,7 @@ impl Exchange {
     }
 
     /// Answers with a redirect if a variant asks for one.
+    #[inline(never)]
     fn redirect(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<Flow, Failure> {
         match self.active.plan.redirect(&self.decision, request) {
             Redirection::None => Ok(Flow::Continue),
@@ -162,6 +164,7 @@ impl Exchange {
         }
     }
 
+    #[inline(never)]
     fn count_decision(&self, host: &impl Host) {
         if self.decision.unit_missing {
             self.active.count(host, Event::NoUnit, 1);
@@ -179,6 +182,7 @@ impl Exchange {
     }
 
     /// Routes, rewrites and stamps the request.
+    #[inline(never)]
     fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
@@ -214,6 +218,7 @@ impl Exchange {
     }
 
     /// Tells the upstream of the assignments, and of no others that claim to be ours.
+    #[inline(never)]
     fn pass_baggage(&self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
         let baggage = self.active.plan.baggage(&self.decision, request);
         baggage.map_or(Ok(()), |baggage| set_or_remove(host, "baggage", &baggage))
@@ -221,6 +226,7 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
+    #[inline(never)]
     fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
         unmark(host);
         for change in self.active.plan.request_headers(&self.decision) {
@@ -245,6 +251,7 @@ impl Exchange {
     }
 
     /// Keeps what the exposures will need of the request.
+    #[inline(never)]
     fn remember(&mut self, request: &RequestView<'_>) {
         let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
         self.request_id = id.map(ToOwned::to_owned);
@@ -262,6 +269,7 @@ impl Exchange {
     }
 
     /// Tells the proxy's access loggers what is known before the response.
+    #[inline(never)]
     fn fill_filter_state(&self, host: &impl Host) {
         let mut all = String::from("[");
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
@@ -339,7 +347,14 @@ impl Exchange {
 
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
     /// in: the client got one response, and each experiment has one record of it.
+    #[inline(never)]
     fn write(&self, host: &impl Host, vm: &mut Vm) {
+        let passes = || successors(Some(self), |pass| pass.before.as_deref());
+        let hears = passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        // Nobody would read it: what the proxy could say of the exchange need not be asked.
+        if !passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
+            return;
+        }
         let now = host.now();
         let sinks = self.active.plan.sinks();
         let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
@@ -349,7 +364,8 @@ impl Exchange {
         let flags = flags.and_then(|bits| number(&bits)).map(flags::names);
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
-        let duration_ms = milliseconds_between(self.first().started, now);
+        let started = passes().last().map_or(self.started, |first| first.started);
+        let duration_ms = milliseconds_between(started, now);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -360,11 +376,11 @@ impl Exchange {
             rewrite_refused: self.rewrite_refused,
         };
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
-        let mut pass = Some(self);
-        while let Some(exchange) = pass {
-            let active = &exchange.active;
-            let mut records = Records::default();
-            for assignment in &exchange.decision.assignments {
+        for pass in passes() {
+            let active = &pass.active;
+            let logs = active.logs(hears, host);
+            let mut records = Records::new(logs);
+            for assignment in &pass.decision.assignments {
                 let id =
                     active.plan.experiment(assignment.experiment).map_or("", |experiment| experiment.id());
                 // Within one pass, each is there once.
@@ -374,19 +390,15 @@ impl Exchange {
                     }
                     written.push(id);
                 }
-                exchange.record(assignment, &served, now, &mut records, host, vm);
+                if logs || active.sink.is_some() {
+                    pass.record(assignment, &served, now, &mut records, host, vm);
+                }
                 if active.counts_service() {
                     active.count_service(host, assignment, status, duration_ms);
                 }
             }
             records.flush(host);
-            pass = exchange.before.as_deref();
         }
-    }
-
-    /// Its first pass.
-    fn first(&self) -> &Self {
-        self.before.as_deref().map_or(self, Self::first)
     }
 
     fn record(

@@ -34,6 +34,7 @@ struct Rail {
 impl Guards {
     /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
     /// because the first of them to configure does so alone.
+    #[inline(never)]
     pub fn new(plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> Self {
         let rails = (0_u32..).zip(plan.guardrails()).filter_map(|(index, rail)| {
             let experiment = plan.experiment(rail.experiment())?;
@@ -109,6 +110,7 @@ impl Guards {
         failures
     }
 
+    #[inline(never)]
     fn merge_one(
         &self,
         plan: &Plan,

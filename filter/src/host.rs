@@ -126,6 +126,11 @@ pub trait Log {
     /// Writes one line.
     fn log(&self, level: Level, line: &str);
 
+    /// Whether lines of this level go anywhere.
+    fn hears(&self, _level: Level) -> bool {
+        true
+    }
+
     /// Whether the host takes every exposure by [`Self::log`] and sends it on itself, whatever sinks the
     /// config names.
     fn is_sink(&self) -> bool {

@@ -19,6 +19,7 @@ use crate::host::{
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_get_buffer_bytes(
         kind: u32,
@@ -315,16 +316,25 @@ impl Callout for Proxy {
     }
 }
 
+fn severity(level: Level) -> u32 {
+    match level {
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+    }
+}
+
 impl Log for Proxy {
     fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Info => 2,
-            Level::Warn => 3,
-            Level::Error => 4,
-        };
         // SAFETY: the line is only read, during the call. There is nowhere to
         // report that reporting failed.
-        let _ = unsafe { proxy_log(level, line.as_ptr(), line.len()) };
+        let _ = unsafe { proxy_log(severity(level), line.as_ptr(), line.len()) };
+    }
+
+    fn hears(&self, level: Level) -> bool {
+        let mut least = 0;
+        // SAFETY: the out-pointer is valid for the call. A host that does not say may listen.
+        unsafe { proxy_get_log_level(&mut least) != OK || severity(level) >= least }
     }
 }
 

@@ -78,15 +78,21 @@ const LINES: usize = 32 * 1024;
 /// Records on their way out of one pass of an exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
+    /// Whether they are logged.
+    logs: bool,
     common: Common,
     /// For the log, a line each: every call makes the proxy write once.
     lines: String,
 }
 
 impl Records {
+    pub(crate) fn new(logs: bool) -> Self {
+        Self { logs, ..Self::default() }
+    }
+
     /// Gives a record to the sinks of its plan.
     pub(crate) fn add(&mut self, exposure: &Exposure<'_>, active: &Active, host: &(impl Metrics + Log)) {
-        if host.is_sink() || active.plan.sinks().log {
+        if self.logs {
             if !self.lines.is_empty() {
                 self.lines.push('\n');
             }

@@ -24,6 +24,7 @@ type Made = Result<(Dialect, Vec<f64>), Option<ParameterError>>;
 impl<'c> Compiler<'c> {
     /// How units of `experiment` get their variant. Sets the variants' planned
     /// shares.
+    #[inline(never)]
     pub(super) fn split(
         &mut self,
         at: Place<'_>,
@@ -84,6 +85,7 @@ impl<'c> Compiler<'c> {
         self.error(place, Code::InvalidValue, &error.expected(), &error.found());
     }
 
+    #[inline(never)]
     fn dialect(
         &mut self,
         at: Place<'_>,
@@ -105,6 +107,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn optimizely(
         &mut self,
         at: Place<'_>,
@@ -136,6 +139,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::Optimizely(dialect), shares_of_ends(experiment, &allocation)))
     }
 
+    #[inline(never)]
     fn unleash(
         &mut self,
         at: Place<'_>,
@@ -151,6 +155,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::Unleash(dialect), shares(&weights)))
     }
 
+    #[inline(never)]
     fn launchdarkly(
         &mut self,
         at: Place<'_>,
@@ -171,6 +176,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::LaunchDarkly(dialect), shares(&weights)))
     }
 
+    #[inline(never)]
     fn statsig(
         &mut self,
         at: Place<'_>,
@@ -195,6 +201,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::Statsig(dialect), shares_of_ends(experiment, &groups)))
     }
 
+    #[inline(never)]
     fn split_io(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::SplitBucketing) -> Made {
         let sizes = self.whole_weights(at.key("sizes"), experiment, &own.sizes)?;
         let dialect = SplitDialect::new(&SplitParameters {
@@ -206,6 +213,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::Split(dialect), shares(&sizes)))
     }
 
+    #[inline(never)]
     fn eppo(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::EppoBucketing) -> Made {
         self.count(at.key("ranges"), own.ranges.len(), experiment.variants.len())?;
         let pairs = |ranges: &Vec<[u32; 2]>| -> Vec<(u32, u32)> {
@@ -225,6 +233,7 @@ impl<'c> Compiler<'c> {
         Ok((Dialect::Eppo(dialect), ranges.iter().map(width).collect()))
     }
 
+    #[inline(never)]
     fn flagd(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::FlagdBucketing) -> Made {
         let weights = self.whole_weights(at.key("weights"), experiment, &own.weights)?;
         let dialect = Flagd::new(&FlagdParameters { flag_key: &own.flag_key, weights: &weights })?;
@@ -250,6 +259,7 @@ impl<'c> Compiler<'c> {
     }
 
     /// The dialect's own weights, or the variants' if those are whole numbers.
+    #[inline(never)]
     fn whole_weights(
         &mut self,
         at: Place<'_>,

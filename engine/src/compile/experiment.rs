@@ -31,6 +31,7 @@ pub(super) struct Draft<'c> {
 
 impl<'c> Compiler<'c> {
     /// The experiments, ordered by id.
+    #[inline(never)]
     pub(super) fn experiments(&mut self) -> Vec<Draft<'c>> {
         let config = self.config;
         let mut order: Vec<(usize, &wire::Experiment)> = Vec::with_capacity(config.experiments.len());
@@ -55,6 +56,7 @@ impl<'c> Compiler<'c> {
         drafts
     }
 
+    #[inline(never)]
     fn experiment(
         &mut self,
         at: Place<'_>,
@@ -121,6 +123,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn schedule(
         &mut self,
         at: Place<'_>,
@@ -143,6 +146,7 @@ impl<'c> Compiler<'c> {
         (start, end)
     }
 
+    #[inline(never)]
     fn traffic(&mut self, at: Place<'_>, experiment: &wire::Experiment) -> TrafficDraft {
         if let Some(share) = &experiment.traffic {
             if !experiment.ramp.is_empty() {
@@ -181,6 +185,7 @@ impl<'c> Compiler<'c> {
         TrafficDraft::Ramp(steps)
     }
 
+    #[inline(never)]
     fn overrides(
         &mut self,
         at: Place<'_>,

@@ -12,6 +12,7 @@ use crate::wire;
 const BUFFER: std::ops::RangeInclusive<u32> = 65_536..=16_777_216;
 
 impl Compiler<'_> {
+    #[inline(never)]
     pub(super) fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
         let default = wire::Exposure::default();
         let exposure = self.config.exposure.as_ref().unwrap_or(&default);
@@ -35,6 +36,7 @@ impl Compiler<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn sinks(&mut self, at: Place<'_>) -> Sinks {
         let default = wire::Exposure::default();
         let exposure = self.config.exposure.as_ref().unwrap_or(&default);
@@ -53,6 +55,7 @@ impl Compiler<'_> {
         }
     }
 
+    #[inline(never)]
     fn otlp(&mut self, at: Place<'_>, otlp: &wire::Otlp) -> Option<Otlp> {
         let cluster = self.text(at.key("cluster"), &otlp.cluster);
         let path = otlp.path.as_deref().unwrap_or("/v1/logs");

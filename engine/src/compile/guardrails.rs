@@ -13,6 +13,7 @@ const DEFAULT_ALPHA: f64 = 0.001;
 
 impl Compiler<'_> {
     /// All guardrails, in order of `experiments`, which are in order of their ids.
+    #[inline(never)]
     pub(super) fn guardrails(&mut self, experiments: &[Experiment]) -> Box<[Guardrail]> {
         let config = self.config;
         let mut all = Vec::new();
@@ -35,6 +36,7 @@ impl Compiler<'_> {
         all.into()
     }
 
+    #[inline(never)]
     fn guardrail(
         &mut self,
         at: Place<'_>,

@@ -18,6 +18,7 @@ const MAX_AGE_MS: u64 = 395 * DAY_MS;
 const MIN_KEY: usize = 16;
 
 impl<'c> Compiler<'c> {
+    #[inline(never)]
     pub(super) fn mint(&mut self, at: Place<'_>, mint: &'c wire::Mint) -> Option<Mint> {
         let cookie = mint.cookie.as_deref().unwrap_or("__Host-splitway");
         let name = self.cookie_name(at.key("cookie"), cookie)?;
@@ -48,6 +49,7 @@ impl<'c> Compiler<'c> {
         })
     }
 
+    #[inline(never)]
     fn provisional(&mut self, at: Place<'_>, provisional: &'c wire::Provisional) -> Option<Provisional> {
         if provisional.key.len() < MIN_KEY {
             let found = format!("{} characters", provisional.key.chars().count());
@@ -69,6 +71,7 @@ impl<'c> Compiler<'c> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn consent(&mut self, at: Place<'_>, consent: &'c wire::Consent) -> Option<ConsentPolicy> {
         let mode = consent.mode.unwrap_or(wire::ConsentMode::Required);
         let granted = match &consent.granted {
@@ -89,6 +92,7 @@ impl<'c> Compiler<'c> {
         })
     }
 
+    #[inline(never)]
     pub(super) fn bots(&mut self, at: Place<'_>) -> Option<Rule> {
         let config = self.config;
         let bots = config.bots.as_ref();
@@ -108,6 +112,7 @@ impl<'c> Compiler<'c> {
 
     /// Everything that the config reads, for `Vary`. Bots' user agents are not: what they get is
     /// private where it matters.
+    #[inline(never)]
     pub(super) fn cache(&self) -> CacheSafety {
         let mut names: Vec<&str> = Vec::new();
         let cookie = self.reads_cookies.then_some("cookie");

@@ -11,6 +11,7 @@ use crate::wire;
 
 impl<'c> Compiler<'c> {
     /// Holdouts, in document order.
+    #[inline(never)]
     pub(super) fn holdouts(&mut self) -> Box<[Holdout]> {
         let config = self.config;
         let mut seen: Vec<&str> = Vec::new();
@@ -65,6 +66,7 @@ impl<'c> Compiler<'c> {
 
     /// Layers ordered by id, and the experiments (ordered by id) that now know
     /// theirs.
+    #[inline(never)]
     pub(super) fn layers(&mut self, drafts: Vec<Draft<'c>>) -> (Box<[Layer]>, Box<[Experiment]>) {
         let config = self.config;
         // Ordered by id.
@@ -100,6 +102,7 @@ impl<'c> Compiler<'c> {
         (layers.into(), drafts.into_iter().map(|draft| draft.experiment).collect())
     }
 
+    #[inline(never)]
     fn layer(&mut self, id: &str, handle: LayerId, members: &[usize], drafts: &mut [Draft<'c>]) -> Layer {
         let chain = self.common_unit(members, drafts);
         let owners = self.owners(members, drafts);
@@ -171,6 +174,7 @@ impl<'c> Compiler<'c> {
 
     /// Who owns each bucket of a layer. One that takes or may take units owns
     /// all if it is alone among such; else each states its own.
+    #[inline(never)]
     fn owners(&mut self, members: &[usize], drafts: &mut [Draft<'c>]) -> Partition<Option<Slot>> {
         let count = |wanted: fn(&Draft<'c>) -> bool| {
             members.iter().filter_map(|m| drafts.get(*m)).filter(|draft| wanted(draft)).count()

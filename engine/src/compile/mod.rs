@@ -92,6 +92,7 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
+    #[inline(never)]
     fn new(config: &'c wire::Config) -> Self {
         Self {
             config,
@@ -107,6 +108,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn plan(&mut self, content_hash: String) -> Option<Plan> {
         let config = self.config;
         let root = Place::Root;
@@ -241,6 +243,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn tokens(&mut self, at: Place<'_>) -> Option<TokenPolicy> {
         let tokens = self.config.qa_tokens.as_ref()?;
         let header = tokens.header.as_ref().and_then(|name| self.read_header(at.key("header"), name));
@@ -284,6 +287,7 @@ impl<'c> Compiler<'c> {
     }
 
     /// Headers that are ours are removed before anything reads the request.
+    #[inline(never)]
     fn check_read_headers(&mut self, ours: &OurHeaders) {
         for (path, name) in std::mem::take(&mut self.read_headers) {
             if ours.contains(name.as_bytes()) {

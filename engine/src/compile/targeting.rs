@@ -23,6 +23,7 @@ const MAX_PROGRAM: usize = 256 * 1024;
 const MAX_PATTERN_DEPTH: u32 = 32;
 
 impl<'c> Compiler<'c> {
+    #[inline(never)]
     pub(super) fn rule(&mut self, at: Place<'_>, rule: &'c wire::Rule) -> Option<Rule> {
         match rule {
             wire::Rule::All(rules) => self.rules(at.key("all"), rules).map(Rule::All),
@@ -81,6 +82,7 @@ impl<'c> Compiler<'c> {
         None
     }
 
+    #[inline(never)]
     fn address(&mut self, at: Place<'_>, test: &wire::AddressMatch) -> Option<Rule> {
         self.reads_address = true;
         let list = at.key("one_of");
@@ -115,6 +117,7 @@ impl<'c> Compiler<'c> {
     }
 
     /// The one operator of `test`. `segments`: a prefix ends at a `/`.
+    #[inline(never)]
     fn test(&mut self, at: Place<'_>, test: &wire::NamedMatch, segments: bool) -> Option<Test> {
         let ignore_case = test.ignore_case.unwrap_or(false);
         let text = |value: &str| Text { value: value.as_bytes().into(), ignore_case };
@@ -197,6 +200,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn number(&mut self, at: Place<'_>, range: &wire::NumberRange) -> Option<Test> {
         let bounds = Bounds { eq: range.eq, gt: range.gt, gte: range.gte, lt: range.lt, lte: range.lte };
         let given = [bounds.eq, bounds.gt, bounds.gte, bounds.lt, bounds.lte];
@@ -207,6 +211,7 @@ impl<'c> Compiler<'c> {
         Some(Test::Number(bounds))
     }
 
+    #[inline(never)]
     fn version(&mut self, at: Place<'_>, range: &wire::VersionRange) -> Option<Test> {
         let fields = [
             ("eq", &range.eq),

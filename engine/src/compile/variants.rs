@@ -16,6 +16,7 @@ const MAX_REPLACEMENT: usize = 1024;
 const MAX_CHANGES: usize = 64;
 
 impl<'c> Compiler<'c> {
+    #[inline(never)]
     pub(super) fn variants(&mut self, at: Place<'_>, experiment: &'c wire::Experiment) -> Vec<Variant> {
         let list = at.key("variants");
         let variants = &experiment.variants;
@@ -75,6 +76,7 @@ impl<'c> Compiler<'c> {
         if explicit { self.explicit_ranges(list, variants) } else { self.weights(list, variants, weighted) }
     }
 
+    #[inline(never)]
     fn weights(
         &mut self,
         list: Place<'_>,
@@ -108,6 +110,7 @@ impl<'c> Compiler<'c> {
         if self.problems.len() > before { Vec::new() } else { ranges_of(variants).unwrap_or_default() }
     }
 
+    #[inline(never)]
     fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
         let mut claims = Vec::new();
         let mut good = true;
@@ -136,6 +139,7 @@ impl<'c> Compiler<'c> {
         claims
     }
 
+    #[inline(never)]
     fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {
         let route_at = at.key("route");
         let route = variant.route.clone().unwrap_or_default();
@@ -173,6 +177,7 @@ impl<'c> Compiler<'c> {
         good.then(|| host.into())
     }
 
+    #[inline(never)]
     fn path_rewrite(&mut self, at: Place<'_>, rewrite: &wire::PathRewrite) -> Option<PathRewrite> {
         match (&rewrite.replace_prefix, &rewrite.regex, &rewrite.replacement) {
             (Some(replacement), None, None) => {
@@ -204,6 +209,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
+    #[inline(never)]
     fn redirect(&mut self, at: Place<'_>, redirect: &wire::Redirect) -> Option<Redirect> {
         let status = redirect.status.unwrap_or(302);
         let status = u16::try_from(status).ok().filter(|status| matches!(status, 302 | 303 | 307));
@@ -231,6 +237,7 @@ impl<'c> Compiler<'c> {
         Some(path.strip_suffix('/').unwrap_or(path).into())
     }
 
+    #[inline(never)]
     fn header_changes(
         &mut self,
         at: Place<'_>,

@@ -68,6 +68,7 @@ impl Document {
     ///
     /// # Errors
     /// One problem: not JSON, or beyond [`MAX_BYTES`] or [`MAX_DEPTH`].
+    #[inline(never)]
     pub fn from_json(text: &[u8]) -> Result<Self, Problems> {
         check_size(text.len())?;
         json::parse(text)
@@ -96,6 +97,7 @@ impl Document {
     /// the order of their keys: the config version in every exposure. Layout,
     /// comments, key order and YAML or JSON do not change it.
     #[must_use]
+    #[inline(never)]
     pub fn content_hash(&self) -> String {
         let mut digest = Sha256::new();
         self.root.hash_into(&mut digest);
