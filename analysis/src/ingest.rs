@@ -5,19 +5,19 @@
 
 mod exposure;
 mod outcome;
+mod parts;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use splitway_engine::Plan;
 
 use crate::Error;
-use crate::table::{ExposureTable, OutcomeTable};
+use crate::table::{ExposureColumns, OutcomeColumns};
 
 pub use exposure::Exposure;
 pub use outcome::Outcome;
+use parts::convert;
 
 /// What became of the lines of some files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,6 +46,17 @@ impl Lines {
             self.examples.push(format!("{}:{line}: {problem}", path.display()));
         }
     }
+
+    /// Of later lines.
+    fn add(&mut self, more: Self) {
+        self.lines += more.lines;
+        self.records += more.records;
+        self.unrelated += more.unrelated;
+        self.malformed += more.malformed;
+        self.without_unit += more.without_unit;
+        self.examples.extend(more.examples);
+        self.examples.truncate(EXAMPLES);
+    }
 }
 
 /// Told now and then how many bytes of how many are read.
@@ -68,28 +79,27 @@ pub fn exposures(
     to: &Path,
     progress: Progress<'_>,
 ) -> Result<Lines, Error> {
-    let mut table = ExposureTable::create(to)?;
-    let mut lines = Lines::default();
-    each_line(from, progress, |path, number, text| {
-        lines.lines += 1;
-        let mut taken = Ok(());
-        let found = exposure::read(text, segment, &mut |record| {
-            if record.unit.is_empty() {
-                lines.without_unit += 1;
-            } else if taken.is_ok() {
-                lines.records += 1;
-                taken = table.push(record);
-            }
-        });
-        match found {
-            Ok(true) => {}
-            Ok(false) => lines.unrelated += 1,
-            Err(problem) => lines.malformed(path, number, &problem),
-        }
-        taken
-    })?;
-    table.finish()?;
-    Ok(lines)
+    convert(
+        from,
+        to,
+        progress,
+        |_| false,
+        |part, rows: &mut ExposureColumns, lines| {
+            part.each_line(lines, |line, lines| {
+                let is_related = exposure::read(line, segment, &mut |record| {
+                    if record.unit.is_empty() {
+                        lines.without_unit += 1;
+                    } else {
+                        lines.records += 1;
+                        rows.push(record);
+                    }
+                })?;
+                lines.unrelated += u64::from(!is_related);
+                Ok(())
+            });
+            Ok(())
+        },
+    )
 }
 
 /// Reads outcomes (NDJSON, or CSV by its name) into one Parquet file at `to`. With a plan, units are shown as its
@@ -103,82 +113,27 @@ pub fn outcomes(
     to: &Path,
     progress: Progress<'_>,
 ) -> Result<Lines, Error> {
-    let mut table = OutcomeTable::create(to)?;
-    let mut lines = Lines::default();
-    let mut columns: Option<(PathBuf, outcome::Columns)> = None;
-    each_line(from, progress, |path, number, text| {
-        let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-        let read = if is_csv {
-            match &columns {
-                Some((of, columns)) if of == path => columns.read(text),
-                _ => {
-                    let header = outcome::Columns::of(text).map_err(Error::content(path))?;
-                    columns = Some((path.to_owned(), header));
-                    return Ok(());
-                }
+    let is_csv =
+        |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    convert(from, to, progress, is_csv, |part, rows: &mut OutcomeColumns, lines| {
+        let columns = part.head.as_deref().map(outcome::Columns::of).transpose();
+        let columns = columns.map_err(Error::content(part.path))?;
+        part.each_line(lines, |line, lines| {
+            let mut outcome = match &columns {
+                Some(columns) => columns.read(line),
+                None => outcome::read(line),
+            }?;
+            if let Some(plan) = shown_by {
+                outcome.unit = plan.show_unit(&outcome.unit).unwrap_or_default().into();
             }
-        } else {
-            outcome::read(text)
-        };
-        lines.lines += 1;
-        match read {
-            Ok(mut outcome) => {
-                if let Some(plan) = shown_by {
-                    outcome.unit = plan.show_unit(&outcome.unit).unwrap_or_default();
-                }
-                if outcome.unit.is_empty() {
-                    lines.without_unit += 1;
-                    return Ok(());
-                }
+            if outcome.unit.is_empty() {
+                lines.without_unit += 1;
+            } else {
                 lines.records += 1;
-                table.push(&outcome)
+                rows.push(&outcome);
             }
-            Err(problem) => {
-                lines.malformed(path, number, &problem);
-                Ok(())
-            }
-        }
-    })?;
-    table.finish()?;
-    Ok(lines)
-}
-
-/// Hands over every line that is not blank, with its file and number (from 1), without the line end. Bytes that are
-/// not UTF-8 are replaced, which makes such a line fail where it matters.
-fn each_line(
-    paths: &[PathBuf],
-    progress: Progress<'_>,
-    mut take: impl FnMut(&Path, u64, &str) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-    let total: u64 = paths.iter().map(size).sum();
-    let mut done = 0;
-    let mut bytes = Vec::new();
-    for path in paths {
-        let is_stdin = path == Path::new("-");
-        let source: Box<dyn Read> = if is_stdin {
-            Box::new(std::io::stdin().lock())
-        } else {
-            Box::new(File::open(path).map_err(Error::file(path))?)
-        };
-        let mut reader = BufReader::with_capacity(1 << 20, source);
-        for number in 1.. {
-            bytes.clear();
-            let length = reader.read_until(b'\n', &mut bytes).map_err(Error::file(path))?;
-            if length == 0 {
-                break;
-            }
-            done += length as u64;
-            if number % 65_536 == 0 {
-                progress(done, total);
-            }
-            let text = String::from_utf8_lossy(&bytes);
-            let text = text.trim();
-            if !text.is_empty() {
-                take(path, number, text)?;
-            }
-        }
-    }
-    progress(done, total);
-    Ok(())
+            Ok(())
+        });
+        Ok(())
+    })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use splitway_engine::Plan;
 
 use crate::Error;
-use crate::reduce::Tables;
+use crate::reduce::{Tables, texts};
 
 /// What the log says of itself, per experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -116,15 +116,23 @@ fn units(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) ->
         "SELECT DISTINCT experiment, unit, variant FROM exposures WHERE is_split AND version = '{}'",
         plan.content_hash()
     );
-    tables.each_row(&sql, |_, row| {
-        let Some((_, known)) = plan.find(&row[0]) else { return };
-        let found = all.entry(row[0].clone()).or_default();
-        found.units_replayed += 1;
-        let is_right = known
-            .pick(&row[1])
-            .is_ok_and(|(id, _)| known.variant(id).is_some_and(|variant| variant.id() == row[2]));
-        found.units_wrong += u64::from(!is_right);
-    })
+    for part in tables.parts() {
+        tables.each_batch(part, &sql, |batch| {
+            let [experiments, units, variants] = [0, 1, 2].map(|at| texts(batch.column(at)));
+            let (experiments, units, variants) = (experiments?, units?, variants?);
+            for row in 0..batch.num_rows() {
+                let Some((_, known)) = plan.find(experiments.value(row)) else { continue };
+                let Some(found) = all.get_mut(experiments.value(row)) else { continue };
+                found.units_replayed += 1;
+                let is_right = known
+                    .pick(units.value(row))
+                    .is_ok_and(|(id, _)| known.variant(id).is_some_and(|v| v.id() == variants.value(row)));
+                found.units_wrong += u64::from(!is_right);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 fn excluded(
@@ -148,8 +156,10 @@ fn excluded(
          WHERE is_split GROUP BY 1, 2) WHERE {} GROUP BY 1",
         conditions.join(" OR ")
     );
-    for row in tables.rows(&sql)?.iter() {
-        all.entry(row[0].clone()).or_default().excluded_units = number(&row[1]);
+    for part in tables.parts() {
+        for row in tables.rows_of(part, &sql)?.iter() {
+            all.entry(row[0].clone()).or_default().excluded_units += number(&row[1]);
+        }
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use splitway_stats::{Error, Interval, Moments, multiple, srm};
 
 use crate::integrity::Integrity;
 use crate::metric::{Columns, Metric, Role};
-use crate::quantile::Quantile;
+use crate::quantile::{Part, Quantile};
 use crate::reduce::Group;
 
 /// More of the replayed log than this differs from the config: it is not this experiment's log.
@@ -542,10 +542,11 @@ impl Table<'_> {
         Ok((adjusted.arms, adjusted.variance_removed))
     }
 
-    fn quantile(&self, metric: &Metric, p: f64) -> Result<Vec<Estimate>, Error> {
+    fn quantile(&self, metric: &Metric, p: f64, part: &Part) -> Result<Vec<Estimate>, Error> {
         let of = |variant: &String| {
-            let is_it =
-                |q: &&&Quantile| q.p == p && q.variant == *variant && q.outcome == metric.numerator.outcome;
+            let is_it = |q: &&&Quantile| {
+                q.p == p && q.part == *part && q.variant == *variant && q.outcome == metric.numerator.outcome
+            };
             self.quantiles.iter().find(is_it).map(|q| q.estimate)
         };
         let all = self.rules.shares.iter().map(|(variant, _)| of(variant));
@@ -555,7 +556,7 @@ impl Table<'_> {
     fn fill(&self, metric: &Metric, result: &mut MetricResult) -> Result<(), Error> {
         let moments = self.moments(|_| true);
         let plain = match metric.quantile {
-            Some(p) => self.quantile(metric, p)?,
+            Some(p) => self.quantile(metric, p, &Part::All)?,
             None => self.estimates(&moments, metric, &[])?.0,
         };
         let sign = if metric.is_lower_better { -1.0 } else { 1.0 };
@@ -597,7 +598,6 @@ impl Table<'_> {
                     (interval, relative, fixed.p)
                 }
             };
-            let is_sum = metric.quantile.is_none();
             result.comparisons.push(Comparison {
                 treatment: (*variant).to_owned(),
                 fixed,
@@ -610,12 +610,8 @@ impl Table<'_> {
                 p_adjusted: None,
                 variance_removed,
                 effect: effect(interval, metric.is_lower_better),
-                series: if is_sum {
-                    self.series(metric, &covariates, control_at, at, &sequence)
-                } else {
-                    Vec::new()
-                },
-                segments: if is_sum { self.segments(metric, control_at, at) } else { Vec::new() },
+                series: self.series(metric, &covariates, control_at, at, &sequence),
+                segments: self.segments(metric, control_at, at),
                 plan: (result.role == Role::Primary)
                     .then(|| self.plan(control, treatment))
                     .and_then(Result::ok),
@@ -678,7 +674,11 @@ impl Table<'_> {
             for (so_far, today) in so_far.iter_mut().zip(self.moments(|group| group.day == day)) {
                 let _ = so_far.merge(&today);
             }
-            let Ok((estimates, _)) = self.estimates(&so_far, metric, covariates) else { continue };
+            let estimates = match metric.quantile {
+                Some(p) => self.quantile(metric, p, &Part::Until(day)),
+                None => self.estimates(&so_far, metric, covariates).map(|found| found.0),
+            };
+            let Ok(estimates) = estimates else { continue };
             let (Some(c), Some(t)) = (estimates.get(control), estimates.get(treatment)) else { continue };
             let Ok(now) = lift(c, t, self.alpha) else { continue };
             let (interval, _) = sequence.lift(c, t, &now);
@@ -694,8 +694,14 @@ impl Table<'_> {
         }
         let mut found = Vec::new();
         for name in names {
-            let moments = self.moments(|group| group.segment == name);
-            let Ok((estimates, _)) = self.estimates(&moments, metric, &[]) else { continue };
+            let estimates = match metric.quantile {
+                Some(p) => self.quantile(metric, p, &Part::Segment(name.to_owned())),
+                None => {
+                    let moments = self.moments(|group| group.segment == name);
+                    self.estimates(&moments, metric, &[]).map(|found| found.0)
+                }
+            };
+            let Ok(estimates) = estimates else { continue };
             let (Some(c), Some(t)) = (estimates.get(control), estimates.get(treatment)) else { continue };
             let Ok(now) = lift(c, t, self.alpha) else { continue };
             found.push(Segment {
@@ -962,7 +968,11 @@ pub fn level(alpha: f64) -> f64 {
 /// A probability for people.
 #[must_use]
 pub fn probability(p: f64) -> String {
-    if p >= 0.001 || p == 0.0 { format!("{p:.4}") } else { format!("{p:.1e}") }
+    match p {
+        0.0 => "<1e-300".to_owned(),
+        p if p < 0.001 => format!("{p:.1e}"),
+        p => format!("{p:.4}"),
+    }
 }
 
 /// A day since 1970 as a date.

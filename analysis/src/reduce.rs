@@ -1,22 +1,31 @@
 //! Runs the reduction here, or reads what another engine made of it.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array as _, ArrayRef};
+use datafusion::arrow::array::{
+    Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringViewArray,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use futures::StreamExt as _;
 use splitway_stats::Moments;
 
 use crate::Error;
-use crate::sql::{Dialect, Reduction};
+use crate::sql::{Dialect, Reduction, Step};
 
-/// What the engine may hold before it writes to disk. With what Parquet and this program need it stays below 4 GB.
-const MEMORY: usize = 3 << 30;
+/// What the engine may hold before it writes to disk. With the tables of a part's units it stays below 4 GB.
+const MEMORY: usize = 2 << 30;
 
 /// One experiment, variant, segment and day of first exposure.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +44,16 @@ pub struct Group {
     pub moments: Moments,
 }
 
+/// Rows of both tables that are reduced at once. Their units are in memory; a billion rows in parts of this many need no
+/// more than one of them.
+const ROWS: u64 = 8_000_000;
+
 /// Tables of exposures and outcomes, and the engine to ask them.
 pub struct Tables {
-    context: SessionContext,
+    /// All units.
+    all: SessionContext,
+    /// The same tables with a part of the units each; a single one is all.
+    parts: Vec<SessionContext>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -47,79 +63,111 @@ impl Tables {
     /// # Errors
     /// Files that are not there, or not Parquet.
     pub fn open(exposures: &[PathBuf], outcomes: &[PathBuf], excluded: &[String]) -> Result<Self, Error> {
+        Self::open_in_parts(exposures, outcomes, excluded, ROWS)
+    }
+
+    /// As [`Self::open`], with at most about `rows` of both tables looked at together.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_in_parts(
+        exposures: &[PathBuf],
+        outcomes: &[PathBuf],
+        excluded: &[String],
+        rows: u64,
+    ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(Error::file(Path::new("threads")))?;
         let environment =
             RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(MEMORY))).build_arc()?;
-        let context = SessionContext::new_with_config_rt(SessionConfig::new(), environment);
-        let tables = Self { context, runtime };
-        tables.register("exposures", exposures)?;
-        if outcomes.is_empty() {
-            tables.rows(
-                "CREATE TABLE outcomes AS SELECT '' AS unit, '' AS metric, 0 AS time_ms, CAST(0 AS DOUBLE) AS value WHERE FALSE",
-            )?;
-        } else {
-            tables.register("outcomes", outcomes)?;
-        }
-        if !excluded.is_empty() {
-            let values: Vec<String> =
-                excluded.iter().map(|unit| format!("('{}')", unit.replace('\'', "''"))).collect();
-            tables.rows(&format!(
-                "CREATE TABLE excluded AS SELECT column1 AS unit FROM (VALUES {})",
-                values.join(",")
-            ))?;
-        }
+        let context = |runtime: &tokio::runtime::Runtime, part: Option<(u64, u64)>| {
+            let context = SessionContext::new_with_config_rt(SessionConfig::new(), environment.clone());
+            context.register_udf(unit_key());
+            runtime.block_on(tables(&context, exposures, outcomes, excluded, part))?;
+            Ok::<_, Error>(context)
+        };
+        let mut tables = Self { all: context(&runtime, None)?, parts: Vec::new(), runtime };
+        let count =
+            tables.rows("SELECT (SELECT COUNT(*) FROM exposures) + (SELECT COUNT(*) FROM outcomes)")?;
+        let count: u64 = count.iter().next().and_then(|row| row.first()?.parse().ok()).unwrap_or_default();
+        let parts = count.div_ceil(rows.max(1)).max(1);
+        tables.parts = match parts {
+            1 => vec![tables.all.clone()],
+            _ => (0..parts)
+                .map(|part| context(&tables.runtime, Some((part, parts))))
+                .collect::<Result<_, _>>()?,
+        };
         Ok(tables)
     }
 
-    fn register(&self, name: &str, files: &[PathBuf]) -> Result<(), Error> {
-        let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-        let table = self.runtime.block_on(self.context.read_parquet(paths, ParquetReadOptions::default()))?;
-        self.context.register_table(name, table.into_view())?;
-        Ok(())
+    /// To be asked one after the other, where the question is about units.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &SessionContext> {
+        self.parts.iter()
     }
 
-    /// Asks the tables, and keeps the answer; for small ones.
+    /// Asks the whole tables, and keeps the answer; for small ones.
     pub(crate) fn rows(&self, sql: &str) -> Result<Rows, Error> {
+        self.rows_of(&self.all, sql)
+    }
+
+    /// Asks a part.
+    pub(crate) fn rows_of(&self, part: &SessionContext, sql: &str) -> Result<Rows, Error> {
         let mut rows = Rows::default();
-        self.each_row(sql, |names, row| {
-            if rows.names.is_empty() {
-                rows.names = names.to_vec();
+        self.each_batch(part, sql, |batch| {
+            rows.names = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+            for row in 0..batch.num_rows() {
+                let value = |column: &ArrayRef| {
+                    if column.is_null(row) { Ok(String::new()) } else { array_value_to_string(column, row) }
+                };
+                let values: Result<_, ArrowError> = batch.columns().iter().map(value).collect();
+                rows.rows.push(values.map_err(DataFusionError::from)?);
             }
-            rows.rows.push(row);
+            Ok(())
         })?;
         Ok(rows)
     }
 
-    /// Asks the tables, and hands over row by row with the columns' names; every value as text, nulls as the
-    /// empty one.
-    pub(crate) fn each_row(
+    /// Asks a part, and hands over the answer as it comes.
+    pub(crate) fn each_batch(
         &self,
+        part: &SessionContext,
         sql: &str,
-        mut take: impl FnMut(&[String], Vec<String>),
+        mut take: impl FnMut(&RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.runtime.block_on(async {
-            let mut stream = self.context.sql(sql).await?.execute_stream().await?;
-            let names: Vec<String> =
-                stream.schema().fields().iter().map(|field| field.name().clone()).collect();
+            let mut stream = part.sql(sql).await?.execute_stream().await?;
             while let Some(batch) = stream.next().await {
-                let batch = batch?;
-                for row in 0..batch.num_rows() {
-                    let value = |column: &ArrayRef| {
-                        if column.is_null(row) {
-                            Ok(String::new())
-                        } else {
-                            array_value_to_string(column, row)
-                        }
-                    };
-                    let values: Result<Vec<String>, _> = batch.columns().iter().map(value).collect();
-                    take(&names, values.map_err(|error| Error::Summary(error.to_string()))?);
-                }
+                take(&batch?)?;
             }
             Ok(())
         })
+    }
+
+    /// Makes tables of the query's steps in a part, until [`Self::forget`]. `units` and `entered` are kept in memory, because
+    /// the engine would make them anew wherever they are read.
+    pub(crate) fn make(&self, part: &SessionContext, steps: &[Step]) -> Result<(), Error> {
+        for step in steps {
+            self.runtime.block_on(async {
+                let table = part.sql(&step.sql).await?;
+                let is_kept = matches!(step.name, "units" | "both_variants" | "entered");
+                let table = if is_kept { table.cache().await? } else { table };
+                part.register_table(step.name, table.into_view())
+            })?;
+            if step.name == "entered" {
+                part.deregister_table("units")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of [`Self::make`].
+    pub(crate) fn forget(&self, part: &SessionContext, steps: &[Step]) -> Result<(), Error> {
+        for step in steps {
+            part.deregister_table(step.name)?;
+        }
+        Ok(())
     }
 
     /// The reduction.
@@ -127,8 +175,83 @@ impl Tables {
     /// # Errors
     /// What the engine says, such as a column that a Parquet file lacks.
     pub fn reduce(&self, reduction: &Reduction) -> Result<Vec<Group>, Error> {
-        groups(&self.rows(&reduction.sql(Dialect::DataFusion))?, reduction.columns.len())
+        let (steps, last) = (reduction.steps(Dialect::DataFusion), reduction.last(Dialect::DataFusion));
+        let mut all: BTreeMap<(String, String, String, i64), Group> = BTreeMap::new();
+        for part in &self.parts {
+            self.make(part, &steps)?;
+            let rows = self.rows_of(part, &last)?;
+            self.forget(part, &steps)?;
+            for group in groups(&rows, reduction.columns.len())? {
+                let key = (group.experiment.clone(), group.variant.clone(), group.segment.clone(), group.day);
+                match all.entry(key) {
+                    Entry::Vacant(place) => drop(place.insert(group)),
+                    Entry::Occupied(mut place) => {
+                        let known = place.get_mut();
+                        known.in_two += group.in_two;
+                        known
+                            .moments
+                            .merge(&group.moments)
+                            .map_err(|error| Error::Summary(error.to_string()))?;
+                    }
+                }
+            }
+        }
+        Ok(all.into_values().collect())
     }
+}
+
+/// Puts the tables into a context; of a part `(which, of how many)` only the units that belong to it.
+async fn tables(
+    context: &SessionContext,
+    exposures: &[PathBuf],
+    outcomes: &[PathBuf],
+    excluded: &[String],
+    part: Option<(u64, u64)>,
+) -> Result<(), Error> {
+    for (name, files) in [("exposures", exposures), ("outcomes", outcomes)] {
+        let mut table = if files.is_empty() {
+            let none =
+                "SELECT '' AS unit, '' AS metric, 0 AS time_ms, CAST(0 AS DOUBLE) AS value WHERE FALSE";
+            context.sql(none).await?
+        } else {
+            let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+            context.read_parquet(paths, ParquetReadOptions::default()).await?
+        };
+        if let Some((which, of)) = part {
+            let key = unit_key().call(vec![col("unit")]);
+            table = table.filter((key % lit(of as i64)).eq(lit(which as i64)))?;
+        }
+        context.register_table(name, table.into_view())?;
+    }
+    if !excluded.is_empty() {
+        let values: Vec<String> =
+            excluded.iter().map(|unit| format!("('{}')", unit.replace('\'', "''"))).collect();
+        let rows = format!("SELECT column1 AS unit FROM (VALUES {})", values.join(","));
+        context.register_table("excluded", context.sql(&rows).await?.into_view())?;
+    }
+    Ok(())
+}
+
+/// The function `unit_key`: a number of 63 bits for a unit's text, the same in every run.
+fn unit_key() -> ScalarUDF {
+    let key = |arguments: &[ColumnarValue]| {
+        let units = ColumnarValue::values_to_arrays(arguments)?;
+        let units = units[0].as_string_view();
+        let key = |unit: &str| {
+            let mut hasher = DefaultHasher::new();
+            unit.hash(&mut hasher);
+            (hasher.finish() >> 1) as i64
+        };
+        let keys: Int64Array = units.iter().map(|unit| unit.map(key)).collect();
+        Ok(ColumnarValue::Array(Arc::new(keys)))
+    };
+    create_udf("unit_key", vec![DataType::Utf8View], DataType::Int64, Volatility::Immutable, Arc::new(key))
+}
+
+/// A column of texts, however the engine keeps them.
+pub(crate) fn texts(column: &ArrayRef) -> Result<StringViewArray, Error> {
+    let texts = cast(column, &DataType::Utf8View).map_err(DataFusionError::from)?;
+    Ok(texts.as_string_view().clone())
 }
 
 /// A small table of texts.

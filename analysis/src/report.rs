@@ -265,10 +265,10 @@ fn plans(html: &mut String, found: &Judgement) -> fmt::Result {
 fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> fmt::Result {
     writeln!(
         html,
-        "<h3>Power: {} of {}</h3>\n<p>{:.0} units a day over {} days. A single look now finds {:+.5} with probability {}, at level {}.</p>\n<table><thead><tr><th class=\"n\">effect</th><th class=\"n\">relative</th><th class=\"n\">units in the control</th><th class=\"n\">days</th></tr></thead><tbody>",
+        "<h3>Power: {} of {}</h3>\n<p>{} units a day over {} days. A single look now finds {:+.5} with probability {}, at level {}.</p>\n<table><thead><tr><th class=\"n\">effect</th><th class=\"n\">relative</th><th class=\"n\">units in the control</th><th class=\"n\">days</th></tr></thead><tbody>",
         escape(metric),
         escape(treatment),
-        plan.daily,
+        thousands(plan.daily),
         plan.days,
         plan.detectable,
         plan.power,

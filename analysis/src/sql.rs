@@ -85,62 +85,97 @@ pub struct Reduction {
     pub has_excluded: bool,
 }
 
+/// A part of the query.
+pub(crate) struct Step {
+    /// Its name, for the parts after it.
+    pub(crate) name: &'static str,
+    about: &'static str,
+    pub(crate) sql: String,
+}
+
 impl Reduction {
     /// The query.
     #[must_use]
     pub fn sql(&self, dialect: Dialect) -> String {
-        let mut sql = self.entered(dialect);
-        let double = dialect.double();
-        self.sums(dialect, double, &mut sql);
-        sql
+        let steps = self.steps(dialect);
+        let steps: Vec<String> =
+            steps.iter().map(|step| format!("{} AS ({}\n  {}\n)", step.name, step.about, step.sql)).collect();
+        format!("WITH {}\n{}", steps.join(", "), self.last(dialect))
     }
 
-    /// The query's first part, up to the tables `kept` (exposures that count) and `entered` (units with their first).
-    pub(crate) fn entered(&self, dialect: Dialect) -> String {
-        let mut sql = String::new();
+    /// The query's parts, each of which may read those before it.
+    pub(crate) fn steps(&self, dialect: Dialect) -> Vec<Step> {
+        let mut steps = self.entered(dialect);
+        let (sums, wide) = self.columns(dialect);
+        steps.extend(sums.map(|sql| Step { name: "sums", about: "", sql }));
+        steps.push(Step { name: "wide", about: "", sql: wide });
+        steps
+    }
+
+    /// Those up to `kept` (exposures that count) and `entered` (units with their first one).
+    pub(crate) fn entered(&self, dialect: Dialect) -> Vec<Step> {
         let integer = dialect.integer();
         let excluded = if self.has_excluded { " AND unit NOT IN (SELECT unit FROM excluded)" } else { "" };
         let bots = self.most_exposures.map_or(String::new(), |most| format!("\n  HAVING COUNT(*) <= {most}"));
-        let _ = write!(
-            sql,
-            "WITH kept AS (
-  SELECT unit, experiment, variant, time_ms, segment, status, duration_ms
-  FROM exposures WHERE is_split AND unit <> ''{excluded}
-), units AS ( -- first exposure per unit and experiment
-  SELECT experiment, unit, MIN(time_ms) AS first_ms, MIN(variant) AS low_variant, MAX(variant) AS high_variant,
+        let kept = Step {
+            name: "kept",
+            about: "",
+            sql: format!(
+                "SELECT unit, experiment, variant, time_ms, segment, status, duration_ms
+  FROM exposures WHERE is_split AND unit <> ''{excluded}"
+            ),
+        };
+        let units = Step {
+            name: "units",
+            about: " -- first exposure per unit and experiment",
+            sql: format!(
+                "SELECT experiment, unit, MIN(time_ms) AS first_ms, MIN(variant) AS low_variant, MAX(variant) AS high_variant,
     MIN(segment) AS low_segment, MAX(segment) AS high_segment, COUNT(*) AS requests,
     SUM(CASE WHEN status >= 500 THEN 1 ELSE 0 END) AS errors, SUM(COALESCE(duration_ms, 0)) AS duration_ms
-  FROM kept GROUP BY experiment, unit{bots}
-), both_variants AS ( -- units in two variants belong to the first one they saw
-  SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS first_variant
+  FROM kept GROUP BY experiment, unit{bots}"
+            ),
+        };
+        let both = Step {
+            name: "both_variants",
+            about: " -- units in two variants belong to the first one they saw",
+            sql: "SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS first_variant
   FROM kept k JOIN units u ON k.experiment = u.experiment AND k.unit = u.unit AND k.time_ms = u.first_ms
-  WHERE u.low_variant <> u.high_variant GROUP BY k.experiment, k.unit
-), entered AS (
-  SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
+  WHERE u.low_variant <> u.high_variant GROUP BY k.experiment, k.unit"
+                .to_owned(),
+        };
+        let entered = Step {
+            name: "entered",
+            about: "",
+            sql: format!(
+                "SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
     COALESCE(b.first_variant, u.low_variant) AS variant,
     CASE WHEN u.low_variant <> u.high_variant THEN 1 ELSE 0 END AS in_two,
     CASE WHEN u.low_segment <> u.high_segment THEN '(several)' ELSE u.low_segment END AS segment,
     CAST(FLOOR(u.first_ms / 86400000.0) AS {integer}) AS day,
     u.requests AS requests, u.errors AS errors, u.duration_ms AS duration_ms
-  FROM units u LEFT JOIN both_variants b ON u.experiment = b.experiment AND u.unit = b.unit
-)"
-        );
-        sql
+  FROM units u LEFT JOIN both_variants b ON u.experiment = b.experiment AND u.unit = b.unit"
+            ),
+        };
+        vec![kept, units, both, entered]
     }
 
-    fn sums(&self, dialect: Dialect, double: &str, sql: &mut String) {
+    /// The outcomes' sums per unit, if any are asked for; and all columns.
+    fn columns(&self, dialect: Dialect) -> (Option<String>, String) {
+        let double = dialect.double();
         let own: Vec<(usize, &(Term, Period))> =
             self.columns.iter().enumerate().filter(|(_, (term, _))| !term.is_built_in()).collect();
+        let mut sums = None;
         if !own.is_empty() {
-            sql.push_str(", sums AS (\n  SELECT e.experiment AS experiment, e.unit AS unit");
+            let mut sql = "SELECT e.experiment AS experiment, e.unit AS unit".to_owned();
             for (i, (term, period)) in &own {
                 let _ = write!(sql, ",\n    {} AS c{i}", self.aggregate(term, *period, dialect));
             }
             sql.push_str(
-                "\n  FROM entered e JOIN outcomes o ON o.unit = e.unit GROUP BY e.experiment, e.unit\n)",
+                "\n  FROM entered e JOIN outcomes o ON o.unit = e.unit GROUP BY e.experiment, e.unit",
             );
+            sums = Some(sql);
         }
-        sql.push_str(", wide AS (\n  SELECT e.experiment AS experiment, e.variant AS variant, e.segment AS segment, e.day AS day, e.in_two AS in_two");
+        let mut wide = "SELECT e.experiment AS experiment, e.variant AS variant, e.segment AS segment, e.day AS day, e.in_two AS in_two".to_owned();
         for (i, (term, _)) in self.columns.iter().enumerate() {
             let value = match term.outcome.as_str() {
                 "@requests" => "e.requests".to_owned(),
@@ -148,15 +183,19 @@ impl Reduction {
                 "@duration_ms" => "e.duration_ms".to_owned(),
                 _ => format!("COALESCE(s.c{i}, 0)"),
             };
-            let _ = write!(sql, ",\n    CAST({value} AS {double}) AS c{i}");
+            let _ = write!(wide, ",\n    CAST({value} AS {double}) AS c{i}");
         }
-        sql.push_str("\n  FROM entered e");
-        if !own.is_empty() {
-            sql.push_str(" LEFT JOIN sums s ON s.experiment = e.experiment AND s.unit = e.unit");
+        wide.push_str("\n  FROM entered e");
+        if sums.is_some() {
+            wide.push_str(" LEFT JOIN sums s ON s.experiment = e.experiment AND s.unit = e.unit");
         }
-        sql.push_str(
-            "\n)\nSELECT experiment, variant, segment, day, COUNT(*) AS units, SUM(in_two) AS in_two",
-        );
+        (sums, wide)
+    }
+
+    /// What comes out.
+    pub(crate) fn last(&self, dialect: Dialect) -> String {
+        let mut sql =
+            "SELECT experiment, variant, segment, day, COUNT(*) AS units, SUM(in_two) AS in_two".to_owned();
         for i in 0..self.columns.len() {
             let _ = write!(sql, ",\n  SUM(c{i}) AS s_{i}");
             for j in i..self.columns.len() {
@@ -167,6 +206,7 @@ impl Reduction {
         if dialect == Dialect::ClickHouse {
             sql.push_str("\nSETTINGS join_use_nulls = 1");
         }
+        sql
     }
 
     /// When an outcome `o` counts for an entered unit `e`.

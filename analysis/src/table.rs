@@ -5,43 +5,95 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::Error;
 use crate::ingest::{Exposure, Outcome};
 
-/// Rows written at once.
-const BATCH: usize = 65_536;
-
-struct Writer {
-    path: PathBuf,
-    schema: Arc<Schema>,
-    writer: ArrowWriter<File>,
+/// Columns that are filled row by row.
+pub(crate) trait Columns: Default {
+    /// Their names and types.
+    fn fields() -> Vec<Field>;
+    /// All rows.
+    fn finish(self) -> Vec<ArrayRef>;
 }
 
+/// A Parquet file, written by row groups.
+pub(crate) struct Writer {
+    path: PathBuf,
+    writer: SerializedFileWriter<File>,
+}
+
+/// Makes row groups of a file; any thread may.
+pub(crate) struct Encoder {
+    path: PathBuf,
+    schema: Arc<Schema>,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+/// As it will stand in the file.
+pub(crate) struct RowGroup(Vec<ArrowColumnChunk>);
+
 impl Writer {
-    fn create(path: &Path, fields: Vec<Field>) -> Result<Self, Error> {
-        let schema = Arc::new(Schema::new(fields));
+    pub(crate) fn create<C: Columns>(path: &Path) -> Result<(Self, Encoder), Error> {
+        let schema = Arc::new(Schema::new(C::fields()));
         let file = File::create(path).map_err(Error::file(path))?;
-        let level = ZstdLevel::try_new(1).map_err(Error::content(path))?;
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-        let writer =
-            ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(Error::content(path))?;
-        Ok(Self { path: path.to_owned(), schema, writer })
+        let open = || {
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+                .build();
+            ArrowWriter::try_new(file, schema.clone(), Some(properties))?.into_serialized_writer()
+        };
+        let (writer, factory) = open().map_err(Error::content(path))?;
+        Ok((Self { path: path.to_owned(), writer }, Encoder { path: path.to_owned(), schema, factory }))
     }
 
-    fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), Error> {
-        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::content(&self.path))?;
-        self.writer.write(&batch).map_err(Error::content(&self.path))
+    pub(crate) fn append(&mut self, group: RowGroup) -> Result<(), Error> {
+        let append = || -> Result<(), ParquetError> {
+            let mut writer = self.writer.next_row_group()?;
+            for column in group.0 {
+                column.append_to_row_group(&mut writer)?;
+            }
+            writer.close().map(drop)
+        };
+        append().map_err(Error::content(&self.path))
     }
 
-    fn close(self) -> Result<(), Error> {
+    pub(crate) fn close(self) -> Result<(), Error> {
         self.writer.close().map(drop).map_err(Error::content(&self.path))
+    }
+}
+
+impl Encoder {
+    /// `None` without rows.
+    pub(crate) fn encode(&self, columns: impl Columns) -> Result<Option<RowGroup>, Error> {
+        let columns = columns.finish();
+        if columns.first().is_none_or(|column| column.is_empty()) {
+            return Ok(None);
+        }
+        let encode = || -> Result<RowGroup, ParquetError> {
+            let mut writers = self.factory.create_column_writers(0)?.into_iter();
+            let mut chunks = Vec::with_capacity(columns.len());
+            for (field, column) in self.schema.fields().iter().zip(&columns) {
+                for leaf in compute_leaves(field, column)? {
+                    let writer =
+                        writers.next().ok_or_else(|| ParquetError::General("a column more".to_owned()));
+                    let mut writer = writer?;
+                    writer.write(&leaf)?;
+                    chunks.push(writer.close()?);
+                }
+            }
+            Ok(RowGroup(chunks))
+        };
+        encode().map(Some).map_err(Error::content(&self.path))
     }
 }
 
@@ -49,40 +101,18 @@ fn text(name: &str) -> Field {
     Field::new(name, DataType::Utf8, false)
 }
 
-/// Exposures: unit, experiment, variant, time_ms, is_split, reason, version, bucket, status, duration_ms, segment.
-pub(crate) struct ExposureTable {
-    writer: Writer,
+/// Exposures: unit, experiment, variant, reason, version, segment, time_ms, is_split, bucket, status, duration_ms.
+#[derive(Default)]
+pub(crate) struct ExposureColumns {
     texts: [StringBuilder; 6],
     time: Int64Builder,
     is_split: BooleanBuilder,
     numbers: [Int32Builder; 2],
     duration: Float64Builder,
-    rows: usize,
 }
 
-impl ExposureTable {
-    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        let mut fields: Vec<Field> =
-            ["unit", "experiment", "variant", "reason", "version", "segment"].into_iter().map(text).collect();
-        fields.extend([
-            Field::new("time_ms", DataType::Int64, false),
-            Field::new("is_split", DataType::Boolean, false),
-            Field::new("bucket", DataType::Int32, true),
-            Field::new("status", DataType::Int32, true),
-            Field::new("duration_ms", DataType::Float64, true),
-        ]);
-        Ok(Self {
-            writer: Writer::create(path, fields)?,
-            texts: std::array::from_fn(|_| StringBuilder::new()),
-            time: Int64Builder::new(),
-            is_split: BooleanBuilder::new(),
-            numbers: std::array::from_fn(|_| Int32Builder::new()),
-            duration: Float64Builder::new(),
-            rows: 0,
-        })
-    }
-
-    pub(crate) fn push(&mut self, exposure: &Exposure<'_>) -> Result<(), Error> {
+impl ExposureColumns {
+    pub(crate) fn push(&mut self, exposure: &Exposure<'_>) {
         let e = exposure;
         let texts = [&e.unit, &e.experiment, &e.variant, &e.reason, &e.version, &e.segment];
         for (column, value) in self.texts.iter_mut().zip(texts) {
@@ -93,73 +123,66 @@ impl ExposureTable {
         self.numbers[0].append_option(e.bucket);
         self.numbers[1].append_option(e.status);
         self.duration.append_option(e.duration_ms);
-        self.rows += 1;
-        if self.rows == BATCH { self.flush() } else { Ok(()) }
+    }
+}
+
+impl Columns for ExposureColumns {
+    fn fields() -> Vec<Field> {
+        let texts = ["unit", "experiment", "variant", "reason", "version", "segment"];
+        let mut fields: Vec<Field> = texts.into_iter().map(text).collect();
+        fields.extend([
+            Field::new("time_ms", DataType::Int64, false),
+            Field::new("is_split", DataType::Boolean, false),
+            Field::new("bucket", DataType::Int32, true),
+            Field::new("status", DataType::Int32, true),
+            Field::new("duration_ms", DataType::Float64, true),
+        ]);
+        fields
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    fn finish(mut self) -> Vec<ArrayRef> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(11);
         columns.extend(self.texts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
         columns.push(Arc::new(self.time.finish()));
         columns.push(Arc::new(self.is_split.finish()));
         columns.extend(self.numbers.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
         columns.push(Arc::new(self.duration.finish()));
-        self.rows = 0;
-        self.writer.write(columns)
-    }
-
-    pub(crate) fn finish(mut self) -> Result<(), Error> {
-        self.flush()?;
-        self.writer.close()
+        columns
     }
 }
 
 /// Outcomes: unit, metric, time_ms, value.
-pub(crate) struct OutcomeTable {
-    writer: Writer,
+#[derive(Default)]
+pub(crate) struct OutcomeColumns {
     texts: [StringBuilder; 2],
     time: Int64Builder,
     value: Float64Builder,
-    rows: usize,
 }
 
-impl OutcomeTable {
-    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        let fields = vec![
-            text("unit"),
-            text("metric"),
-            Field::new("time_ms", DataType::Int64, false),
-            Field::new("value", DataType::Float64, false),
-        ];
-        Ok(Self {
-            writer: Writer::create(path, fields)?,
-            texts: std::array::from_fn(|_| StringBuilder::new()),
-            time: Int64Builder::new(),
-            value: Float64Builder::new(),
-            rows: 0,
-        })
-    }
-
-    pub(crate) fn push(&mut self, outcome: &Outcome) -> Result<(), Error> {
+impl OutcomeColumns {
+    pub(crate) fn push(&mut self, outcome: &Outcome<'_>) {
         self.texts[0].append_value(&outcome.unit);
         self.texts[1].append_value(&outcome.metric);
         self.time.append_value(outcome.time_ms);
         self.value.append_value(outcome.value);
-        self.rows += 1;
-        if self.rows == BATCH { self.flush() } else { Ok(()) }
+    }
+}
+
+impl Columns for OutcomeColumns {
+    fn fields() -> Vec<Field> {
+        vec![
+            text("unit"),
+            text("metric"),
+            Field::new("time_ms", DataType::Int64, false),
+            Field::new("value", DataType::Float64, false),
+        ]
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    fn finish(mut self) -> Vec<ArrayRef> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(4);
         columns.extend(self.texts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef));
         columns.push(Arc::new(self.time.finish()));
         columns.push(Arc::new(self.value.finish()));
-        self.rows = 0;
-        self.writer.write(columns)
-    }
-
-    pub(crate) fn finish(mut self) -> Result<(), Error> {
-        self.flush()?;
-        self.writer.close()
+        columns
     }
 }

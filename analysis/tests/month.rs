@@ -7,10 +7,11 @@ use splitway_analysis::ingest::Lines;
 use splitway_analysis::integrity;
 use splitway_analysis::judge::{Effect, Judgement, Method, Rules, Verdict, judge};
 use splitway_analysis::metric::{Metric, Role};
+use splitway_analysis::quantile::{Part, Quantile};
 use splitway_analysis::reduce::Tables;
 use splitway_analysis::report::{Facts, page};
 use splitway_analysis::sql::{Dialect, Reduction};
-use world::{Faults, HOUR, START, World, metrics, reduction};
+use world::{DAY, Faults, HOUR, START, World, metrics, reduction};
 
 mod world;
 
@@ -118,8 +119,10 @@ fn quantiles_are_those_of_the_sorted_values() {
     let world = World::new();
     world.month(UNITS, Faults::default());
     let metrics = [Metric::named("latency_p95"), Metric::parse("order_median=p50(order)").unwrap()];
-    let found = world.tables().quantiles(&reduction(), &metrics).unwrap();
+    let all = world.tables().quantiles(&reduction(), &metrics).unwrap();
+    let found: Vec<&Quantile> = all.iter().filter(|q| q.part == Part::All).collect();
     assert_eq!(found.len(), 8, "two metrics, two experiments, two arms");
+    assert_eq!(all.len(), 8 + 8 * 28, "and each after 28 days; no segments");
     let mut values: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
     for line in std::fs::read_to_string(world.path("envoy.log")).unwrap().lines().skip(1) {
         let record: serde_json::Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
@@ -132,7 +135,7 @@ fn quantiles_are_those_of_the_sorted_values() {
     assert_eq!(values.len(), 4);
     for (at, ((experiment, variant), mut values)) in values.into_iter().enumerate() {
         values.sort_by(f64::total_cmp);
-        let q = &found[at];
+        let q = found[at];
         assert_eq!((&q.experiment, &q.variant), (&experiment, &variant));
         assert_eq!(q.estimate.value, splitway_stats::quantile::quantile(&values, 0.95).unwrap());
         // Visits of a unit are independent in this world, so that the plain error is right, too.
@@ -140,9 +143,61 @@ fn quantiles_are_those_of_the_sorted_values() {
         assert!((q.estimate.standard_error / plain - 1.0).abs() < 0.5, "{q:?} {plain}");
         assert!((4000.0..6000.0).contains(&q.estimate.count), "units, not requests: {q:?}");
     }
+    // The last day's is that of all, the first day's of its units alone.
+    for q in &found {
+        let until = |day: i64| {
+            let same = |p: &&Quantile| {
+                (&p.experiment, &p.variant, &p.outcome, &p.part)
+                    == (&q.experiment, &q.variant, &q.outcome, &Part::Until(START / DAY + day))
+            };
+            all.iter().find(same).unwrap().estimate
+        };
+        assert_eq!(until(27), q.estimate);
+        let share = until(0).count / q.estimate.count;
+        assert!(
+            (0.02..0.06).contains(&share) && until(0).standard_error > q.estimate.standard_error,
+            "{share}"
+        );
+    }
     // Orders are 10 to 100, the likelier the dearer; those before the first exposure and after the window do not count.
     assert!(found[4..].iter().all(|q| (50.0..90.0).contains(&q.estimate.value)), "{found:?}");
     assert!(found[4..].iter().all(|q| q.estimate.count < 2000.0), "those with orders: {found:?}");
+}
+
+/// Units are divided, so that memory does not grow with the data: nothing changes.
+#[test]
+fn a_reduction_in_parts_is_the_same() {
+    let world = World::new();
+    world.month(UNITS, Faults { contaminated: 0.05, ..Faults::default() });
+    let (exposures, outcomes) = ([world.path("e.parquet")], [world.path("o.parquet")]);
+    let parts = Tables::open_in_parts(&exposures, &outcomes, &["x".to_owned()], 5000).unwrap();
+    let reduction = Reduction { most_exposures: Some(2), has_excluded: true, ..reduction() };
+    let whole = Tables::open(&exposures, &outcomes, &["x".to_owned()]).unwrap();
+    let (one, other) = (whole.reduce(&reduction).unwrap(), parts.reduce(&reduction).unwrap());
+    assert!(one.len() == 2 * 2 * 28 && one.len() == other.len(), "{} {}", one.len(), other.len());
+    for (one, other) in one.iter().zip(&other) {
+        assert_eq!(
+            (&one.experiment, &one.variant, one.day, one.in_two, one.moments.count()),
+            (&other.experiment, &other.variant, other.day, other.in_two, other.moments.count())
+        );
+        for i in 0..reduction.columns.len() {
+            let (a, b) = (one.moments.mean(i), other.moments.mean(i));
+            assert!((a - b).abs() <= 1e-12 * a.abs(), "{a} {b}");
+            let (a, b) = (one.moments.covariance(i, i), other.moments.covariance(i, i));
+            assert!((a - b).abs() <= 1e-9 * a.abs() + 1e-12, "{a} {b}");
+        }
+    }
+    let check = |tables| integrity::check(tables, &world.plan, Some(1), true).unwrap();
+    assert_eq!(check(&whole), check(&parts));
+    assert!(check(&parts)["button"].excluded_units > 9000);
+    let metrics = [Metric::named("latency_p95")];
+    let quantiles = |tables: &Tables| tables.quantiles(&reduction, &metrics).unwrap();
+    for (one, other) in quantiles(&whole).iter().zip(quantiles(&parts)) {
+        assert_eq!(
+            (&one.part, one.estimate.value, one.estimate.count),
+            (&other.part, other.estimate.value, other.estimate.count)
+        );
+    }
 }
 
 /// What one has to know to do the reduction by hand.

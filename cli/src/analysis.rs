@@ -4,6 +4,7 @@ pub(crate) mod args;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -177,10 +178,16 @@ impl Setting {
                 excluded
             };
             let tables = Tables::open(&exposures, &outcomes, &excluded)?;
+            let step = spinner();
+            step.set_message("comparing the log with the config");
             checked =
                 Some(integrity::check(&tables, &self.plan, data.max_exposures, self.reduction.has_excluded)?);
+            step.set_message("looking for quantiles");
             quantiles = tables.quantiles(&self.reduction, &self.metrics)?;
-            tables.reduce(&self.reduction)?
+            step.set_message("adding up units");
+            let groups = tables.reduce(&self.reduction)?;
+            step.finish_and_clear();
+            groups
         };
         for rules in &self.rules {
             let own = checked.as_ref().map(|all| all.get(&rules.experiment).cloned().unwrap_or_default());
@@ -227,6 +234,16 @@ fn bar() -> ProgressBar {
     if let Ok(style) = style {
         bar.set_style(style);
     }
+    bar
+}
+
+/// Of work that has no known end.
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 

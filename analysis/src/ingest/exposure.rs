@@ -8,6 +8,8 @@ use splitway_engine::Timestamp;
 
 /// The OpenTelemetry event of an exposure.
 const EVENT: &str = "feature_flag.evaluation";
+/// How a record begins.
+const OPENING: &str = r#"{"event":"feature_flag.evaluation""#;
 
 /// One exposure, as far as an analysis needs it.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -57,12 +59,12 @@ pub(super) fn read(
     segment: Option<&str>,
     take: &mut dyn FnMut(&Exposure<'_>),
 ) -> Result<bool, String> {
-    if !line.contains(EVENT) && !line.contains("resourceLogs") {
-        return Ok(false);
-    }
-    if line.starts_with(r#"{"event""#) {
+    if line.starts_with(OPENING) {
         record(line, segment, take)?;
         return Ok(true);
+    }
+    if !line.contains(EVENT) && !line.contains("resourceLogs") {
+        return Ok(false);
     }
     if line.starts_with(['{', '['])
         && let Ok(value) = serde_json::from_str::<Value>(line)
@@ -70,7 +72,7 @@ pub(super) fn read(
         return within(&value, segment, take);
     }
     // The proxy's prefix, the record, a tail.
-    let start = line.find(r#"{"event":"feature_flag.evaluation""#).ok_or("no record where one is named")?;
+    let start = line.find(OPENING).ok_or("no record where one is named")?;
     record(&line[start..], segment, take)?;
     Ok(true)
 }

@@ -5,6 +5,8 @@ use std::fmt::{self, Write as _};
 use super::escape;
 
 const WIDTH: f64 = 480.0;
+/// Room for the values at the left, such as `-0.00005` in the phone's letters.
+const LEFT: f64 = 84.0;
 
 /// An interval with its name.
 pub(super) struct Row {
@@ -63,7 +65,7 @@ pub(super) struct Point {
 
 /// A curve with its band.
 pub(super) fn series(html: &mut String, points: &[Point], caption: &str) -> fmt::Result {
-    let (height, left, right, bottom) = (180.0, 56.0, WIDTH - 8.0, 156.0);
+    let (height, left, right, bottom) = (180.0, LEFT, WIDTH - 8.0, 156.0);
     // The first days' bands are as wide as the sky; what matters is the rest.
     let late = &points[points.len() / 8..];
     let scale = Scale::of(late.iter().flat_map(|p| [p.low, p.high]), bottom, 8.0);
@@ -115,7 +117,7 @@ pub(super) fn falling(
     level: Option<f64>,
     caption: &str,
 ) -> fmt::Result {
-    let (height, left, right, bottom) = (180.0, 56.0, WIDTH - 8.0, 156.0);
+    let (height, left, right, bottom) = (180.0, LEFT, WIDTH - 8.0, 156.0);
     let steep = points.iter().map(|point| point.1).fold(dot.1, f64::max);
     let top = steep.min(4.0 * dot.1).max(level.unwrap_or_default());
     let scale = Scale::of([0.0, top].into_iter(), bottom, 8.0);

@@ -23,6 +23,12 @@ pub(crate) struct Options {
     /// Only `splitway analyze` on Parquet, the log going there through a pipe: for more rows than the disk holds as text.
     #[arg(long)]
     piped: bool,
+    /// Only the comparison of engines.
+    #[arg(long, conflicts_with_all = ["piped", "faults"])]
+    engines: bool,
+    /// Only the months with faults.
+    #[arg(long, conflicts_with = "piped")]
+    faults: bool,
     /// Programs of this profile: `release`, or `debug` to try the bench itself.
     #[arg(long, default_value = "release")]
     profile: String,
@@ -63,35 +69,78 @@ struct Rig {
 
 pub(super) fn run(options: &Options) -> Result<()> {
     let rig = Rig::new(&options.profile)?;
-    let mut text = format!("# Analysis of {} exposures, {}\n\n", options.rows, super::date()?);
-    let mut csv = String::from("what,input,run,seconds,max_rss_kib\n");
-    let piped = if options.piped { " --piped" } else { "" };
-    let _ = writeln!(
-        text,
-        "Command: `cargo xtask bench analyze --rows {} --runs {}{piped}`",
-        options.rows, options.runs
-    );
+    let is_whole = !(options.piped || options.engines || options.faults);
     if options.piped {
-        rig.piped(options, &mut text, &mut csv)?;
-    } else {
-        rig.compare(options, &mut text, &mut csv)?;
-        rig.faults(options, &mut text)?;
+        let mut kept = Kept::new("analyze-piped", "of", options, " --piped")?;
+        rig.piped(options, &mut kept)?;
+        kept.keep()?;
     }
-    let _ = writeln!(text, "\nMachine: {}", super::machine());
-    let name = if options.piped { "analyze-piped" } else { "analyze" };
-    super::keep(&format!("{name}.md"), &text)?;
-    super::keep(&format!("{name}.csv"), &csv)?;
-    print!("{text}");
+    if options.engines || is_whole {
+        let mut kept = Kept::new("analyze", "of", options, " --engines")?;
+        rig.compare(options, &mut kept)?;
+        kept.keep()?;
+    }
+    if options.faults || is_whole {
+        let mut kept = Kept::new("analyze-faults", "of faults in", options, " --faults")?;
+        rig.faults(options, &mut kept.text)?;
+        kept.keep()?;
+    }
     Ok(())
+}
+
+/// What a run leaves.
+struct Kept {
+    name: &'static str,
+    text: String,
+    csv: String,
+}
+
+impl Kept {
+    fn new(name: &'static str, what: &str, options: &Options, flag: &str) -> Result<Self> {
+        let (rows, runs) = (options.rows, options.runs);
+        let text = format!(
+            "# Analysis {what} {rows} exposures, {}\n\nCommand: `cargo xtask bench analyze --rows {rows} --runs {runs}{flag}`\n",
+            super::date()?
+        );
+        Ok(Self { name, text, csv: String::new() })
+    }
+
+    fn row(&mut self, what: &str, input: &str, uses: &[Use]) {
+        let seconds: Vec<f64> = uses.iter().map(|used| used.0).collect();
+        let most = uses.iter().map(|used| used.1).fold(0.0, f64::max);
+        let (low, high) = seconds.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), s| (l.min(*s), h.max(*s)));
+        for (run, (seconds, memory)) in uses.iter().enumerate() {
+            let _ = writeln!(self.csv, "\"{what}\",{input},{run},{seconds:.3},{memory}");
+        }
+        let _ = writeln!(
+            self.text,
+            "| {what} | {input} | {:.2} ({low:.2} to {high:.2}) | {:.0} |",
+            super::median(seconds),
+            most * 1024.0 / 1e6
+        );
+    }
+
+    fn keep(mut self) -> Result<()> {
+        let _ = writeln!(self.text, "\nMachine: {}", super::machine());
+        super::keep(&format!("{}.md", self.name), &self.text)?;
+        if !self.csv.is_empty() {
+            let csv = format!("what,input,run,seconds,max_rss_kib\n{}", self.csv);
+            super::keep(&format!("{}.csv", self.name), &csv)?;
+        }
+        print!("{}", self.text);
+        Ok(())
+    }
 }
 
 impl Rig {
     fn new(profile: &str) -> Result<Self> {
         let tools = tools::target_dir()?;
         if profile == "release" {
-            shell::run(shell::cargo(&["build", "--release", "--package", "splitway"])?)?;
-            let month = ["build", "--release", "--package", "splitway-analysis", "--example", "month"];
-            shell::run(shell::cargo(&month)?)?;
+            // At once, because each alone would compile DataFusion with other features of its dependencies.
+            let packages = ["build", "--release", "--package", "splitway", "--package", "splitway-analysis"];
+            shell::run(shell::cargo(
+                &[&packages[..], &["--bin", "splitway", "--example", "month"]].concat(),
+            )?)?;
         }
         let python = setup::python("analyze", "benches/analyze/requirements.txt")?;
         // Beside the build and not in /tmp, which may be memory.
@@ -163,7 +212,7 @@ impl Rig {
         self.splitway(&[&files[..], &[outcomes], &QUESTION[..]].concat())
     }
 
-    fn compare(&self, options: &Options, text: &mut String, csv: &mut String) -> Result<()> {
+    fn compare(&self, options: &Options, kept: &mut Kept) -> Result<()> {
         let mut make = self.month(&["make", ".", &(options.rows / 4).to_string(), "lift"]);
         make.stdout(File::create(self.path("exposures.ndjson"))?);
         shell::run(make)?;
@@ -216,7 +265,7 @@ impl Rig {
         }
         let size = |name: &str| fs::metadata(self.path(name)).map_or(0, |file| file.len() / 1_000_000);
         let _ = writeln!(
-            text,
+            kept.text,
             "\n{} rows made by driving the engine: {} MB of NDJSON ({} MB as Parquet), {} MB of outcomes as CSV ({} MB as Parquet); \
              two experiments, 28 days, 8 sums and their 36 products per experiment, variant and day. {} runs of each, in turn; \
              all results were compared. Seconds are medians with fastest and slowest, memory is the most resident of all runs. \
@@ -229,24 +278,22 @@ impl Rig {
             size("outcomes.parquet"),
             options.runs
         );
-        text.push_str("| what | input | seconds | MB at most |\n|---|---|--:|--:|\n");
+        kept.text.push_str("| what | input | seconds | MB at most |\n|---|---|--:|--:|\n");
         for ((input, engine), uses) in &uses {
             let what = match (input, engine) {
                 (0, at) => compacts[*at].0,
                 (_, engine) => engines.get(*engine).copied().unwrap_or("splitway analyze"),
             };
             let input = if *input == 2 { "Parquet" } else { "text" };
-            row(text, csv, what, input, uses);
+            kept.row(what, input, uses);
         }
         Ok(())
     }
 
     fn faults(&self, options: &Options, text: &mut String) -> Result<()> {
-        for name in ["exposures.ndjson", "exposures.parquet"] {
-            let _ = fs::remove_file(self.path(name));
-        }
-        text.push_str("\nFaults in such a month, and what `splitway analyze` says of the experiment that has them. The other one, \
-            which has neither effect nor fault, must never be shipped or invalid.\n\n| fault | verdict | why |\n|---|---|---|\n");
+        text.push_str("\nA month made by driving the engine, with a fault in it, and what `splitway analyze` says of the experiment that \
+            has the fault. The other one, which has neither effect nor fault, must never be shipped or invalid.\n\n\
+            | fault | verdict | why |\n|---|---|---|\n");
         for (fault, verdict, why) in FAULTS {
             self.pipe(options.rows, fault)?;
             let said = self.path("said");
@@ -274,7 +321,7 @@ impl Rig {
         Ok(())
     }
 
-    fn piped(&self, options: &Options, text: &mut String, csv: &mut String) -> Result<()> {
+    fn piped(&self, options: &Options, kept: &mut Kept) -> Result<()> {
         let compact = self.pipe(options.rows, "lift")?;
         let mut uses = Vec::new();
         for _ in 0..options.runs {
@@ -283,32 +330,17 @@ impl Rig {
         }
         let size = |name: &str| fs::metadata(self.path(name)).map_or(0, |file| file.len() / 1_000_000);
         let _ = writeln!(
-            text,
+            kept.text,
             "\nThe log goes from the engine through a pipe into `splitway compact -` ({} MB of Parquet, {} MB of outcomes), \
              then `splitway analyze` with its checks.\n",
             size("exposures.parquet"),
             size("outcomes.parquet")
         );
-        text.push_str("| what | input | seconds | MB at most |\n|---|---|--:|--:|\n");
-        row(text, csv, "splitway compact -, as fast as the engine decides", "text", &[compact]);
-        row(text, csv, "splitway analyze", "Parquet", &uses);
+        kept.text.push_str("| what | input | seconds | MB at most |\n|---|---|--:|--:|\n");
+        kept.row("splitway compact -, as fast as the engine decides", "text", &[compact]);
+        kept.row("splitway analyze", "Parquet", &uses);
         Ok(())
     }
-}
-
-fn row(text: &mut String, csv: &mut String, what: &str, input: &str, uses: &[Use]) {
-    let seconds: Vec<f64> = uses.iter().map(|used| used.0).collect();
-    let most = uses.iter().map(|used| used.1).fold(0.0, f64::max);
-    let (low, high) = seconds.iter().fold((f64::INFINITY, 0.0_f64), |(l, h), s| (l.min(*s), h.max(*s)));
-    for (run, (seconds, memory)) in uses.iter().enumerate() {
-        let _ = writeln!(csv, "\"{what}\",{input},{run},{seconds:.3},{memory}");
-    }
-    let _ = writeln!(
-        text,
-        "| {what} | {input} | {:.2} ({low:.2} to {high:.2}) | {:.0} |",
-        super::median(seconds),
-        most * 1024.0 / 1e6
-    );
 }
 
 /// Whether two results have the same groups, counts and sums; the columns may stand anywhere.

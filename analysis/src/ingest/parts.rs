@@ -1,0 +1,252 @@
+//! Files in parts of whole lines. Each part is read and encoded by one thread; they are written in their order, so that the
+//! same lines give the same file whatever the machine.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+
+use super::{Lines, Progress};
+use crate::Error;
+use crate::table::{Columns, Encoder, RowGroup, Writer};
+
+/// Bytes of a part, about; it becomes one row group.
+const PART: usize = 32 << 20;
+/// As many parts are read at once, of about 100 MB each with what is made of them.
+const MOST_THREADS: usize = 8;
+
+/// Lines of one file that follow each other.
+pub(super) struct Part<'p> {
+    pub(super) path: &'p Path,
+    /// The file's first line that is not blank, where that line says what is in the others.
+    pub(super) head: Option<String>,
+    text: Vec<u8>,
+    /// Lines before these.
+    before: u64,
+}
+
+impl Part<'_> {
+    /// Hands over every line that is not blank, without its end. Bytes that are not UTF-8 are replaced, which makes such
+    /// a line fail where it matters. A line is malformed if `take` says why.
+    pub(super) fn each_line(
+        &self,
+        lines: &mut Lines,
+        mut take: impl FnMut(&str, &mut Lines) -> Result<(), String>,
+    ) {
+        let text = String::from_utf8_lossy(&self.text);
+        for (number, line) in (self.before + 1..).zip(text.split('\n')) {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            lines.lines += 1;
+            if let Err(problem) = take(line, lines) {
+                lines.malformed(self.path, number, &problem);
+            }
+        }
+    }
+}
+
+/// Reads files into one Parquet file at `to`. `has_head` says of a file whether its first line is a header.
+pub(super) fn convert<C: Columns>(
+    from: &[PathBuf],
+    to: &Path,
+    progress: Progress<'_>,
+    has_head: impl Fn(&Path) -> bool,
+    read: impl Fn(&Part<'_>, &mut C, &mut Lines) -> Result<(), Error> + Sync,
+) -> Result<Lines, Error> {
+    convert_by(PART, from, to, progress, has_head, read)
+}
+
+fn convert_by<C: Columns>(
+    size: usize,
+    from: &[PathBuf],
+    to: &Path,
+    progress: Progress<'_>,
+    has_head: impl Fn(&Path) -> bool,
+    read: impl Fn(&Part<'_>, &mut C, &mut Lines) -> Result<(), Error> + Sync,
+) -> Result<Lines, Error> {
+    let (mut writer, encoder) = Writer::create::<C>(to)?;
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let mut lines = Lines::default();
+    let (send, parts) = mpsc::channel();
+    let parts = Mutex::new(parts);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| work(&parts, &encoder, &read));
+        }
+        let mut write = |done: &mpsc::Receiver<Made>| {
+            // A thread that ends without an answer panicked, and the scope passes that on.
+            let Ok(made) = done.recv() else { return Ok(()) };
+            let (found, group) = made?;
+            lines.add(found);
+            group.map_or(Ok(()), |group| writer.append(group))
+        };
+        let mut waiting = VecDeque::new();
+        // Moved in, so that the threads end when there is nothing more to send, or after an error.
+        let send = send;
+        each_part(size, from, progress, has_head, |part| {
+            let (answer, done) = mpsc::channel();
+            // Fails when all threads are gone: see above.
+            let _ = send.send((part, answer));
+            waiting.push_back(done);
+            if waiting.len() > threads + 1 {
+                waiting.pop_front().map_or(Ok(()), |done| write(&done))
+            } else {
+                Ok(())
+            }
+        })?;
+        waiting.iter().try_for_each(write)
+    })?;
+    writer.close()?;
+    Ok(lines)
+}
+
+type Made = Result<(Lines, Option<RowGroup>), Error>;
+
+fn work<C: Columns>(
+    parts: &Mutex<mpsc::Receiver<(Part<'_>, mpsc::Sender<Made>)>>,
+    encoder: &Encoder,
+    read: impl Fn(&Part<'_>, &mut C, &mut Lines) -> Result<(), Error>,
+) {
+    // In a function of its own, so that the lock is free while the part is read.
+    let next = || parts.lock().ok()?.recv().ok();
+    while let Some((part, answer)) = next() {
+        let (mut columns, mut lines) = (C::default(), Lines::default());
+        let made = read(&part, &mut columns, &mut lines).and_then(|()| Ok((lines, encoder.encode(columns)?)));
+        // Nobody listens any more after an error.
+        let _ = answer.send(made);
+    }
+}
+
+/// Cuts files into parts of about `size` bytes; each file has one at least.
+fn each_part<'p>(
+    size: usize,
+    paths: &'p [PathBuf],
+    progress: Progress<'_>,
+    has_head: impl Fn(&Path) -> bool,
+    mut take: impl FnMut(Part<'p>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let total: u64 = paths.iter().map(length).sum();
+    let mut done = 0;
+    for path in paths {
+        let source: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(std::io::stdin().lock())
+        } else {
+            Box::new(File::open(path).map_err(Error::file(path))?)
+        };
+        let mut reader = BufReader::with_capacity(1 << 20, source);
+        let (mut head, mut before) = (None, 0);
+        while has_head(path) && head.is_none() {
+            let mut line = Vec::new();
+            let length = reader.read_until(b'\n', &mut line).map_err(Error::file(path))?;
+            if length == 0 {
+                break;
+            }
+            (done, before) = (done + length as u64, before + 1);
+            let line = String::from_utf8_lossy(&line);
+            head = Some(line.trim()).filter(|line| !line.is_empty()).map(str::to_owned);
+        }
+        loop {
+            let mut text = Vec::with_capacity(size + (size >> 6));
+            let mut length =
+                reader.by_ref().take(size as u64).read_to_end(&mut text).map_err(Error::file(path))?;
+            length += reader.read_until(b'\n', &mut text).map_err(Error::file(path))?;
+            let is_last = length < size;
+            done += length as u64;
+            let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+            take(Part { path, head: head.clone(), text, before })?;
+            before += ends;
+            progress(done, total);
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ingest::outcome;
+    use crate::table::OutcomeColumns;
+
+    /// However the lines are cut: the same counts, the same line numbers, the same order.
+    #[test]
+    fn parts_make_no_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let line = |unit: u32| format!("u{unit},{unit},m,1.5\n");
+        let mut long: String = (0..500).map(line).collect();
+        long.insert_str(line(7).len() * 10, "wrong\n\n");
+        fs::write(path("long.csv"), format!("\nunit,time,metric,value\n{long}")).unwrap();
+        fs::write(
+            path("last.csv"),
+            format!("unit,time,metric,value\r\n{}too,few", line(1).replace('\n', "\r\n")),
+        )
+        .unwrap();
+        fs::write(path("head.csv"), "unit,time,metric,value").unwrap();
+        fs::write(path("empty.csv"), "").unwrap();
+        let from = ["long.csv", "head.csv", "empty.csv", "last.csv"].map(path);
+        let units = |file: &Path| {
+            let tables = crate::reduce::Tables::open(&[file.to_owned()], &[], &[]).unwrap();
+            let rows = tables.rows("SELECT unit FROM exposures").unwrap();
+            rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>()
+        };
+        let expected: Vec<String> = (0..500).chain([1]).map(|unit| format!("u{unit}")).collect();
+        for size in [1, 7, 100, 1000, PART] {
+            let mut read = (0, 0);
+            let to = path("units.parquet");
+            let lines = convert_by(
+                size,
+                &from,
+                &to,
+                &mut |done, of| read = (done, of),
+                |_| true,
+                |part, rows: &mut OutcomeColumns, lines| {
+                    let Some(head) = &part.head else { return Ok(()) };
+                    let columns = outcome::Columns::of(head).map_err(Error::content(part.path))?;
+                    part.each_line(lines, |line, lines| {
+                        rows.push(&columns.read(line)?);
+                        lines.records += 1;
+                        Ok(())
+                    });
+                    Ok(())
+                },
+            );
+            let lines = lines.unwrap();
+            assert_eq!((lines.lines, lines.records, lines.malformed), (503, 501, 2), "{size}");
+            let at: Vec<bool> = ["long.csv:13: ", "last.csv:3: "]
+                .iter()
+                .zip(&lines.examples)
+                .map(|(at, example)| example.contains(at))
+                .collect();
+            assert_eq!(at, [true, true], "{size}: {:?}", lines.examples);
+            assert_eq!(read.0, read.1);
+            assert_eq!(units(&to), expected, "{size}");
+        }
+    }
+
+    /// The first error in the files' order, and no thread is left waiting.
+    #[test]
+    fn an_error_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("log"), folder.path().join("units.parquet"));
+        fs::write(&from, "a\n".repeat(1000)).unwrap();
+        let read = |part: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| {
+            if part.before < 500 { Ok(()) } else { Err(Error::Summary(part.before.to_string())) }
+        };
+        let from = [from, folder.path().join("missing")];
+        let error = convert_by(100, &from, &to, &mut |_, _| {}, |_| false, read).unwrap_err();
+        // 100 bytes and the line after them.
+        assert_eq!(error.to_string(), "summary: 510");
+        let read = |_: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| Ok(());
+        assert!(matches!(convert(&from, &to, &mut |_, _| {}, |_| false, read), Err(Error::File(..))));
+    }
+}
