@@ -42,6 +42,29 @@ fn request_id(answer: &splitway_envoy::Answer) -> String {
     answer.header("x-request-id").expect("Envoy gives it").to_owned()
 }
 
+/// What `docs/exposures-and-guardrails.md` says of the proxy's log.
+#[tokio::test]
+async fn an_envoy_that_is_killed_loses_no_record_of_its_log() {
+    let v1 = Upstream::start("checkout-v1").expect("an upstream");
+    let v2 = Upstream::start("checkout-v2").expect("an upstream");
+    let document = with_experiments(&json!([everyone("all", "/", json!({}))]));
+    // One worker: what it answers next, it answers after it has logged the one before.
+    let envoy = start(&document, &v1, &v2, |config| config.workers = 1).await;
+    let client = envoy.http1();
+    let mut served = Vec::new();
+    for user in 0..200 {
+        let answer = client.send(&get("/", user)).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        served.push(request_id(&answer));
+    }
+    let killed = Command::new("kill").args(["-9", &envoy.process_id().to_string()]).status();
+    assert!(killed.expect("kill").success());
+    served.pop();
+    let records = envoy.exposures().expect("a log");
+    let logged: Vec<&str> = records.iter().map(|record| record.text("splitway.request_id")).collect();
+    assert_eq!(logged.get(..served.len()), Some(&*served.iter().map(String::as_str).collect::<Vec<_>>()));
+}
+
 #[tokio::test]
 async fn redirects_and_retries_give_one_record_of_what_was_served() {
     let tries = AtomicU32::new(0);
