@@ -264,7 +264,10 @@ pub enum Step<'a> {
 pub trait Trace {
     /// Whether it wants to know of experiments that do not own the unit's
     /// bucket. Without it they are not looked at.
-    const WANTS_ALL: bool = true;
+    #[inline]
+    fn wants_all(&self) -> bool {
+        true
+    }
 
     /// Takes note of a step.
     fn step(&mut self, step: Step<'_>);
@@ -275,7 +278,10 @@ pub trait Trace {
 pub struct NoTrace;
 
 impl Trace for NoTrace {
-    const WANTS_ALL: bool = false;
+    #[inline]
+    fn wants_all(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn step(&mut self, _step: Step<'_>) {}
@@ -534,7 +540,7 @@ struct LayerPass<'p, 'r> {
 }
 
 impl<'p> LayerPass<'p, '_> {
-    fn run<T: Trace>(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut T) {
+    fn run(&self, units: &mut Units<'_, '_>, decision: &mut Decision, trace: &mut impl Trace) {
         let Some(unit) = units.resolve(self.layer.chain, trace) else { return };
         let allowed = || if self.layer.has_overrides { self.allow_list(unit.value()?) } else { None };
         let chosen = self.token_override().or_else(allowed);
@@ -557,7 +563,7 @@ impl<'p> LayerPass<'p, '_> {
         }
         let mut layer_bucket = None;
         let mut ruled_out = 0_u32;
-        if T::WANTS_ALL {
+        if trace.wants_all() {
             for id in &self.layer.experiments {
                 let out = self.consider(*id, unit, &mut layer_bucket, decision, trace);
                 ruled_out = ruled_out.wrapping_add(out.into());

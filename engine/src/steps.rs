@@ -41,6 +41,11 @@ impl From<Steps<'_>> for String {
 /// Records if there is a recorder. One type for both cases, so that the filter holds the evaluator once.
 impl Trace for Option<Steps<'_>> {
     #[inline]
+    fn wants_all(&self) -> bool {
+        self.is_some()
+    }
+
+    #[inline]
     fn step(&mut self, step: Step<'_>) {
         if let Some(steps) = self {
             steps.step(step);

@@ -1,5 +1,5 @@
-//! The hostcalls that Splitway makes for a request in N experiments (the configuration is that number),
-//! and no other work: always the same stamp, always the same record. What `cargo xtask bench envoy` finds
+//! The hostcalls that Splitway makes for a request in N experiments (the configuration is that number; without
+//! `Vary` and the variant's own header), and no other work: always the same stamp, always the same record. What `cargo xtask bench envoy` finds
 //! Splitway to cost above this is its own work; what this costs above the filter that does nothing is
 //! what a proxy asks for the hostcalls.
 #![cfg(target_arch = "wasm32")]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use measure::{REQUESTS, Warm};
-use splitway_benches::documents::{elsewhere, layers, with_header};
+use splitway_benches::documents::{elsewhere, layers, one_layer, with_header};
 use splitway_envoy::skip::skip;
 
 /// In per cent: what another compiler, or a fix, may change without being noticed.
@@ -46,6 +46,7 @@ fn measured() -> Option<BTreeMap<String, u64>> {
         ("1 experiment", with_header(layers(1))),
         ("10 experiments", with_header(layers(10))),
         ("100 experiments, none applies", elsewhere(100)),
+        ("100 experiments of one layer", one_layer(100)),
     ];
     for (name, document) in &documents {
         let costs = Warm::start(&shipped, document).costs();
