@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proxy_wasm_host::{
-    Fault, FaultPlan, Host, HostBuilder, HostError, Hostcall, LogSource, Request, Route, Status,
+    Fault, FaultPlan, Host, HostBuilder, HostError, Hostcall, LogLevel, LogSource, Request, Route, Status,
     SweepOptions, UpstreamResponse, When, sweep,
 };
 use serde_json::{Value, json};
@@ -320,6 +320,40 @@ fn records_reach_the_collector_in_batches() -> Result<(), HostError> {
     assert_eq!((ids.len(), ids.values().max()), (50, Some(&1)));
     assert_eq!(collector.batches.lock().expect("not poisoned").len(), 2, "one from each worker");
     assert_eq!(exposures(&mut host), Vec::<Value>::new(), "the log is off");
+    Ok(())
+}
+
+/// What the proxy was asked in the log phase of a request.
+fn asked_in_log(host: &mut Host) -> Result<Vec<Hostcall>, HostError> {
+    host.take_costs();
+    assert_eq!(host.send(visit(1))?.response.status, 200);
+    let costs = host.take_costs();
+    Ok(costs.get("proxy_on_log").map(|cost| cost.hostcalls.keys().copied().collect()).unwrap_or_default())
+}
+
+#[test]
+fn a_log_that_nobody_hears_costs_one_question_and_other_sinks_go_on() -> Result<(), HostError> {
+    let both = to_collector(json!({ "exposure": { "log": true } }));
+    let (builder, _) = with_collector(&both);
+    let mut host = builder.log_level(LogLevel::Warn).start()?;
+    for user in 0..20 {
+        host.send(visit(user))?;
+    }
+    host.advance(Duration::from_secs(1));
+    assert_eq!(fates(&host), [20, 20, 0, 0, 0]);
+    assert_eq!(exposures(&mut host), Vec::<Value>::new());
+
+    let logging = config(json!({}));
+    let mut deaf = self::builder(&logging).measure(true).log_level(LogLevel::Warn).start()?;
+    assert_eq!(asked_in_log(&mut deaf)?, [Hostcall::GetLogLevel]);
+    let mut heard = self::builder(&logging).measure(true).start()?;
+    assert!(asked_in_log(&mut heard)?.contains(&Hostcall::Log));
+    // A proxy that does not say may listen.
+    let fault = Fault::Status(Status::InternalFailure);
+    heard.set_faults(&FaultPlan::new().fail(Hostcall::GetLogLevel, When::Always, fault));
+    heard.take_logs();
+    heard.send(visit(2))?;
+    assert_eq!(exposures(&mut heard).len(), 1);
     Ok(())
 }
 
