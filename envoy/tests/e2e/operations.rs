@@ -65,6 +65,32 @@ async fn an_envoy_that_is_killed_loses_no_record_of_its_log() {
     assert_eq!(logged.get(..served.len()), Some(&*served.iter().map(String::as_str).collect::<Vec<_>>()));
 }
 
+/// `/logging` of a running Envoy is followed by the next request, in both directions.
+#[tokio::test]
+async fn the_level_of_the_running_log_is_followed() {
+    let v1 = Upstream::start("checkout-v1").expect("an upstream");
+    let v2 = Upstream::start("checkout-v2").expect("an upstream");
+    let document = with_experiments(&json!([everyone("all", "/", json!({}))]));
+    // One worker, as above.
+    let envoy = start(&document, &v1, &v2, |config| config.workers = 1).await;
+    let (client, admin) = (envoy.http1(), Client::http1(envoy.admin_address()));
+    let mut heard = Vec::new();
+    for (user, level) in ["info", "warning", "info", "error", "debug"].into_iter().enumerate() {
+        let set = admin.send(&Call::post(&format!("/logging?wasm={level}"))).await.expect("an answer");
+        assert_eq!(set.status, 200);
+        let answer = client.send(&get("/", user)).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+        if matches!(level, "info" | "debug") {
+            heard.push(request_id(&answer));
+        }
+        // In no experiment; answered after the request before it was logged, at the level of then.
+        assert_eq!(client.send(&get("/else", user)).await.expect("an answer").status, 200);
+    }
+    let records = envoy.exposures().expect("a log");
+    let logged: Vec<&str> = records.iter().map(|record| record.text("splitway.request_id")).collect();
+    assert_eq!(logged, heard);
+}
+
 #[tokio::test]
 async fn redirects_and_retries_give_one_record_of_what_was_served() {
     let tries = AtomicU32::new(0);
