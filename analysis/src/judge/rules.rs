@@ -1,0 +1,126 @@
+//! What an experiment is judged by.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use splitway_engine::{Plan, wire};
+use splitway_stats::group_sequential::Spending;
+
+use crate::metric::{Metric, Role};
+
+/// Fewest units an arm, where the config does not say.
+const MIN_UNITS: u64 = 10_000;
+/// Probability of finding an effect, where the config does not say.
+const POWER: f64 = 0.8;
+
+/// Which intervals decide.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Those that hold at every look.
+    Sequential,
+    /// Those of a single look, planned beforehand.
+    Fixed,
+    /// Those of a few looks, planned beforehand (group-sequential bounds).
+    Planned {
+        /// How alpha is spent over the looks.
+        #[serde(skip)]
+        spending: Spending,
+        /// Shares of the planned units at the looks so far, ascending within (0, 1]; the last one is this look.
+        looks: Vec<f64>,
+    },
+}
+
+impl Method {
+    /// When its intervals hold, for people.
+    #[must_use]
+    pub fn holds(&self) -> String {
+        match self {
+            Self::Sequential => "at every look".to_owned(),
+            Self::Fixed => "for this one look".to_owned(),
+            Self::Planned { spending, looks } => {
+                let name = match spending {
+                    Spending::ObrienFleming => "O'Brien-Fleming",
+                    Spending::Pocock => "Pocock",
+                };
+                let now = looks.last().copied().unwrap_or_default() * 100.0;
+                format!("at all planned looks ({name} bounds, look {} at {now} % of the units)", looks.len())
+            }
+        }
+    }
+}
+
+/// What an experiment is judged by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The experiment.
+    pub experiment: String,
+    /// The variants in the config's order, with planned shares of the experiment's units.
+    pub shares: Vec<(String, f64)>,
+    /// The variant that the others are compared with.
+    pub control: String,
+    /// Its metrics.
+    pub metrics: Vec<(Metric, Role)>,
+    /// Significance level, two-sided.
+    pub alpha: f64,
+    /// Probability with which an effect of `effect` is to be found.
+    pub power: f64,
+    /// Smallest absolute effect on the primary metric that is worth having.
+    pub effect: Option<f64>,
+    /// Fewest units in each arm.
+    pub min_units: u64,
+    /// Which intervals decide.
+    pub method: Method,
+}
+
+impl Rules {
+    /// Of every experiment of a plan. `metrics` define names that the config uses; `lower` are those of
+    /// which less is better.
+    #[must_use]
+    pub fn of(
+        plan: &Plan,
+        config: &wire::Config,
+        metrics: &[Metric],
+        lower: &BTreeSet<String>,
+        method: &Method,
+    ) -> Vec<Self> {
+        let define = |name: &str| {
+            let known = metrics.iter().find(|metric| metric.name == name);
+            let mut metric = known.cloned().unwrap_or_else(|| Metric::named(name));
+            metric.is_lower_better |= lower.contains(name);
+            metric
+        };
+        let rules = plan.experiments().map(|(_, experiment)| {
+            let stated = config.experiments.iter().find(|stated| stated.id == experiment.id());
+            let roles = stated.and_then(|stated| stated.metrics.clone()).unwrap_or_default();
+            let analysis = stated.and_then(|stated| stated.analysis.clone()).unwrap_or_default();
+            let mut all: Vec<(Metric, Role)> = Vec::new();
+            let named = roles.guardrails.iter().map(|name| (name, Role::Guardrail));
+            let named = named.chain(roles.primary.iter().map(|name| (name, Role::Primary)));
+            let named = named.chain(roles.secondary.iter().map(|name| (name, Role::Secondary)));
+            let others = metrics.iter().map(|metric| (&metric.name, Role::Secondary));
+            for (name, role) in named.chain(others) {
+                if !all.iter().any(|(known, _)| known.name == *name) {
+                    all.push((define(name), role));
+                }
+            }
+            if all.is_empty() {
+                // What every log has is better than nothing.
+                all = ["http_5xx_rate", "latency_mean"].map(|name| (define(name), Role::Secondary)).to_vec();
+            }
+            let control = experiment.variant(experiment.control()).map_or("", |variant| variant.id());
+            Self {
+                experiment: experiment.id().to_owned(),
+                shares: experiment.variants().iter().map(|v| (v.id().to_owned(), v.share())).collect(),
+                control: control.to_owned(),
+                metrics: all,
+                alpha: analysis.alpha.filter(|alpha| *alpha > 0.0 && *alpha < 1.0).unwrap_or(0.05),
+                power: analysis.power.filter(|power| *power > 0.0 && *power < 1.0).unwrap_or(POWER),
+                effect: analysis.minimum_detectable_effect,
+                min_units: analysis.min_units_per_arm.unwrap_or(MIN_UNITS),
+                method: method.clone(),
+            }
+        });
+        rules.collect()
+    }
+}
