@@ -74,16 +74,19 @@ fn reduce(exposures: PathBuf, outcomes: PathBuf) -> Result {
     }
     let columns = reduction().columns.len();
     let sums: Vec<String> = (0..columns).map(|i| format!("s_{i}")).collect();
-    println!("experiment,variant,day,units,in_two,{}", sums.join(","));
+    println!("experiment,variant,day,units,in_two,in_progress,outcomes,inside,{}", sums.join(","));
     for group in Tables::open(&[e], &[o], &[])?.reduce(&reduction())? {
         let units = group.moments.count();
         let sums: Vec<String> = (0..columns).map(|i| (group.moments.mean(i) * units).to_string()).collect();
         println!(
-            "{},{},{},{units},{},{}",
+            "{},{},{},{units},{},{},{},{},{}",
             group.experiment,
             group.variant,
             group.day,
             group.in_two,
+            group.in_progress,
+            group.outcomes,
+            group.inside,
             sums.join(",")
         );
     }

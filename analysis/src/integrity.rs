@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use splitway_engine::Plan;
+use serde::{Serialize, Serializer};
+use splitway_engine::{Plan, Timestamp};
 
 use crate::Error;
 use crate::reduce::{Tables, texts};
@@ -17,21 +17,26 @@ pub struct Integrity {
     pub overrides: u64,
     /// Exposures with a reason that takes no units, by reason: left out.
     pub other_reasons: BTreeMap<String, u64>,
-    /// Exposures of other configs than this one: their buckets were not compared.
-    pub other_versions: u64,
-    /// Exposures whose bucket was looked up in this config.
+    /// Exposures whose bucket was looked up in the config that decided them.
     pub replayed: u64,
     /// Of these, those with another variant than the bucket's.
     pub wrong_variant: u64,
+    /// Exposures of configs that were not given, by version: their buckets were looked up in the newest.
+    pub other_versions: BTreeMap<String, u64>,
+    /// Of these, those with another variant than the bucket's.
+    pub wrong_in_others: u64,
     /// Units (shown as they are) that were put through the engine again.
     pub units_replayed: u64,
     /// Of these, those whose variant the engine does not give.
     pub units_wrong: u64,
-    /// Exposures of a variant that the config does not have.
+    /// Exposures of a variant that the experiment does not have.
     pub unknown_variant: u64,
+    /// Exposures of a variant that only an older config has.
+    pub dropped_variant: u64,
     /// Units that were left out as bots or by name.
     pub excluded_units: u64,
-    /// Hours between the first and the last without a single exposure, where 20 or more an hour are usual.
+    /// Hours since 1970 between the first and the last without a single exposure, where 20 or more an hour are usual.
+    #[serde(serialize_with = "as_times")]
     pub silent_hours: Vec<i64>,
 }
 
@@ -41,30 +46,35 @@ impl Integrity {
     pub fn wrong_share(&self) -> f64 {
         let share = |wrong: u64, of: u64| if of == 0 { 0.0 } else { wrong as f64 / of as f64 };
         share(self.wrong_variant, self.replayed)
+            .max(share(self.wrong_in_others, self.other_versions.values().sum()))
             .max(share(self.units_wrong, self.units_replayed))
             .max(share(self.unknown_variant, self.exposures))
     }
 }
 
+fn as_times<S: Serializer>(hours: &[i64], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(hours.iter().map(|hour| Timestamp(hour.saturating_mul(HOUR_MS)).to_string()))
+}
+
 /// Fewer exposures in the median hour, and a silent one says nothing.
 const USUAL: u64 = 20;
+const HOUR_MS: i64 = 3_600_000;
 
-/// Checks the tables against `plan`. `most_exposures` is the reduction's.
+/// Checks the tables against `plans`: the config that is analysed, then older ones of the same experiments.
+/// `most_exposures` is the reduction's.
 ///
 /// # Errors
 /// What the engine says.
 pub fn check(
     tables: &Tables,
-    plan: &Plan,
+    plans: &[Plan],
     most_exposures: Option<u64>,
     has_excluded: bool,
 ) -> Result<BTreeMap<String, Integrity>, Error> {
     let mut all: BTreeMap<String, Integrity> = BTreeMap::new();
     reasons(tables, &mut all)?;
-    buckets(tables, plan, &mut all)?;
-    if plan.show_unit("unit").as_deref() == Some("unit") {
-        units(tables, plan, &mut all)?;
-    }
+    buckets(tables, plans, &mut all)?;
+    units(tables, plans, &mut all)?;
     excluded(tables, most_exposures, has_excluded, &mut all)?;
     silence(tables, &mut all)?;
     Ok(all)
@@ -89,7 +99,7 @@ fn reasons(tables: &Tables, all: &mut BTreeMap<String, Integrity>) -> Result<(),
 }
 
 /// A bucket belongs to one variant, whoever the unit is; so pseudonyms can be replayed, too.
-fn buckets(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
     let rows = tables.rows(
         "SELECT experiment, variant, version, bucket, COUNT(*) FROM exposures WHERE is_split GROUP BY 1, 2, 3, 4",
     )?;
@@ -97,40 +107,59 @@ fn buckets(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) 
         let [experiment, variant, version, bucket, count] = row else { continue };
         let found = all.entry(experiment.clone()).or_default();
         let count = number(count);
-        let Some((_, known)) = plan.find(experiment) else { continue };
-        if version != plan.content_hash() {
-            found.other_versions += count;
-        } else if !known.variants().iter().any(|v| v.id() == variant) {
-            found.unknown_variant += count;
-        } else if let Some((_, id)) = bucket.parse().ok().and_then(|bucket| known.variant_at(bucket)) {
-            found.replayed += count;
-            let is_right = known.variant(id).is_some_and(|v| v.id() == variant);
-            found.wrong_variant += if is_right { 0 } else { count };
+        let has_variant = |plan: &Plan| {
+            plan.find(experiment).is_some_and(|(_, known)| known.variants().iter().any(|v| v.id() == variant))
+        };
+        if plans.first().is_none_or(|plan| plan.find(experiment).is_none()) {
+            continue;
+        }
+        let own = plans.iter().find(|plan| plan.content_hash() == version);
+        if !plans.first().is_some_and(has_variant) {
+            // Its units are in no arm now, whether or not that was right once.
+            let was_right = own.is_some_and(has_variant);
+            *if was_right { &mut found.dropped_variant } else { &mut found.unknown_variant } += count;
+            continue;
+        }
+        if own.is_none() {
+            *found.other_versions.entry(version.clone()).or_default() += count;
+        }
+        let Some((_, known)) = own.or(plans.first()).and_then(|plan| plan.find(experiment)) else { continue };
+        let right = bucket.parse().ok().and_then(|bucket| known.variant_at(bucket));
+        let is_wrong = right.map(|(_, id)| known.variant(id).is_none_or(|v| v.id() != variant));
+        match (own, is_wrong) {
+            (Some(_), Some(is_wrong)) => {
+                found.replayed += count;
+                found.wrong_variant += if is_wrong { count } else { 0 };
+            }
+            (None, Some(true)) => found.wrong_in_others += count,
+            _ => {}
         }
     }
     Ok(())
 }
 
-fn units(tables: &Tables, plan: &Plan, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
-    let sql = format!(
-        "SELECT DISTINCT experiment, unit, variant FROM exposures WHERE is_split AND version = '{}'",
-        plan.content_hash()
-    );
-    for part in tables.parts() {
-        tables.each_batch(part, &sql, |batch| {
-            let [experiments, units, variants] = [0, 1, 2].map(|at| texts(batch.column(at)));
-            let (experiments, units, variants) = (experiments?, units?, variants?);
-            for row in 0..batch.num_rows() {
-                let Some((_, known)) = plan.find(experiments.value(row)) else { continue };
-                let Some(found) = all.get_mut(experiments.value(row)) else { continue };
-                found.units_replayed += 1;
-                let is_right = known
-                    .pick(units.value(row))
-                    .is_ok_and(|(id, _)| known.variant(id).is_some_and(|v| v.id() == variants.value(row)));
-                found.units_wrong += u64::from(!is_right);
-            }
-            Ok(())
-        })?;
+fn units(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    for plan in plans.iter().filter(|plan| plan.show_unit("unit").as_deref() == Some("unit")) {
+        let sql = format!(
+            "SELECT DISTINCT experiment, unit, variant FROM exposures WHERE is_split AND version = '{}'",
+            plan.content_hash()
+        );
+        for part in tables.parts() {
+            tables.each_batch(part, &sql, |batch| {
+                let [experiments, units, variants] = [0, 1, 2].map(|at| texts(batch.column(at)));
+                let (experiments, units, variants) = (experiments?, units?, variants?);
+                for row in 0..batch.num_rows() {
+                    let Some((_, known)) = plan.find(experiments.value(row)) else { continue };
+                    let Some(found) = all.get_mut(experiments.value(row)) else { continue };
+                    found.units_replayed += 1;
+                    let is_right = known.pick(units.value(row)).is_ok_and(|(id, _)| {
+                        known.variant(id).is_some_and(|v| v.id() == variants.value(row))
+                    });
+                    found.units_wrong += u64::from(!is_right);
+                }
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::metric::{Columns, Role};
 use crate::quantile::Quantile;
 use crate::reduce::Group;
 use compare::{Table, adjust_secondary};
-pub use rules::{Method, Rules};
+pub use rules::{Directions, Method, Rules};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +71,12 @@ pub struct Judgement {
     pub sample_ratio: SampleRatio,
     /// Units seen in more than one variant.
     pub units_in_two_variants: f64,
+    /// Units whose window was not over at the last outcome.
+    pub units_in_progress: f64,
+    /// Outcomes of the experiment's units, whenever.
+    pub outcomes: f64,
+    /// Outcomes that count: after the first exposure, inside the window.
+    pub outcomes_inside: f64,
     /// What the log says of itself; absent for a summary made elsewhere.
     pub integrity: Option<Integrity>,
     /// Guardrails first.
@@ -123,8 +129,10 @@ pub struct MetricResult {
     pub formula: String,
     /// What it is for.
     pub role: Role,
-    /// Whether less is better.
-    pub is_lower_better: bool,
+    /// Whether less is better; absent if nobody said: more is then, but of guardrails.
+    pub is_lower_better: Option<bool>,
+    /// Of a guardrail: how much worse it may get, absolute.
+    pub margin: Option<f64>,
     /// Each variant's value.
     pub values: Vec<Value>,
     /// Each treatment against the control.
@@ -233,6 +241,8 @@ pub enum Effect {
     Better,
     /// All of it is worse.
     Worse,
+    /// It holds no zero, and nobody said which way is better.
+    Moved,
     /// It holds no change, too.
     Unclear,
 }
@@ -265,27 +275,37 @@ pub struct Segment {
     pub p_adjusted: f64,
 }
 
-/// Judges one experiment by its rules. `groups` and `quantiles` may hold others' too.
+/// What is known of experiments.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence<'e> {
+    /// May hold other experiments', too.
+    pub groups: &'e [Group],
+    /// Of the groups' moments.
+    pub columns: Columns,
+    /// May hold other experiments', too.
+    pub quantiles: &'e [Quantile],
+    /// How many outcomes there are of each name; `None` for a summary made elsewhere.
+    pub outcomes: Option<&'e BTreeMap<String, u64>>,
+    /// What the log says of itself; `None` for a summary made elsewhere.
+    pub integrity: Option<&'e BTreeMap<String, Integrity>>,
+}
+
+/// Judges one experiment by its rules.
 #[must_use]
-pub fn judge(
-    rules: &Rules,
-    groups: &[Group],
-    columns: &Columns,
-    quantiles: &[Quantile],
-    integrity: Option<Integrity>,
-) -> Judgement {
-    let own: Vec<&Group> = groups.iter().filter(|group| group.experiment == rules.experiment).collect();
+pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
+    let own: Vec<&Group> =
+        evidence.groups.iter().filter(|group| group.experiment == rules.experiment).collect();
     let treatments = rules.shares.len().saturating_sub(1).max(1);
     let alpha = rules.alpha / treatments as f64;
-    let quantiles = quantiles.iter().filter(|quantile| quantile.experiment == rules.experiment).collect();
-    let table = Table { rules, groups: own, columns, quantiles, alpha };
-    let arms = table.arms();
-    let sample_ratio = table.sample_ratio();
+    let quantiles =
+        evidence.quantiles.iter().filter(|quantile| quantile.experiment == rules.experiment).collect();
+    let (columns, outcomes) = (&evidence.columns, evidence.outcomes);
+    let table = Table { rules, groups: own, columns, quantiles, outcomes, alpha };
     let mut metrics: Vec<MetricResult> =
         rules.metrics.iter().map(|(metric, role)| table.metric(metric, *role)).collect();
     metrics.sort_by_key(|metric| metric.role);
     adjust_secondary(&mut metrics);
-    let in_two = table.groups.iter().map(|group| group.in_two).sum();
+    let sum = |of: fn(&Group) -> f64| table.groups.iter().map(|group| of(group)).sum();
     let mut judgement = Judgement {
         experiment: rules.experiment.clone(),
         verdict: Verdict::Inconclusive,
@@ -294,10 +314,13 @@ pub fn judge(
         remarks: Vec::new(),
         method: rules.method.clone(),
         alpha,
-        arms,
-        sample_ratio,
-        units_in_two_variants: in_two,
-        integrity,
+        arms: table.arms(),
+        sample_ratio: table.sample_ratio(),
+        units_in_two_variants: sum(|group| group.in_two),
+        units_in_progress: sum(|group| group.in_progress),
+        outcomes: sum(|group| group.outcomes),
+        outcomes_inside: sum(|group| group.inside),
+        integrity: evidence.integrity.map(|all| all.get(&rules.experiment).cloned().unwrap_or_default()),
         metrics,
     };
     judgement.decide(rules);
@@ -357,6 +380,7 @@ mod tests {
                 .to_vec(),
             control: "control".to_owned(),
             metrics,
+            margins: BTreeMap::new(),
             alpha: 0.05,
             power: 0.8,
             effect: Some(0.01),
@@ -370,12 +394,23 @@ mod tests {
         let (bad, good) = (0.01 * units, share * units);
         let moments = Moments::from_sums(units, &[bad, good], &[bad, 0.0, 0.0, good]).unwrap();
         let (experiment, variant) = ("button".to_owned(), variant.to_owned());
-        Group { experiment, variant, segment: segment.to_owned(), day: 20_000, in_two: 0.0, moments }
+        let segment = segment.to_owned();
+        Group {
+            experiment,
+            variant,
+            segment,
+            day: 20_000,
+            in_two: 0.0,
+            in_progress: 0.0,
+            outcomes: 0.0,
+            inside: 0.0,
+            moments,
+        }
     }
 
     fn judged(rules: &Rules, groups: &[Group]) -> Judgement {
         let metrics = [Metric::named("complaints"), Metric::named("orders")];
-        judge(rules, groups, &Columns::of(&metrics, false), &[], None)
+        judge(rules, &Evidence { groups, columns: Columns::of(&metrics, false), ..Evidence::default() })
     }
 
     fn arms(segment: &str, units: f64) -> Vec<Group> {
@@ -413,6 +448,130 @@ mod tests {
             found.reasons
         );
         assert_eq!(judged(&rules(&["complaints"]), &[]).verdict, Verdict::Inconclusive);
+    }
+
+    /// 1 % of `arms`' units have the guardrail's event; this many of the treatments'.
+    fn with_complaints(share: f64) -> Vec<Group> {
+        let mut groups = arms("", 4000.0);
+        for group in &mut groups[1..] {
+            let (bad, good) = (share * 4000.0, group.moments.mean(1) * 4000.0);
+            group.moments = Moments::from_sums(4000.0, &[bad, good], &[bad, 0.0, 0.0, good]).unwrap();
+        }
+        groups
+    }
+
+    #[test]
+    fn a_guardrail_needs_a_direction() {
+        let mut rules = rules(&["complaints"]);
+        let said = |rules: &Rules, share: f64| {
+            let found = judged(rules, &with_complaints(share));
+            (found.verdict, found.reasons.join("; "))
+        };
+        let (verdict, why) = said(&rules, 0.03);
+        assert_eq!(verdict, Verdict::Inconclusive, "{why}");
+        assert!(why.contains("guardrail complaints moved, and nothing says which way is better"), "{why}");
+        assert_eq!(said(&rules, 0.01).0, Verdict::Ship, "it did not move");
+        rules.metrics[0].0.is_lower_better = Some(true);
+        let (verdict, why) = said(&rules, 0.03);
+        assert!(verdict == Verdict::DoNotShip && why.contains("guardrail complaints got worse"), "{why}");
+        rules.metrics[0].0.is_lower_better = Some(false);
+        assert_eq!(said(&rules, 0.03).0, Verdict::Ship);
+    }
+
+    #[test]
+    fn a_margin_must_be_ruled_out() {
+        let mut rules = rules(&["complaints"]);
+        rules.metrics[0].0.is_lower_better = Some(true);
+        let said = |rules: &Rules, margin: f64, share: f64| {
+            let mut rules = rules.clone();
+            rules.margins.insert("complaints".to_owned(), margin);
+            let found = judged(&rules, &with_complaints(share));
+            (found.verdict, found.reasons.join("; "))
+        };
+        // Four standard errors are .009.
+        let (verdict, why) = said(&rules, 0.02, 0.01);
+        assert!(verdict == Verdict::Ship && why.contains("worse by more than 0.02 is ruled out"), "{why}");
+        let (verdict, why) = said(&rules, 0.001, 0.01);
+        assert!(verdict == Verdict::Inconclusive && why.contains("0.001 is allowed"), "{why}");
+        assert_eq!(said(&rules, 0.01, 0.03).0, Verdict::DoNotShip);
+        assert_eq!(said(&rules, 0.05, 0.03).0, Verdict::Ship, "worse, but by no more than may be");
+        let (verdict, why) =
+            (judged(&rules, &with_complaints(0.01)).verdict, judged(&rules, &with_complaints(0.01)).reasons);
+        assert!(
+            verdict == Verdict::Ship && why.iter().any(|why| why.contains("for no margin is set")),
+            "{why:?}"
+        );
+    }
+
+    /// No error anywhere is good news: at most 3 / n of the units have one (95 %, one-sided; rule of three).
+    #[test]
+    fn an_event_that_never_happened_is_measured() {
+        let mut rules = rules(&["http_5xx_rate"]);
+        rules.margins.insert("http_5xx_rate".to_owned(), 0.01);
+        let metrics = [Metric::named("http_5xx_rate"), Metric::named("orders")];
+        let groups: Vec<Group> = arms("", 4000.0)
+            .into_iter()
+            .map(|mut group| {
+                let (units, good) = (group.moments.count(), group.moments.mean(1) * group.moments.count());
+                let products = [0.0, 0.0, 0.0, 0.0, units, good, 0.0, good, good];
+                group.moments = Moments::from_sums(units, &[0.0, units, good], &products).unwrap();
+                group
+            })
+            .collect();
+        let evidence =
+            Evidence { groups: &groups, columns: Columns::of(&metrics, false), ..Evidence::default() };
+        let found = judge(&rules, &evidence);
+        assert_eq!(found.verdict, Verdict::Ship, "{found:?}");
+        let interval = found.metrics[0].comparisons[0].interval;
+        assert!(interval.high > 3.0 / 4000.0 && interval.high < 6.0 / 4000.0, "{interval:?}");
+        rules.margins.insert("http_5xx_rate".to_owned(), 0.0005);
+        assert_eq!(judge(&rules, &evidence).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_guardrail_of_the_proxy_that_tripped_is_the_reason() {
+        let tripped = Integrity {
+            other_reasons: BTreeMap::from([("guardrail".to_owned(), 7)]),
+            ..Integrity::default()
+        };
+        let checked = BTreeMap::from([("button".to_owned(), tripped)]);
+        let groups = [group("control", "", 9000.0, 0.1), group("big", "", 4000.0, 0.1)];
+        let metrics = [Metric::named("complaints"), Metric::named("orders")];
+        let columns = Columns::of(&metrics, false);
+        let evidence =
+            Evidence { groups: &groups, columns, integrity: Some(&checked), ..Evidence::default() };
+        let mut rules = rules(&["complaints"]);
+        assert_eq!(judge(&rules, &evidence).verdict, Verdict::Invalid, "one of two treatments");
+        rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
+        let found = judge(&rules, &evidence);
+        assert_eq!(found.verdict, Verdict::DoNotShip);
+        assert!(found.reasons[0].contains("7 exposures got the control instead"), "{:?}", found.reasons);
+    }
+
+    /// What is missing is named, so that a typing error is not taken for an effect of nothing.
+    #[test]
+    fn outcomes_that_are_not_there_are_told_from_those_that_do_not_vary() {
+        let names = BTreeMap::from([("order".to_owned(), 5)]);
+        let mut rules = rules(&[]);
+        rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
+        let said = |name: &str, of_units: f64, inside: f64| {
+            let metrics = [Metric::named(name)];
+            let mut rules = rules.clone();
+            rules.metrics = vec![(metrics[0].clone(), Role::Primary)];
+            let empty = |variant: &str| {
+                let moments = Moments::from_sums(2000.0, &[0.0], &[0.0]).unwrap();
+                Group { moments, outcomes: of_units, inside, ..group(variant, "", 1.0, 0.0) }
+            };
+            let groups = [empty("control"), empty("big")];
+            let columns = Columns::of(&metrics, false);
+            let evidence =
+                Evidence { groups: &groups, columns, outcomes: Some(&names), ..Evidence::default() };
+            judge(&rules, &evidence).metrics[0].problem.clone().unwrap()
+        };
+        assert!(said("ordr", 2.0, 2.0).contains("no outcome is called `ordr`; there are order"));
+        assert!(said("order", 0.0, 0.0).contains("--raw-units"));
+        assert!(said("order", 2.0, 0.0).contains("inside the window"));
+        assert_eq!(said("order", 2.0, 2.0), "the same for all units");
     }
 
     /// Two segments that are off in opposite ways look right together.
@@ -469,7 +628,7 @@ mod tests {
     #[test]
     fn less_may_be_better() {
         let mut rules = rules(&["complaints"]);
-        rules.metrics[1].0.is_lower_better = true;
+        rules.metrics[1].0.is_lower_better = Some(true);
         let found = judged(&rules, &arms("", 4000.0));
         // Huge got worse; the interval of big still holds an effect of a point.
         assert_eq!(

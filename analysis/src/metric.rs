@@ -23,7 +23,8 @@ pub enum How {
 pub struct Term {
     /// How it is made.
     pub how: How,
-    /// Of which outcomes. `@requests`, `@errors` (5xx) and `@duration_ms` are taken from the exposures themselves.
+    /// Of which outcomes. Taken from the exposures themselves: `@errors` (5xx) and `@answered` (those with a status),
+    /// `@duration_ms` and `@timed` (those with a duration).
     pub outcome: String,
 }
 
@@ -69,8 +70,8 @@ pub struct Metric {
     pub denominator: Option<Term>,
     /// Of the numerator's outcomes, each on its own: this quantile, 0 to 1, and no mean.
     pub quantile: Option<f64>,
-    /// Whether less is better.
-    pub is_lower_better: bool,
+    /// Whether less is better; `None` if nobody said.
+    pub is_lower_better: Option<bool>,
 }
 
 const EXPECTED: &str = "NAME=TERM or NAME=TERM/TERM, a TERM being sum(x), count(x), any(x), or mean(x) or a quantile such as p95(x) alone";
@@ -81,26 +82,32 @@ impl Metric {
     #[must_use]
     pub fn named(name: &str) -> Self {
         let built_in = |outcome: &str| Term { how: How::Sum, outcome: outcome.to_owned() };
-        let per_request = |numerator| Self {
+        let per_request = |numerator, denominator| Self {
             name: name.to_owned(),
             numerator: built_in(numerator),
-            denominator: Some(built_in("@requests")),
+            denominator: Some(built_in(denominator)),
             quantile: None,
-            is_lower_better: true,
+            is_lower_better: Some(true),
         };
         if let Some(p) = name.strip_prefix("latency_").and_then(quantile) {
             let (name, numerator) = (name.to_owned(), built_in("@duration_ms"));
-            return Self { name, numerator, denominator: None, quantile: Some(p), is_lower_better: true };
+            return Self {
+                name,
+                numerator,
+                denominator: None,
+                quantile: Some(p),
+                is_lower_better: Some(true),
+            };
         }
         match name {
-            "http_5xx_rate" => per_request("@errors"),
-            "latency_mean" => per_request("@duration_ms"),
+            "http_5xx_rate" => per_request("@errors", "@answered"),
+            "latency_mean" => per_request("@duration_ms", "@timed"),
             _ => Self {
                 name: name.to_owned(),
                 numerator: built_in(name),
                 denominator: None,
                 quantile: None,
-                is_lower_better: false,
+                is_lower_better: None,
             },
         }
     }
@@ -123,7 +130,7 @@ impl Metric {
             numerator: Term { how: How::Sum, outcome: String::new() },
             denominator: None,
             quantile: None,
-            is_lower_better: false,
+            is_lower_better: None,
         };
         if let Some((p, outcome)) = formula.split_once('(').and_then(|(p, rest)| Some((quantile(p)?, rest))) {
             let outcome =
@@ -149,6 +156,18 @@ impl Metric {
     pub fn terms(&self) -> impl Iterator<Item = &Term> {
         let numerator = self.quantile.is_none().then_some(&self.numerator);
         numerator.into_iter().chain(&self.denominator)
+    }
+
+    /// Whether it counts at most one event a unit or request: 0 is then a share, and says something.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.quantile.is_none() && (self.numerator.how == How::Any || self.numerator.outcome == "@errors")
+    }
+
+    /// The outcomes that it is made of; none for those of the exposures themselves.
+    pub fn outcomes(&self) -> impl Iterator<Item = &str> {
+        let terms = [Some(&self.numerator), self.denominator.as_ref()].into_iter().flatten();
+        terms.filter(|term| !term.is_built_in()).map(|term| term.outcome.as_str())
     }
 
     /// How it is made, for people.

@@ -40,6 +40,12 @@ pub struct Group {
     pub day: i64,
     /// Units that were in another variant, too.
     pub in_two: f64,
+    /// Units whose window was not over at the last outcome.
+    pub in_progress: f64,
+    /// Outcomes of these units, whenever.
+    pub outcomes: f64,
+    /// Outcomes that count: after the first exposure, inside the window.
+    pub inside: f64,
     /// Of the reduction's columns.
     pub moments: Moments,
 }
@@ -151,7 +157,7 @@ impl Tables {
         for step in steps {
             self.runtime.block_on(async {
                 let table = part.sql(&step.sql).await?;
-                let is_kept = matches!(step.name, "units" | "both_variants" | "entered");
+                let is_kept = matches!(step.name, "units" | "first_seen" | "entered");
                 let table = if is_kept { table.cache().await? } else { table };
                 part.register_table(step.name, table.into_view())
             })?;
@@ -170,6 +176,15 @@ impl Tables {
         Ok(())
     }
 
+    /// How many outcomes there are of each name.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn outcomes(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let rows = self.rows("SELECT metric, COUNT(*) FROM outcomes GROUP BY 1")?;
+        Ok(rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap_or_default())).collect())
+    }
+
     /// The reduction.
     ///
     /// # Errors
@@ -181,13 +196,16 @@ impl Tables {
             self.make(part, &steps)?;
             let rows = self.rows_of(part, &last)?;
             self.forget(part, &steps)?;
-            for group in groups(&rows, reduction.columns.len())? {
+            for group in groups(&rows, reduction)? {
                 let key = (group.experiment.clone(), group.variant.clone(), group.segment.clone(), group.day);
                 match all.entry(key) {
                     Entry::Vacant(place) => drop(place.insert(group)),
                     Entry::Occupied(mut place) => {
                         let known = place.get_mut();
                         known.in_two += group.in_two;
+                        known.in_progress += group.in_progress;
+                        known.outcomes += group.outcomes;
+                        known.inside += group.inside;
                         known
                             .moments
                             .merge(&group.moments)
@@ -271,30 +289,42 @@ impl Rows {
 /// Reads the result of the printed query, as CSV with a header.
 ///
 /// # Errors
-/// A file that cannot be read, lacks columns of this reduction, or has no numbers where they should be.
-pub fn summary(path: &Path, columns: usize) -> Result<Vec<Group>, Error> {
+/// A file that cannot be read, is another reduction's, or has no numbers where they should be.
+pub fn summary(path: &Path, reduction: &Reduction) -> Result<Vec<Group>, Error> {
     let mut reader = csv::Reader::from_path(path).map_err(Error::content(path))?;
     let names = reader.headers().map_err(Error::content(path))?.iter().map(str::to_owned).collect();
     let mut rows = Vec::new();
     for record in reader.records() {
         rows.push(record.map_err(Error::content(path))?.iter().map(str::to_owned).collect());
     }
-    groups(&Rows { names, rows }, columns)
+    groups(&Rows { names, rows }, reduction)
 }
 
-fn groups(table: &Rows, columns: usize) -> Result<Vec<Group>, Error> {
+fn groups(table: &Rows, reduction: &Reduction) -> Result<Vec<Group>, Error> {
+    let columns = reduction.columns.len();
     if table.rows.is_empty() {
         return Ok(Vec::new());
     }
     let places: HashMap<String, usize> =
         table.names.iter().enumerate().map(|(i, name)| (name.trim().to_lowercase(), i)).collect();
     let place = |name: &str| {
-        let missing =
-            || Error::Summary(format!("expected a column `{name}`, found none: other metrics or windows?"));
+        let missing = || {
+            Error::Summary(format!(
+                "expected a column `{name}`, found none: not the result of the query that --dialect prints"
+            ))
+        };
         places.get(name).copied().ok_or_else(missing)
     };
+    let (named, name) = (place("reduction")?, reduction.name());
+    if let Some(other) = table.rows.iter().filter_map(|row| row.get(named)).find(|other| **other != name) {
+        return Err(Error::Summary(format!(
+            "expected the result of the query {name}, found that of {other}: print it again with these metrics, \
+             windows and exclusions"
+        )));
+    }
     let texts = [place("experiment")?, place("variant")?, place("segment")?];
     let [day, units, in_two] = [place("day")?, place("units")?, place("in_two")?];
+    let [in_progress, outcomes, inside] = [place("in_progress")?, place("outcomes")?, place("inside")?];
     let sums: Vec<usize> = (0..columns).map(|i| place(&format!("s_{i}"))).collect::<Result<_, _>>()?;
     let mut products = Vec::with_capacity(columns * columns);
     for i in 0..columns {
@@ -315,6 +345,9 @@ fn groups(table: &Rows, columns: usize) -> Result<Vec<Group>, Error> {
             segment: text(texts[2]).to_owned(),
             day: number(day)? as i64,
             in_two: number(in_two)?,
+            in_progress: number(in_progress)?,
+            outcomes: number(outcomes)?,
+            inside: number(inside)?,
             moments: moments.map_err(|error| Error::Summary(error.to_string()))?,
         })
     };

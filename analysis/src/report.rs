@@ -323,7 +323,7 @@ fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
         ("of these with another variant", i.wrong_variant as f64),
         ("units put through the engine again", i.units_replayed as f64),
         ("of these with another variant", i.units_wrong as f64),
-        ("exposures of other configs", i.other_versions as f64),
+        ("exposures of other configs", i.other_versions.values().sum::<u64>() as f64),
         ("overrides left out", i.overrides as f64),
         ("held out or not taken in", i.other_reasons.values().sum::<u64>() as f64),
         ("units left out as bots or by name", i.excluded_units as f64),
@@ -341,7 +341,8 @@ fn says(metric: &MetricResult, effect: Effect) -> &'static str {
         (Effect::Better, _) => "better",
         (Effect::Worse, Role::Guardrail) => "broken",
         (Effect::Worse, _) => "worse",
-        (Effect::Unclear, Role::Guardrail) => "holds",
+        (Effect::Moved, _) => "moved",
+        (Effect::Unclear, Role::Guardrail) => "no harm seen",
         (Effect::Unclear, _) => "unclear",
     }
 }

@@ -4,10 +4,13 @@
 //! It reads two tables of the form that `splitway compact` writes:
 //! `exposures(unit, experiment, variant, time_ms, is_split, status, duration_ms, segment)` and
 //! `outcomes(unit, metric, time_ms, value)`. Each row that comes out is one experiment, variant, segment and day of
-//! first exposure: `units`, `in_two` (of which in two variants), `s_I` (sum of column I) and `p_I_J` (sum of the product
-//! of columns I and J).
+//! first exposure: `units`, `in_two` (of which in two variants), `in_progress` (of which the window is not over), `outcomes`
+//! of these units and those `inside` the window, `s_I` (sum of column I) and `p_I_J` (sum of the product of columns I and J).
+//! `reduction` names the query.
 
 use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::metric::{Columns, How, Period, Term};
 
@@ -83,6 +86,8 @@ pub struct Reduction {
     pub most_exposures: Option<u64>,
     /// A table `excluded(unit)` names units that are left out.
     pub has_excluded: bool,
+    /// Units whose window is not over at the last outcome are left out.
+    pub is_complete: bool,
 }
 
 /// A part of the query.
@@ -101,6 +106,16 @@ impl Reduction {
         let steps: Vec<String> =
             steps.iter().map(|step| format!("{} AS ({}\n  {}\n)", step.name, step.about, step.sql)).collect();
         format!("WITH {}\n{}", steps.join(", "), self.last(dialect))
+    }
+
+    /// Names what is asked, whoever is: a summary of another query must not be taken for this one's.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let steps = self.steps(Dialect::DuckDb);
+        let text: Vec<String> = steps.into_iter().map(|step| step.sql).chain([self.sums()]).collect();
+        let hash = Sha256::digest(text.join("\n").as_bytes());
+        // A letter first: tools that guess types leave it a text.
+        hash.iter().take(8).fold("r".to_owned(), |name, byte| name + &format!("{byte:02x}"))
     }
 
     /// The query's parts, each of which may read those before it.
@@ -130,33 +145,43 @@ impl Reduction {
             about: " -- first exposure per unit and experiment",
             sql: format!(
                 "SELECT experiment, unit, MIN(time_ms) AS first_ms, MIN(variant) AS low_variant, MAX(variant) AS high_variant,
-    MIN(segment) AS low_segment, MAX(segment) AS high_segment, COUNT(*) AS requests,
-    SUM(CASE WHEN status >= 500 THEN 1 ELSE 0 END) AS errors, SUM(COALESCE(duration_ms, 0)) AS duration_ms
+    MIN(segment) AS low_segment, MAX(segment) AS high_segment, COUNT(status) AS answered,
+    SUM(CASE WHEN status >= 500 THEN 1 ELSE 0 END) AS errors, COUNT(duration_ms) AS timed,
+    SUM(COALESCE(duration_ms, 0)) AS total_ms
   FROM kept GROUP BY experiment, unit{bots}"
             ),
         };
-        let both = Step {
-            name: "both_variants",
-            about: " -- units in two variants belong to the first one they saw",
-            sql: "SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS first_variant
+        let first = Step {
+            name: "first_seen",
+            about: " -- units in two variants or segments belong to the first ones they saw",
+            sql: "SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS variant, MIN(k.segment) AS segment
   FROM kept k JOIN units u ON k.experiment = u.experiment AND k.unit = u.unit AND k.time_ms = u.first_ms
-  WHERE u.low_variant <> u.high_variant GROUP BY k.experiment, k.unit"
+  WHERE u.low_variant <> u.high_variant OR u.low_segment <> u.high_segment GROUP BY k.experiment, k.unit"
                 .to_owned(),
+        };
+        let (open, ends, complete) = match self.window_ms {
+            Some(window) => {
+                let open = format!("u.first_ms + {window} > t.last_ms");
+                let complete =
+                    if self.is_complete { format!("\n  WHERE NOT ({open})") } else { String::new() };
+                let ends = "\n  CROSS JOIN (SELECT MAX(time_ms) AS last_ms FROM outcomes) t";
+                (format!("CASE WHEN {open} THEN 1 ELSE 0 END"), ends, complete)
+            }
+            None => ("0".to_owned(), "", String::new()),
         };
         let entered = Step {
             name: "entered",
             about: "",
             sql: format!(
                 "SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
-    COALESCE(b.first_variant, u.low_variant) AS variant,
-    CASE WHEN u.low_variant <> u.high_variant THEN 1 ELSE 0 END AS in_two,
-    CASE WHEN u.low_segment <> u.high_segment THEN '(several)' ELSE u.low_segment END AS segment,
+    COALESCE(f.variant, u.low_variant) AS variant, COALESCE(f.segment, u.low_segment) AS segment,
+    CASE WHEN u.low_variant <> u.high_variant THEN 1 ELSE 0 END AS in_two, {open} AS in_progress,
     CAST(FLOOR(u.first_ms / 86400000.0) AS {integer}) AS day,
-    u.requests AS requests, u.errors AS errors, u.duration_ms AS duration_ms
-  FROM units u LEFT JOIN both_variants b ON u.experiment = b.experiment AND u.unit = b.unit"
+    u.answered AS answered, u.errors AS errors, u.timed AS timed, u.total_ms AS duration_ms
+  FROM units u LEFT JOIN first_seen f ON u.experiment = f.experiment AND u.unit = f.unit{ends}{complete}"
             ),
         };
-        vec![kept, units, both, entered]
+        vec![kept, units, first, entered]
     }
 
     /// The outcomes' sums per unit, if any are asked for; and all columns.
@@ -166,7 +191,11 @@ impl Reduction {
             self.columns.iter().enumerate().filter(|(_, (term, _))| !term.is_built_in()).collect();
         let mut sums = None;
         if !own.is_empty() {
-            let mut sql = "SELECT e.experiment AS experiment, e.unit AS unit".to_owned();
+            let mut sql = format!(
+                "SELECT e.experiment AS experiment, e.unit AS unit, COUNT(*) AS outcomes,
+    SUM(CASE WHEN {} THEN 1 ELSE 0 END) AS inside",
+                self.during(Period::After)
+            );
             for (i, (term, period)) in &own {
                 let _ = write!(sql, ",\n    {} AS c{i}", self.aggregate(term, *period, dialect));
             }
@@ -175,12 +204,17 @@ impl Reduction {
             );
             sums = Some(sql);
         }
-        let mut wide = "SELECT e.experiment AS experiment, e.variant AS variant, e.segment AS segment, e.day AS day, e.in_two AS in_two".to_owned();
+        let mut wide =
+            "SELECT e.experiment AS experiment, e.variant AS variant, e.segment AS segment, e.day AS day,
+    e.in_two AS in_two, e.in_progress AS in_progress"
+                .to_owned();
+        wide.push_str(match sums {
+            Some(_) => ", COALESCE(s.outcomes, 0) AS outcomes, COALESCE(s.inside, 0) AS inside",
+            None => ", 0 AS outcomes, 0 AS inside",
+        });
         for (i, (term, _)) in self.columns.iter().enumerate() {
             let value = match term.outcome.as_str() {
-                "@requests" => "e.requests".to_owned(),
-                "@errors" => "e.errors".to_owned(),
-                "@duration_ms" => "e.duration_ms".to_owned(),
+                name if name.starts_with('@') => name.replacen('@', "e.", 1),
                 _ => format!("COALESCE(s.c{i}, 0)"),
             };
             let _ = write!(wide, ",\n    CAST({value} AS {double}) AS c{i}");
@@ -194,17 +228,27 @@ impl Reduction {
 
     /// What comes out.
     pub(crate) fn last(&self, dialect: Dialect) -> String {
-        let mut sql =
-            "SELECT experiment, variant, segment, day, COUNT(*) AS units, SUM(in_two) AS in_two".to_owned();
+        let mut sql = format!(
+            "SELECT {} AS reduction, experiment, variant, segment, day, {}",
+            dialect.text(&self.name()),
+            self.sums()
+        );
+        sql.push_str("\nFROM wide GROUP BY experiment, variant, segment, day\nORDER BY experiment, variant, segment, day");
+        if dialect == Dialect::ClickHouse {
+            sql.push_str("\nSETTINGS join_use_nulls = 1");
+        }
+        sql
+    }
+
+    fn sums(&self) -> String {
+        let mut sql = "COUNT(*) AS units, SUM(in_two) AS in_two, SUM(in_progress) AS in_progress,
+  SUM(outcomes) AS outcomes, SUM(inside) AS inside"
+            .to_owned();
         for i in 0..self.columns.len() {
             let _ = write!(sql, ",\n  SUM(c{i}) AS s_{i}");
             for j in i..self.columns.len() {
                 let _ = write!(sql, ", SUM(c{i} * c{j}) AS p_{i}_{j}");
             }
-        }
-        sql.push_str("\nFROM wide GROUP BY experiment, variant, segment, day\nORDER BY experiment, variant, segment, day");
-        if dialect == Dialect::ClickHouse {
-            sql.push_str("\nSETTINGS join_use_nulls = 1");
         }
         sql
     }

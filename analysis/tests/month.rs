@@ -1,17 +1,19 @@
 //! A month of exposures from the real engine, with outcomes of known effect: faults are found, and none is invented.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use splitway_analysis::ingest::Lines;
 use splitway_analysis::integrity;
-use splitway_analysis::judge::{Effect, Judgement, Method, Rules, Verdict, judge};
-use splitway_analysis::metric::{Metric, Role};
+use splitway_analysis::judge::{Directions, Effect, Evidence, Judgement, Method, Rules, Verdict, judge};
+use splitway_analysis::metric::{Columns, Metric, Role};
 use splitway_analysis::quantile::{Part, Quantile};
 use splitway_analysis::reduce::Tables;
 use splitway_analysis::report::{Facts, page};
 use splitway_analysis::sql::{Dialect, Reduction};
-use world::{DAY, Faults, HOUR, START, World, metrics, reduction};
+use splitway_engine::{Document, Plan, compile};
+use splitway_stats::{cuped, lift};
+use world::{CONFIG, DAY, Faults, HOUR, START, World, metrics, reduction};
 
 mod world;
 
@@ -26,13 +28,18 @@ impl World {
     fn analyze(&self, faults: Faults, method: Method) -> Found {
         let (exposures, _) = self.month(UNITS, faults);
         let tables = self.tables();
-        let checked = integrity::check(&tables, &self.plan, None, false).unwrap();
+        let checked = integrity::check(&tables, std::slice::from_ref(&self.plan), None, false).unwrap();
         let groups = tables.reduce(&reduction()).unwrap();
-        let rules = Rules::of(&self.plan, &self.config, &metrics(), &BTreeSet::new(), &method);
-        let all = rules.iter().map(|rules| {
-            let own = checked.get(&rules.experiment).cloned();
-            (rules.experiment.clone(), judge(rules, &groups, &reduction().columns, &[], own))
-        });
+        let rules = Rules::of(&self.plan, &self.config, &metrics(), &Directions::default(), &method);
+        let outcomes = tables.outcomes().unwrap();
+        let evidence = Evidence {
+            groups: &groups,
+            columns: reduction().columns,
+            outcomes: Some(&outcomes),
+            integrity: Some(&checked),
+            ..Evidence::default()
+        };
+        let all = rules.iter().map(|rules| (rules.experiment.clone(), judge(rules, &evidence)));
         Found { all: all.collect(), exposures }
     }
 }
@@ -187,7 +194,7 @@ fn a_reduction_in_parts_is_the_same() {
             assert!((a - b).abs() <= 1e-9 * a.abs() + 1e-12, "{a} {b}");
         }
     }
-    let check = |tables| integrity::check(tables, &world.plan, Some(1), true).unwrap();
+    let check = |tables| integrity::check(tables, std::slice::from_ref(&world.plan), Some(1), true).unwrap();
     assert_eq!(check(&whole), check(&parts));
     assert!(check(&parts)["button"].excluded_units > 9000);
     let metrics = [Metric::named("latency_p95")];
@@ -238,6 +245,14 @@ fn the_reduction_counts_what_it_should() {
     assert_eq!(groups.len(), 1, "{groups:?}");
     let group = &groups[0];
     assert_eq!((group.variant.as_str(), group.in_two, group.moments.count()), ("control", 1.0, 2.0));
+    // The window of `b` goes on for three hours after the last outcome.
+    assert_eq!((group.in_progress, group.outcomes, group.inside), (1.0, 5.0, 3.0));
+    let complete = tables.reduce(&Reduction { is_complete: true, ..reduction() }).unwrap();
+    assert_eq!((complete[0].moments.count(), complete[0].in_progress), (1.0, 0.0));
+    assert_eq!(
+        tables.outcomes().unwrap(),
+        BTreeMap::from([("order".to_owned(), 5), ("other".to_owned(), 1)])
+    );
     // any, sum, count of orders; errors, requests; then any, sum, count before.
     let sums: Vec<f64> = (0..8).map(|column| group.moments.mean(column) * 2.0).collect();
     assert_eq!(sums, [1.0, 12.0, 2.0, 1.0, 4.0, 1.0, 100.0, 1.0]);
@@ -246,6 +261,109 @@ fn the_reduction_counts_what_it_should() {
     assert_eq!(left[0].moments.count(), 1.0);
     let without_bots = tables.reduce(&Reduction { most_exposures: Some(1), ..reduction() }).unwrap();
     assert!(without_bots.is_empty());
+}
+
+/// Exposures of `units` units with `fields` in each, twice; the second one an hour later and with `later` fields.
+fn twice(units: u32, fields: &str, later: &str) -> String {
+    let line = |unit: u32, hour: u32, fields: &str| {
+        format!(
+            r#"{{"event":"feature_flag.evaluation","timestamp":"2026-11-21T1{hour}:00:00Z","feature_flag.key":"button","feature_flag.result.variant":"{}","feature_flag.result.reason":"split","feature_flag.context.id":"{unit}"{fields}}}"#,
+            if unit % 2 == 0 { "control" } else { "big" }
+        )
+    };
+    let lines = (0..units).flat_map(|unit| [line(unit, 1, later), line(unit, 0, fields)]);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_unit_keeps_the_segment_that_it_had_first() {
+    let world = World::new();
+    let log = twice(10, r#","country":"nl""#, r#","country":"be""#);
+    std::fs::write(world.path("log"), log).unwrap();
+    let (e, quiet) = (world.path("e.parquet"), &mut |_: u64, _: u64| {});
+    splitway_analysis::ingest::exposures(&[world.path("log")], Some("country"), &e, quiet).unwrap();
+    let groups = Tables::open(&[e], &[], &[]).unwrap().reduce(&reduction()).unwrap();
+    let found: Vec<(&str, f64)> = groups.iter().map(|g| (g.segment.as_str(), g.moments.count())).collect();
+    assert_eq!(found, [("nl", 5.0), ("nl", 5.0)]);
+}
+
+/// What does not say its duration or status is not counted as fast, or as well.
+#[test]
+fn requests_without_a_value_are_not_taken_for_zero() {
+    let world = World::new();
+    world.ingest(
+        &twice(10, r#","http.response.status_code":500,"splitway.duration_ms":8"#, ""),
+        "unit,time,metric,value\n",
+    );
+    let metrics = ["http_5xx_rate", "latency_mean"].map(Metric::named);
+    let reduction = Reduction { columns: Columns::of(&metrics, false), ..Reduction::default() };
+    let groups = world.tables().reduce(&reduction).unwrap();
+    let moments = &groups[0].moments;
+    for (metric, value) in metrics.iter().zip([1.0, 8.0]) {
+        let Some(cuped::Metric::Ratio { numerator, denominator }) = reduction.columns.metric(metric) else {
+            panic!("a ratio: {metric:?}");
+        };
+        assert_eq!(lift::ratio(moments, numerator, denominator).unwrap().value, value, "{metric:?}");
+    }
+}
+
+#[test]
+fn a_log_of_several_versions_is_compared_with_each() {
+    let world = World::new();
+    world.month(2000, Faults::default());
+    let log = std::fs::read_to_string(world.path("envoy.log")).unwrap();
+    let outcomes = std::fs::read_to_string(world.path("outcomes.csv")).unwrap();
+    let judged = |log: &str, plans: &[Plan]| {
+        world.ingest(log, &outcomes);
+        let tables = world.tables();
+        let checked = integrity::check(&tables, plans, None, false).unwrap();
+        let groups = tables.reduce(&reduction()).unwrap();
+        let columns = reduction().columns;
+        let evidence =
+            Evidence { groups: &groups, columns, integrity: Some(&checked), ..Evidence::default() };
+        let rules =
+            Rules::of(&world.plan, &world.config, &metrics(), &Directions::default(), &Method::Sequential);
+        judge(rules.iter().find(|rules| rules.experiment == "button").unwrap(), &evidence)
+    };
+    let plan = |text: &str| compile(&Document::from_yaml(text).unwrap()).unwrap();
+    let named = |name: &str| format!(r#""feature_flag.result.variant":"{name}""#);
+    let older = plan(&CONFIG.replace("min_units_per_arm: 2000", "min_units_per_arm: 10"));
+    let of_older = log.replace(world.plan.content_hash(), older.content_hash());
+    let alone = [plan(CONFIG)];
+    // Its split is this one's.
+    let found = judged(&of_older, &alone);
+    let checked = found.integrity.as_ref().unwrap();
+    assert_eq!(checked.other_versions.keys().collect::<Vec<_>>(), [older.content_hash()]);
+    assert_eq!((checked.replayed, checked.wrong_in_others), (0, 0));
+    assert_ne!(found.verdict, Verdict::Invalid);
+    assert!(
+        found.remarks.iter().any(|said| said.contains("of another version of the config")),
+        "{:?}",
+        found.remarks
+    );
+    // It is not.
+    let swapped = of_older
+        .replace(&named("control"), "\u{1}")
+        .replace(&named("big"), &named("control"))
+        .replace('\u{1}', &named("big"));
+    is(&judged(&swapped, &alone), Verdict::Invalid, "pass those configs with --older-config");
+    // It was another one, and that is known.
+    let other = plan(&CONFIG.replace(
+        "{ id: control, weight: 50 }, { id: big, weight: 50 }",
+        "{ id: big, weight: 50 }, { id: control, weight: 50 }",
+    ));
+    let swapped = swapped.replace(older.content_hash(), other.content_hash());
+    let found = judged(&swapped, &[plan(CONFIG), other]);
+    let checked = found.integrity.as_ref().unwrap();
+    assert!(checked.replayed == 4000 && checked.wrong_share() == 0.0, "{checked:?}");
+    // A variant that nobody knows; one that is known to have been.
+    let huge = of_older.replace(&named("big"), &named("huge"));
+    is(&judged(&huge, &alone), Verdict::Invalid, "of a variant that the experiment does not have");
+    let with_huge = plan(&CONFIG.replace("id: big", "id: huge"));
+    let huge = huge.replace(older.content_hash(), with_huge.content_hash());
+    let found = judged(&huge, &[plan(CONFIG), with_huge]);
+    assert!(found.integrity.as_ref().unwrap().dropped_variant > 1900, "{:?}", found.integrity);
+    assert!(!found.reasons.iter().any(|said| said.contains("does not have")), "{:?}", found.reasons);
 }
 
 /// The page that `splitway report` writes. It stays in `target/tmp/report.html`, to be looked at.

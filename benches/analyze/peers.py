@@ -98,9 +98,12 @@ def polars(exposures, outcomes, result, _):
         first_ms=c("time_ms").min(),
         variant=c("variant").sort_by("time_ms", "variant").first(),
         in_two=(c("variant").min() != c("variant").max()).cast(pl.Int64),
-        segment=pl.when(c("segment").min() != c("segment").max()).then(pl.lit("(several)")).otherwise(c("segment").min()),
+        segment=c("segment").sort_by("time_ms", "segment").first(),
         errors=(c("status") >= 500).fill_null(False).sum().cast(pl.Float64),
-        requests=pl.len().cast(pl.Float64),
+        answered=c("status").count().cast(pl.Float64),
+    )
+    entered = entered.join(o.select(last_ms=c("time_ms").max()), how="cross").with_columns(
+        in_progress=(c("first_ms") + 7 * day > c("last_ms")).cast(pl.Int64)
     )
     after = (c("time_ms") >= c("first_ms")) & (c("time_ms") < c("first_ms") + 7 * day)
     before = (c("time_ms") < c("first_ms")) & (c("time_ms") >= c("first_ms") - 7 * day)
@@ -113,12 +116,12 @@ def polars(exposures, outcomes, result, _):
             when.sum().cast(pl.Float64).alias(f"count_{name}"),
         )
     ]
-    sums = entered.select(*key, "first_ms").join(o, on="unit").group_by(key).agg(terms)
+    sums = entered.select(*key, "first_ms").join(o, on="unit").group_by(key).agg(*terms, outcomes=pl.len().cast(pl.Int64), inside=after.sum().cast(pl.Int64))
     wide = entered.join(sums, on=key, how="left").with_columns(
-        c("^(any|sum|count)_.*$").fill_null(0.0), day=c("first_ms") // day
+        c("^(any|sum|count)_.*$").fill_null(0.0), c("outcomes", "inside").fill_null(0), day=c("first_ms") // day
     )
-    columns = ["any_after", "sum_after", "count_after", "errors", "requests", "any_before", "sum_before", "count_before"]
-    out = [pl.len().alias("units"), c("in_two").sum()]
+    columns = ["any_after", "sum_after", "count_after", "errors", "answered", "any_before", "sum_before", "count_before"]
+    out = [pl.len().alias("units"), c("in_two", "in_progress", "outcomes", "inside").sum()]
     for i, a in enumerate(columns):
         out.append(c(a).sum().alias(f"s_{i}"))
         out += [(c(a) * c(b)).sum().alias(f"p_{i}_{j + i}") for j, b in enumerate(columns[i:])]

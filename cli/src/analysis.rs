@@ -2,14 +2,15 @@
 
 pub(crate) mod args;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use splitway_analysis::ingest::{self, Lines};
-use splitway_analysis::judge::{Judgement, Method, Rules, Verdict, judge, level, probability, unknown};
+use splitway_analysis::judge::{
+    Directions, Evidence, Judgement, Method, Rules, Verdict, judge, level, probability, unknown,
+};
 use splitway_analysis::metric::{Columns, Metric};
 use splitway_analysis::reduce::{self, Tables};
 use splitway_analysis::report::{self, Facts};
@@ -60,7 +61,7 @@ pub(crate) fn report(args: &Report) -> Outcome {
     let analysis = setting.run(&args.data)?;
     let facts = Facts {
         config: &analysis.config,
-        title: setting.plan.namespace(),
+        title: setting.plan().namespace(),
         inputs: &analysis.inputs(),
         sql: &setting.reduction.sql(splitway_analysis::sql::Dialect::DataFusion),
     };
@@ -87,7 +88,8 @@ pub(crate) fn compact(args: &Compact) -> Outcome {
 
 /// What an analysis needs besides the data.
 struct Setting {
-    plan: Plan,
+    /// The config's, then older ones'.
+    plans: Vec<Plan>,
     rules: Vec<Rules>,
     /// Of all experiments.
     metrics: Vec<Metric>,
@@ -100,7 +102,10 @@ impl Setting {
         let config = read_wire(&document);
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
-        let lower: BTreeSet<String> = data.lower_is_better.iter().cloned().collect();
+        let directions = Directions {
+            lower: data.lower_is_better.iter().cloned().collect(),
+            higher: data.higher_is_better.iter().cloned().collect(),
+        };
         let method = if data.fixed {
             Method::Fixed
         } else if data.looks.is_empty() {
@@ -111,7 +116,7 @@ impl Setting {
                 .map_err(|error| Failure::Usage(format!("--looks: {error}")))?;
             Method::Planned { spending, looks: data.looks.clone() }
         };
-        let mut rules = Rules::of(&plan, &config, &metrics, &lower, &method);
+        let mut rules = Rules::of(&plan, &config, &metrics, &directions, &method);
         if let Some(id) = &data.experiment {
             rules.retain(|rules| rules.experiment == *id);
             if rules.is_empty() {
@@ -124,28 +129,43 @@ impl Setting {
                 all.push(metric.clone());
             }
         }
+        for name in directions.lower.iter().chain(&directions.higher) {
+            if !all.iter().any(|metric| metric.name == *name) {
+                let names: Vec<&str> = all.iter().map(|metric| metric.name.as_str()).collect();
+                let names = names.join(", ");
+                return Err(Failure::Usage(format!("no metric is called `{name}`; there are {names}")));
+            }
+        }
+        let older = data.older_config.iter().map(|file| Ok(Input::read(file)?.plan()?.1));
+        let older: Vec<Plan> = older.collect::<Result<_, Failure>>()?;
         let reduction = Reduction {
             columns: Columns::of(&all, data.before.is_some()),
             window_ms: data.window,
             before_ms: data.before.unwrap_or_default(),
             most_exposures: data.max_exposures,
             has_excluded: data.exclude.is_some(),
+            is_complete: data.complete_only,
         };
-        Ok(Self { plan, rules, metrics: all, reduction })
+        let plans = std::iter::once(plan).chain(older).collect();
+        Ok(Self { plans, rules, metrics: all, reduction })
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.plans[0]
     }
 
     fn run(&self, data: &Data) -> Result<Analysis, Failure> {
         let mut analysis = Analysis {
-            config: self.plan.content_hash().to_owned(),
+            config: self.plan().content_hash().to_owned(),
             exposures: None,
             outcomes: None,
             experiments: Vec::new(),
             unknown_experiments: Default::default(),
         };
-        let mut checked = None;
+        let (mut checked, mut names) = (None, None);
         let mut quantiles = Vec::new();
         let groups = if let Some(summary) = &data.from_summary {
-            reduce::summary(summary, self.reduction.columns.len())?
+            reduce::summary(summary, &self.reduction)?
         } else if data.exposures.is_empty() {
             return Err(Failure::Usage(
                 "nothing to analyse: neither --exposures nor --from-summary".to_owned(),
@@ -160,7 +180,7 @@ impl Setting {
                     })
                 })?;
             analysis.exposures = lines;
-            let shown_by = data.raw_units.then_some(&self.plan);
+            let shown_by = data.raw_units.then_some(self.plan());
             let (outcomes, lines) =
                 parquet(&data.outcomes, &folder.path().join("outcomes.parquet"), |files, to| {
                     ingest::outcomes(files, shown_by, to, &mut |done, of| show(&bar, done, of))
@@ -180,8 +200,13 @@ impl Setting {
             let tables = Tables::open(&exposures, &outcomes, &excluded)?;
             let step = spinner();
             step.set_message("comparing the log with the config");
-            checked =
-                Some(integrity::check(&tables, &self.plan, data.max_exposures, self.reduction.has_excluded)?);
+            checked = Some(integrity::check(
+                &tables,
+                &self.plans,
+                data.max_exposures,
+                self.reduction.has_excluded,
+            )?);
+            names = Some(tables.outcomes()?);
             step.set_message("looking for quantiles");
             quantiles = tables.quantiles(&self.reduction, &self.metrics)?;
             step.set_message("adding up units");
@@ -189,10 +214,14 @@ impl Setting {
             step.finish_and_clear();
             groups
         };
-        for rules in &self.rules {
-            let own = checked.as_ref().map(|all| all.get(&rules.experiment).cloned().unwrap_or_default());
-            analysis.experiments.push(judge(rules, &groups, &self.reduction.columns, &quantiles, own));
-        }
+        let evidence = Evidence {
+            groups: &groups,
+            columns: self.reduction.columns.clone(),
+            quantiles: &quantiles,
+            outcomes: names.as_ref(),
+            integrity: checked.as_ref(),
+        };
+        analysis.experiments.extend(self.rules.iter().map(|rules| judge(rules, &evidence)));
         if data.experiment.is_none() {
             analysis.unknown_experiments = unknown(&self.rules, &groups);
         }
@@ -341,13 +370,14 @@ fn judgement(found: &Judgement, style: Style) -> String {
         for c in &metric.comparisons {
             let relative = c.fixed.relative.map_or(String::new(), |r| format!(" ({:+.2}%)", r * 100.0));
             text.push_str(&format!(
-                "  {role} {} of {}: {:+.5}{relative}, interval {:+.5} to {:+.5}, p = {}\n",
+                "  {role} {} of {}: {:+.5}{relative}, interval {:+.5} to {:+.5}, p = {}{}\n",
                 metric.name,
                 c.treatment,
                 c.fixed.absolute,
                 c.interval.low,
                 c.interval.high,
-                probability(c.p)
+                probability(c.p),
+                c.p_adjusted.map_or(String::new(), |p| format!(", of all secondary ones {}", probability(p)))
             ));
         }
     }

@@ -64,6 +64,12 @@ impl Rules {
         if metrics.guardrails.is_empty() {
             self.error(at.key("guardrails"), "at least one guardrail metric", "none");
         }
+        for (index, name) in metrics.lower_is_better.iter().enumerate() {
+            if metrics.higher_is_better.contains(name) {
+                let at = at.key("lower_is_better");
+                self.error(at.index(index), "a metric that is not in higher_is_better, too", name);
+            }
+        }
     }
 
     fn schedule(&mut self, at: Place<'_>, experiment: &wire::Experiment) {
@@ -100,6 +106,10 @@ impl Rules {
         number("power", analysis.power, is_probability, "a probability between 0 and 1");
         let effect = analysis.minimum_detectable_effect;
         number("minimum_detectable_effect", effect, |value| value > 0.0, "more than 0");
+        for (name, margin) in analysis.non_inferiority_margins.iter().filter(|(_, margin)| **margin <= 0.0) {
+            let at = at.key("non_inferiority_margins");
+            self.error(at.key(name), "more than 0", &describe_number(*margin));
+        }
     }
 
     fn error(&mut self, at: Place<'_>, expected: &str, found: &str) {

@@ -726,6 +726,13 @@ records! {
         /// Metrics that must not get worse.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub guardrails: Vec<String>,
+        /// Those of which less is better. Known to be: `http_5xx_rate`, `latency_mean`, `latency_p95` and other
+        /// quantiles.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub lower_is_better: Vec<String>,
+        /// Those of which more is better; assumed of `primary` and `secondary` metrics, never of guardrails.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub higher_is_better: Vec<String>,
     }
 }
 
@@ -736,10 +743,14 @@ records! {
         pub alpha: Option<f64>,
         /// Power. Default: 0.8.
         pub power: Option<f64>,
-        /// Smallest effect worth finding, absolute. Default: 0.005.
+        /// Smallest effect worth finding, absolute. Without it nothing says that a change is too small to be worth having.
         pub minimum_detectable_effect: Option<f64>,
         /// Fewest units an arm. Default: 10,000.
         pub min_units_per_arm: Option<u64>,
+        /// How much worse a guardrail may get, absolute, by metric: it holds once more than that is ruled out. One
+        /// without a margin holds while nothing shows that it got worse.
+        #[cfg_attr(feature = "schema", schemars(default))]
+        pub non_inferiority_margins: Entries<f64>,
     }
 }
 

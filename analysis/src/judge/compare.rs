@@ -1,11 +1,13 @@
 //! Arms compared, metric by metric.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use splitway_stats::bayes::{Posterior, compare};
 use splitway_stats::cuped::adjust;
-use splitway_stats::lift::{Estimate, lift};
+use splitway_stats::distribution::{normal_cdf, normal_quantile};
+use splitway_stats::lift::{Estimate, Lift, lift};
 use splitway_stats::power::{self, Design};
+use splitway_stats::proportion::{Share, newcombe};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Error, Interval, Moments, group_sequential, multiple, srm};
 
@@ -28,6 +30,7 @@ pub(super) struct Table<'t> {
     pub(super) groups: Vec<&'t Group>,
     pub(super) columns: &'t Columns,
     pub(super) quantiles: Vec<&'t Quantile>,
+    pub(super) outcomes: Option<&'t BTreeMap<String, u64>>,
     pub(super) alpha: f64,
 }
 
@@ -110,6 +113,9 @@ impl Table<'_> {
             formula: metric.formula(),
             role,
             is_lower_better: metric.is_lower_better,
+            margin: (role == Role::Guardrail)
+                .then(|| self.rules.margins.get(&metric.name).copied())
+                .flatten(),
             values: Vec::new(),
             comparisons: Vec::new(),
             problem: None,
@@ -117,10 +123,70 @@ impl Table<'_> {
         if metric.quantile.is_some() && self.quantiles.is_empty() {
             result.problem = Some("no values; a summary has none, quantiles need the data".to_owned());
         } else if let Err(problem) = self.fill(metric, &mut result) {
-            result.problem = Some(problem.to_string());
+            result.problem = Some(self.unmeasured(metric, &problem));
             result.comparisons.clear();
         }
         result
+    }
+
+    /// Why there are no numbers, in the words of the data.
+    fn unmeasured(&self, metric: &Metric, problem: &Error) -> String {
+        if !matches!(problem, Error::NoVariance | Error::TooFewUnits { .. } | Error::Domain { .. }) {
+            return problem.to_string();
+        }
+        if self.groups.iter().map(|group| group.moments.count()).sum::<f64>() == 0.0 {
+            return "no unit was exposed".to_owned();
+        }
+        if metric.outcomes().next().is_none() {
+            return match problem {
+                Error::NoVariance => "all requests are alike".to_owned(),
+                _ => "no exposure in the log has it".to_owned(),
+            };
+        }
+        if let Some(known) = self.outcomes
+            && let Some(name) = metric.outcomes().find(|name| !known.contains_key(*name))
+        {
+            let all: Vec<&str> = known.keys().map(String::as_str).take(8).collect();
+            return match all.is_empty() {
+                true => format!("no outcomes, so none is called `{name}`"),
+                false => format!("no outcome is called `{name}`; there are {}", all.join(", ")),
+            };
+        }
+        let sum = |of: fn(&Group) -> f64| self.groups.iter().map(|group| of(group)).sum::<f64>();
+        if sum(|group| group.outcomes) == 0.0 {
+            return "no outcome is of a unit that was exposed: are units written alike in both, or is --raw-units \
+                    missing?"
+                .to_owned();
+        }
+        if sum(|group| group.inside) == 0.0 {
+            return "no outcome comes after its unit's first exposure and inside the window".to_owned();
+        }
+        match problem {
+            Error::NoVariance => "the same for all units".to_owned(),
+            _ => problem.to_string(),
+        }
+    }
+
+    /// Two arms in which an event never happened. A unit is a trial, so that requests of one unit count once.
+    fn nothing_happened(
+        &self,
+        control: &Estimate,
+        treatment: &Estimate,
+        critical: f64,
+    ) -> Result<Lift, Error> {
+        let share = |arm: &Estimate| Share::new(0.0, arm.count);
+        let alpha = 2.0 * normal_cdf(-critical);
+        let found = newcombe(share(control)?, share(treatment)?, alpha)?;
+        Ok(Lift {
+            absolute: 0.0,
+            standard_error: 0.0,
+            degrees: control.degrees + treatment.degrees,
+            interval: found.interval,
+            relative: None,
+            relative_interval: None,
+            statistic: 0.0,
+            p: 1.0,
+        })
     }
 
     /// Each arm's estimate, and the share of variance that covariates removed.
@@ -153,7 +219,7 @@ impl Table<'_> {
             Some(p) => self.quantile(metric, p, &Part::All)?,
             None => self.estimates(&moments, metric, &[])?.0,
         };
-        let sign = if metric.is_lower_better { -1.0 } else { 1.0 };
+        let sign = if metric.is_lower_better == Some(true) { -1.0 } else { 1.0 };
         let posteriors: Result<Vec<Posterior>, Error> =
             plain.iter().map(|e| Posterior::flat(&Estimate { value: sign * e.value, ..*e })).collect();
         let standings = posteriors.map(|posteriors| compare(&posteriors)).ok();
@@ -179,16 +245,30 @@ impl Table<'_> {
             if at == control_at {
                 continue;
             }
-            let fixed = lift(control, treatment, self.alpha)?;
-            let (sequential, sequential_relative) = sequence.lift(control, treatment, &fixed);
+            let at_every_look = sequence.critical(control.count + treatment.count);
+            let planned = match &self.rules.method {
+                Method::Planned { spending, looks } => {
+                    let bounds = group_sequential::bounds(*spending, looks, self.alpha)?;
+                    bounds.last().copied().unwrap_or(f64::INFINITY)
+                }
+                _ => f64::INFINITY,
+            };
+            let never = metric.is_event() && control.value == 0.0 && treatment.value == 0.0;
+            let around = |lift: &Lift, critical: f64| match never {
+                true => Ok((self.nothing_happened(control, treatment, critical)?.interval, None)),
+                false => Ok(group_sequential::lift(critical, control, treatment, lift)),
+            };
+            let fixed = match never {
+                true => self.nothing_happened(control, treatment, -normal_quantile(self.alpha / 2.0))?,
+                false => lift(control, treatment, self.alpha)?,
+            };
+            let (sequential, sequential_relative) = around(&fixed, at_every_look)?;
             let p_sequential = sequence.p(fixed.statistic, control.count + treatment.count);
             let (interval, relative_interval, p) = match &self.rules.method {
                 Method::Fixed => (fixed.interval, fixed.relative_interval, fixed.p),
                 Method::Sequential => (sequential, sequential_relative, p_sequential),
-                Method::Planned { spending, looks } => {
-                    let bounds = group_sequential::bounds(*spending, looks, self.alpha)?;
-                    let bound = bounds.last().copied().unwrap_or(f64::INFINITY);
-                    let (interval, relative) = group_sequential::lift(bound, control, treatment, &fixed);
+                Method::Planned { .. } => {
+                    let (interval, relative) = around(&fixed, planned)?;
                     (interval, relative, fixed.p)
                 }
             };
@@ -203,7 +283,7 @@ impl Table<'_> {
                 p,
                 p_adjusted: None,
                 variance_removed,
-                effect: effect(interval, metric.is_lower_better),
+                effect: effect(interval, metric.is_lower_better, result.role),
                 series: self.series(metric, &covariates, control_at, at, &sequence),
                 segments: self.segments(metric, control_at, at),
                 plan: (result.role == Role::Primary)
@@ -314,10 +394,12 @@ impl Table<'_> {
     }
 }
 
-fn effect(interval: Interval, is_lower_better: bool) -> Effect {
+fn effect(interval: Interval, is_lower_better: Option<bool>, role: Role) -> Effect {
     if interval.contains(0.0) {
         Effect::Unclear
-    } else if (interval.low > 0.0) != is_lower_better {
+    } else if is_lower_better.is_none() && role == Role::Guardrail {
+        Effect::Moved
+    } else if (interval.low > 0.0) != is_lower_better.unwrap_or(false) {
         Effect::Better
     } else {
         Effect::Worse
@@ -330,7 +412,7 @@ pub(super) fn adjust_secondary(metrics: &mut [MetricResult]) {
         .filter(|metric| metric.role == Role::Secondary)
         .flat_map(|metric| &mut metric.comparisons)
         .collect();
-    let adjusted = multiple::benjamini_hochberg(&all.iter().map(|c| c.fixed.p).collect::<Vec<_>>());
+    let adjusted = multiple::benjamini_hochberg(&all.iter().map(|c| c.p).collect::<Vec<_>>());
     for (comparison, p) in all.iter_mut().zip(adjusted) {
         comparison.p_adjusted = Some(p);
     }

@@ -1,6 +1,6 @@
 //! What an experiment is judged by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use splitway_engine::{Plan, wire};
@@ -12,6 +12,15 @@ use crate::metric::{Metric, Role};
 const MIN_UNITS: u64 = 10_000;
 /// Probability of finding an effect, where the config does not say.
 const POWER: f64 = 0.8;
+
+/// Metrics of which the command line says which way is better.
+#[derive(Clone, Debug, Default)]
+pub struct Directions {
+    /// Less is.
+    pub lower: BTreeSet<String>,
+    /// More is.
+    pub higher: BTreeSet<String>,
+}
 
 /// Which intervals decide.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -61,6 +70,8 @@ pub struct Rules {
     pub control: String,
     /// Its metrics.
     pub metrics: Vec<(Metric, Role)>,
+    /// How much worse a guardrail may get, absolute, by its name.
+    pub margins: BTreeMap<String, f64>,
     /// Significance level, two-sided.
     pub alpha: f64,
     /// Probability with which an effect of `effect` is to be found.
@@ -74,26 +85,36 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Of every experiment of a plan. `metrics` define names that the config uses; `lower` are those of
-    /// which less is better.
+    /// Of every experiment of a plan. `metrics` define names that the config uses; `directions` go before the config's.
     #[must_use]
     pub fn of(
         plan: &Plan,
         config: &wire::Config,
         metrics: &[Metric],
-        lower: &BTreeSet<String>,
+        directions: &Directions,
         method: &Method,
     ) -> Vec<Self> {
-        let define = |name: &str| {
-            let known = metrics.iter().find(|metric| metric.name == name);
-            let mut metric = known.cloned().unwrap_or_else(|| Metric::named(name));
-            metric.is_lower_better |= lower.contains(name);
-            metric
-        };
         let rules = plan.experiments().map(|(_, experiment)| {
             let stated = config.experiments.iter().find(|stated| stated.id == experiment.id());
             let roles = stated.and_then(|stated| stated.metrics.clone()).unwrap_or_default();
             let analysis = stated.and_then(|stated| stated.analysis.clone()).unwrap_or_default();
+            let define = |name: &str| {
+                let known = metrics.iter().find(|metric| metric.name == name);
+                let mut metric = known.cloned().unwrap_or_else(|| Metric::named(name));
+                let is_in = |set: &BTreeSet<String>, list: &[String]| {
+                    (set.contains(name), list.iter().any(|other| other == name))
+                };
+                let (lower, stated_lower) = is_in(&directions.lower, &roles.lower_is_better);
+                let (higher, stated_higher) = is_in(&directions.higher, &roles.higher_is_better);
+                metric.is_lower_better = match (lower, higher, stated_lower, stated_higher) {
+                    (true, ..) => Some(true),
+                    (_, true, ..) => Some(false),
+                    (_, _, true, _) => Some(true),
+                    (_, _, _, true) => Some(false),
+                    _ => metric.is_lower_better,
+                };
+                metric
+            };
             let mut all: Vec<(Metric, Role)> = Vec::new();
             let named = roles.guardrails.iter().map(|name| (name, Role::Guardrail));
             let named = named.chain(roles.primary.iter().map(|name| (name, Role::Primary)));
@@ -108,12 +129,15 @@ impl Rules {
                 // What every log has is better than nothing.
                 all = ["http_5xx_rate", "latency_mean"].map(|name| (define(name), Role::Secondary)).to_vec();
             }
+            let margins = analysis.non_inferiority_margins.iter().filter(|(_, margin)| **margin > 0.0);
+            let margins = margins.map(|(name, margin)| (name.to_owned(), *margin));
             let control = experiment.variant(experiment.control()).map_or("", |variant| variant.id());
             Self {
                 experiment: experiment.id().to_owned(),
                 shares: experiment.variants().iter().map(|v| (v.id().to_owned(), v.share())).collect(),
                 control: control.to_owned(),
                 metrics: all,
+                margins: margins.collect(),
                 alpha: analysis.alpha.filter(|alpha| *alpha > 0.0 && *alpha < 1.0).unwrap_or(0.05),
                 power: analysis.power.filter(|power| *power > 0.0 && *power < 1.0).unwrap_or(POWER),
                 effect: analysis.minimum_detectable_effect,

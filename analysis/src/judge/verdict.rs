@@ -2,16 +2,30 @@
 
 use splitway_stats::srm;
 
-use super::{Comparison, Effect, Judgement, MetricResult, Rules, Verdict, level, probability};
+use super::{
+    Comparison, Effect, Judgement, Method, MetricResult, Rules, SampleRatio, Verdict, level, probability,
+};
+use crate::integrity::Integrity;
 use crate::metric::Role;
 
 /// More of the replayed log than this differs from the config: it is not this experiment's log.
 const MOST_WRONG: f64 = 0.001;
 /// A larger share of units in two variants means that units are not kept apart.
 const MOST_IN_TWO: f64 = 0.01;
+/// Of a list that may be long.
+const MOST_NAMED: usize = 3;
 
 impl Judgement {
     pub(super) fn decide(&mut self, rules: &Rules) {
+        if let Some(tripped) = self.tripped() {
+            self.reasons.push(tripped);
+            // Which one of several was switched off, the log does not say.
+            (self.verdict, self.treatment) = match self.treatments().as_slice() {
+                [only] => (Verdict::DoNotShip, Some(only.clone())),
+                _ => (Verdict::Invalid, None),
+            };
+            return;
+        }
         let invalid = self.invalid();
         if !invalid.is_empty() {
             (self.verdict, self.reasons) = (Verdict::Invalid, invalid);
@@ -21,13 +35,12 @@ impl Judgement {
             self.reasons.push("no unit was exposed".to_owned());
             return;
         }
-        let treatments: Vec<String> =
-            self.arms.iter().filter(|arm| !arm.is_control).map(|arm| arm.variant.clone()).collect();
-        let mut of_all: Vec<(Verdict, String, Vec<String>)> = treatments
-            .iter()
+        let mut of_all: Vec<(Verdict, String, Vec<String>)> = self
+            .treatments()
+            .into_iter()
             .map(|treatment| {
-                let (verdict, reasons) = self.of(treatment, rules);
-                (verdict, treatment.clone(), reasons)
+                let (verdict, reasons) = self.of(&treatment, rules);
+                (verdict, treatment, reasons)
             })
             .collect();
         // One that may be shipped counts before one that is open, and that before one that may not.
@@ -51,10 +64,23 @@ impl Judgement {
         }
     }
 
+    fn treatments(&self) -> Vec<String> {
+        self.arms.iter().filter(|arm| !arm.is_control).map(|arm| arm.variant.clone()).collect()
+    }
+
+    /// Whether the proxy switched a variant off. From then on its units see the control, and the shares are off.
+    fn tripped(&self) -> Option<String> {
+        let count = self.integrity.as_ref()?.other_reasons.get("guardrail").filter(|count| **count > 0)?;
+        Some(format!(
+            "a guardrail of the proxy switched a variant off: {count} exposures got the control instead; what was \
+             measured until then is below"
+        ))
+    }
+
     /// Why the data are not to be believed.
     fn invalid(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(p) = self.sample_ratio.p.filter(|p| *p < srm::ALPHA) {
+        if let Some(p) = self.sample_ratio.decides(&self.method).filter(|p| *p < srm::ALPHA) {
             let arms: Vec<String> = self
                 .arms
                 .iter()
@@ -73,7 +99,8 @@ impl Judgement {
                 probability(p)
             ));
         }
-        for mismatch in &self.sample_ratio.mismatches {
+        let mismatches = &self.sample_ratio.mismatches;
+        for mismatch in mismatches.iter().take(MOST_NAMED) {
             reasons.push(format!(
                 "the planned shares do not hold for {} (p = {}, corrected for {} tests)",
                 mismatch.part,
@@ -81,11 +108,17 @@ impl Judgement {
                 self.sample_ratio.tested
             ));
         }
+        if mismatches.len() > MOST_NAMED {
+            reasons.push(format!("nor for {} more", mismatches.len() - MOST_NAMED));
+        }
+        if mismatches.iter().any(|mismatch| mismatch.part.starts_with("segment")) {
+            reasons.push(
+                "a segment must not depend on the variant, as the cluster of a variant that routes does"
+                    .to_owned(),
+            );
+        }
         if let Some(integrity) = self.integrity.as_ref().filter(|i| i.wrong_share() > MOST_WRONG) {
-            reasons.push(format!(
-                "the log does not fit the config: {:.2} % of what was replayed has another variant",
-                integrity.wrong_share() * 100.0
-            ));
+            reasons.extend(misfit(integrity));
         }
         let units: f64 = self.arms.iter().map(|arm| arm.units).sum();
         if self.units_in_two_variants > MOST_IN_TWO * units {
@@ -99,25 +132,43 @@ impl Judgement {
 
     fn primary(&self, treatment: &str) -> Option<(f64, &Comparison)> {
         let metric = self.metrics.iter().find(|metric| metric.role == Role::Primary)?;
-        let sign = if metric.is_lower_better { -1.0 } else { 1.0 };
+        let sign = if metric.is_lower_better == Some(true) { -1.0 } else { 1.0 };
         metric.comparisons.iter().find(|c| c.treatment == treatment).map(|c| (sign, c))
     }
 
     /// Verdict and reasons of one treatment: guardrails, then the primary metric.
     fn of(&self, treatment: &str, rules: &Rules) -> (Verdict, Vec<String>) {
-        let mut broken = Vec::new();
-        let mut unmeasured = Vec::new();
-        let guardrails: Vec<&MetricResult> =
-            self.metrics.iter().filter(|metric| metric.role == Role::Guardrail).collect();
-        for metric in &guardrails {
+        let (mut broken, mut open, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        for metric in self.metrics.iter().filter(|metric| metric.role == Role::Guardrail) {
             match metric.comparisons.iter().find(|c| c.treatment == treatment) {
-                Some(c) if c.effect == Effect::Worse => {
-                    broken.push(format!("guardrail {} got worse: {}", metric.name, self.describe(c)))
-                }
-                Some(_) => {}
+                Some(c) => match (metric.guards(c), metric.margin) {
+                    (Guard::Broken, _) => {
+                        broken.push(format!("guardrail {} got worse: {}", metric.name, self.describe(c)));
+                    }
+                    (Guard::Moved, _) => open.push(format!(
+                        "guardrail {} moved, and nothing says which way is better (metrics.lower_is_better or \
+                         higher_is_better): {}",
+                        metric.name,
+                        self.describe(c)
+                    )),
+                    (Guard::Possible, Some(margin)) => open.push(format!(
+                        "guardrail {} may be worse by {:.5}, {margin} is allowed: {}",
+                        metric.name,
+                        metric.worst(c),
+                        self.describe(c)
+                    )),
+                    (Guard::Within, Some(margin)) => {
+                        held.push(format!("guardrail {}: worse by more than {margin} is ruled out", metric.name));
+                    }
+                    _ => held.push(format!(
+                        "guardrail {}: nothing shows that it got worse; by {:.5} it may be, for no margin is set",
+                        metric.name,
+                        metric.worst(c).max(0.0)
+                    )),
+                },
                 None => {
                     let why = metric.problem.as_deref().unwrap_or("no data");
-                    unmeasured.push(format!("guardrail {} could not be measured: {why}", metric.name));
+                    open.push(format!("guardrail {} could not be measured: {why}", metric.name));
                 }
             }
         }
@@ -146,23 +197,20 @@ impl Judgement {
             return (Verdict::Inconclusive, vec![reason, said]);
         }
         let interval = c.interval;
-        let best = if primary.is_lower_better { -interval.low } else { interval.high };
+        let best = if primary.is_lower_better == Some(true) { -interval.low } else { interval.high };
         match c.effect {
-            Effect::Better if guardrails.is_empty() => (
+            Effect::Better if !open.is_empty() => {
+                open.push(said);
+                (Verdict::Inconclusive, open)
+            }
+            Effect::Better if held.is_empty() => (
                 Verdict::Inconclusive,
                 vec!["no guardrail is named, so nothing says that it does no harm".to_owned(), said],
             ),
-            Effect::Better if !unmeasured.is_empty() => {
-                unmeasured.push(said);
-                (Verdict::Inconclusive, unmeasured)
+            Effect::Better => {
+                held.insert(0, format!("the primary metric got better, {said}"));
+                (Verdict::Ship, held)
             }
-            Effect::Better => (
-                Verdict::Ship,
-                vec![
-                    format!("the primary metric got better, {said}"),
-                    format!("{} of {} guardrails hold", guardrails.len(), guardrails.len()),
-                ],
-            ),
             _ if rules.effect.is_some_and(|effect| best < effect) => (
                 Verdict::DoNotShip,
                 vec![format!(
@@ -202,27 +250,133 @@ impl Judgement {
                 self.units_in_two_variants
             ));
         }
+        let mut counted = |count: u64, what: &str| {
+            if count > 0 {
+                remarks.push(format!("{count} {what}"));
+            }
+        };
+        counted(
+            self.units_in_progress as u64,
+            "units have a window that is not over: more of their outcomes may come (--complete-only leaves them out)",
+        );
+        counted(
+            (self.outcomes - self.outcomes_inside) as u64,
+            "outcomes of its units are before the first exposure or after the window, and do not count",
+        );
         if let Some(integrity) = &self.integrity {
-            let mut counted = |count: u64, what: &str| {
-                if count > 0 {
-                    remarks.push(format!("{count} {what}"));
-                }
-            };
             counted(integrity.overrides, "exposures by overrides and QA tokens were left out");
-            counted(
-                integrity.other_reasons.values().sum(),
-                "exposures of held-out or excluded units were left out",
-            );
+            let others = integrity.other_reasons.iter().filter(|(reason, _)| *reason != "guardrail");
+            for (reason, count) in others {
+                counted(*count, &format!("exposures with the reason {reason} were left out"));
+            }
             counted(integrity.excluded_units, "units were left out as bots or by name");
             counted(
-                integrity.other_versions,
-                "exposures are of another version of the config and were not replayed",
+                integrity.dropped_variant,
+                "exposures of a variant that only an older config has were left out",
+            );
+            let others = integrity.other_versions.values().sum();
+            counted(
+                others,
+                "exposures are of another version of the config; its variants fit this one (--older-config takes it)",
+            );
+            let is_compared = integrity.replayed + integrity.units_replayed + others > 0;
+            let blind = if is_compared { 0 } else { integrity.exposures };
+            counted(
+                blind,
+                "exposures do not say their bucket, so the log could not be compared with the config",
             );
             counted(
                 integrity.silent_hours.len() as u64,
                 "hours have no exposure at all, as if the log was lost",
             );
         }
+        if let (Some(p), Some(now)) = (self.sample_ratio.p, self.sample_ratio.decides(&self.method))
+            && p < srm::ALPHA
+            && now >= srm::ALPHA
+        {
+            remarks.push(format!(
+                "the arms' shares would be odd for a single look (p = {}), though not for one of many",
+                probability(p)
+            ));
+        }
         self.remarks = remarks;
     }
+}
+
+/// What a comparison says of its guardrail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// It got worse, and by more than the margin may be.
+    Broken,
+    /// It changed, and nobody said which way is better.
+    Moved,
+    /// More than the margin is not ruled out.
+    Possible,
+    /// More than the margin is ruled out.
+    Within,
+    /// Without a margin: no harm was seen.
+    Unharmed,
+}
+
+impl MetricResult {
+    /// Of a guardrail.
+    pub(crate) fn guards(&self, c: &Comparison) -> Guard {
+        match (c.effect, self.margin) {
+            (_, Some(margin)) if self.worst(c) <= margin => Guard::Within,
+            (Effect::Worse, _) => Guard::Broken,
+            (Effect::Moved, _) => Guard::Moved,
+            (_, Some(_)) => Guard::Possible,
+            (_, None) => Guard::Unharmed,
+        }
+    }
+
+    /// How much worse it may be, by the interval that decides; negative: it is better for certain.
+    fn worst(&self, c: &Comparison) -> f64 {
+        match self.is_lower_better {
+            Some(true) => c.interval.high,
+            Some(false) => -c.interval.low,
+            None => c.interval.high.max(-c.interval.low),
+        }
+    }
+}
+
+impl SampleRatio {
+    /// The probability that decides: of a single look where one was planned, else that of many.
+    fn decides(&self, method: &Method) -> Option<f64> {
+        match method {
+            Method::Fixed => self.p,
+            Method::Sequential | Method::Planned { .. } => self.p_sequential,
+        }
+    }
+}
+
+/// How the log differs from the config.
+fn misfit(integrity: &Integrity) -> Vec<String> {
+    let percent = |wrong: u64, of: u64| wrong as f64 / (of.max(1)) as f64 * 100.0;
+    let mut reasons = Vec::new();
+    let wrong = percent(integrity.wrong_variant, integrity.replayed)
+        .max(percent(integrity.units_wrong, integrity.units_replayed));
+    if wrong > MOST_WRONG * 100.0 {
+        reasons.push(format!(
+            "the log does not fit the config: {wrong:.2} % of what was replayed has another variant"
+        ));
+    }
+    let others = integrity.other_versions.values().sum();
+    let wrong = percent(integrity.wrong_in_others, others);
+    if wrong > MOST_WRONG * 100.0 {
+        let names: Vec<&str> = integrity.other_versions.keys().map(String::as_str).take(MOST_NAMED).collect();
+        reasons.push(format!(
+            "{others} exposures are of other versions of the config ({}), and {wrong:.2} % of them have another variant \
+             than this one gives: pass those configs with --older-config",
+            names.join(", ")
+        ));
+    }
+    let unknown = percent(integrity.unknown_variant, integrity.exposures);
+    if unknown > MOST_WRONG * 100.0 {
+        reasons.push(format!(
+            "{unknown:.2} % of the exposures are of a variant that the experiment does not have; a config that had it \
+             can be passed with --older-config"
+        ));
+    }
+    reasons
 }

@@ -145,6 +145,7 @@ pub(crate) fn reduction() -> Reduction {
         before_ms: 7 * DAY,
         most_exposures: None,
         has_excluded: false,
+        is_complete: false,
     }
 }
 

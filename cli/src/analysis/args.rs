@@ -35,16 +35,31 @@ pub(crate) struct Data {
     /// that of single outcomes, and needs the data: a summary has none.
     #[arg(long, value_name = "NAME=FORMULA")]
     pub(crate) metric: Vec<String>,
-    /// A metric of which less is better; may be repeated
+    /// A metric of which less is better, as `metrics.lower_is_better` of the config; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) lower_is_better: Vec<String>,
+    /// A metric of which more is better; may be repeated
+    ///
+    /// So it is of all metrics but guardrails: a guardrail of which nothing is said must not move either way.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) higher_is_better: Vec<String>,
+    /// A config that decided earlier exposures of the log; may be repeated
+    ///
+    /// Exposures of a version that is not given are compared with --config.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) older_config: Vec<PathBuf>,
     /// How long after a unit's first exposure its outcomes count, such as 7d [default: for ever]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) window: Option<i64>,
     /// Take the same outcomes so long before it as covariates (CUPED), such as 14d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) before: Option<i64>,
-    /// A field of the exposures by which units are grouped, such as splitway.cluster
+    /// Leave out units whose window is not over at the last outcome
+    #[arg(long, requires = "window")]
+    pub(crate) complete_only: bool,
+    /// A field of the exposures by which units are grouped, as it is at the first one
+    ///
+    /// It must not depend on the variant: the cluster does where variants route.
     #[arg(long, value_name = "FIELD")]
     pub(crate) segment: Option<String>,
     /// Only this experiment
