@@ -20,6 +20,7 @@ const OTLP: &str = "resourceLogs";
 
 /// One exposure, as far as an analysis needs it.
 #[derive(Debug, Deserialize, PartialEq)]
+#[serde(expecting = "the object of an exposure")]
 pub struct Exposure<'a> {
     #[serde(borrow, default)]
     timestamp: Cow<'a, str>,
@@ -174,6 +175,10 @@ impl Reader<'_> {
                             plainly(&error)
                         });
                     }
+                    // What a proxy began that was then killed; the next one went on in the same line.
+                    if let Some(next) = rest.get(1..).and_then(|rest| rest.find(ACCESS_LOG)) {
+                        self.values(&rest[1 + next..], outer);
+                    }
                     break;
                 }
             }
@@ -300,12 +305,13 @@ fn opening(text: &str) -> Option<usize> {
 
 /// Whether a text ends within the beginning of a record, or is one of a longer line.
 fn is_cut(text: &str) -> bool {
-    const LEAST: usize = r#"{"e"#.len();
-    let ends = |whole: &str| {
-        (LEAST..whole.len()).any(|length| text.as_bytes().ends_with(&whole.as_bytes()[..length]))
-    };
-    let is_whole = |whole: &str| text.len() >= LEAST && whole.starts_with(text);
-    OPENINGS.into_iter().any(ends) || is_whole(ACCESS_LOG) || is_whole(r#"{"resourceLogs""#)
+    const START: &[u8] = br#"{"e"#;
+    let bytes = text.as_bytes();
+    let last = &bytes[bytes.len().saturating_sub(OPENINGS[1].len())..];
+    let start = last.windows(START.len()).rposition(|window| window == START);
+    let begins = |whole: &str| start.is_some_and(|start| whole.as_bytes().starts_with(&last[start..]));
+    let is_whole = |whole: &str| bytes.len() >= START.len() && whole.starts_with(text);
+    OPENINGS.into_iter().any(begins) || is_whole(ACCESS_LOG) || is_whole(r#"{"resourceLogs""#)
 }
 
 /// A value as a segment's name.
@@ -468,6 +474,7 @@ mod tests {
             (format!(r#"{{"exposures":[{RECORD},{wrong},{RECORD}]}}"#), 2, 1),
             (format!(r#"{{"a":[{RECORD}]}}{{"a":[{RECORD}]}} tail"#), 2, 0),
             (format!(r#"{{"a":[{RECORD}]}}{{"a":[{}"#, &RECORD[..200]), 1, 1),
+            (format!(r#"{{"exposures":[{}{{"exposures":[{RECORD}]}}"#, &RECORD[..200]), 1, 1),
             (RECORD.replace(":200", r#":"200""#), 1, 0),
             (RECORD.replace("\":", "\": "), 1, 0),
             (format!("[info] splitway: {}", RECORD.replace("\":", "\": ")), 1, 0),
@@ -508,7 +515,7 @@ mod tests {
         let prefix = "[2026-11-21 10:00:00.000][7][info][wasm] wasm log splitway: ";
         for (broken, said) in [
             (&RECORD[..200], "cut off"),
-            (&RECORD[..10], "a record that is cut off"),
+            (&RECORD[..10], "cut off: the line ends within it"),
             (&format!("{prefix}{}", &RECORD[..10]), "a record that is cut off"),
             (&format!("{prefix}{}", &RECORD[..40]), "cut off"),
             (r#"{"exposures":[{"ev"#, "cut off"),
@@ -517,7 +524,8 @@ mod tests {
             (&RECORD.replace("2026-11-21T", "yesterday"), "expected a time with its zone such as"),
             (r#"{"event":"feature_flag.evaluation"} tail"#, "missing field `feature_flag.key`"),
             ("feature_flag.evaluation", "has no record"),
-            (r#"{"name":"feature_flag.evaluation","variant":"b"}"#, "not as the `event`"),
+            (r#"{"name":"feature_flag.evaluation","variant":"b"}"#, "has no record"),
+            (r#"{"feature_flag.evaluation":1}"#, "not as the `event`"),
         ] {
             let (found, wrong) = both(broken);
             assert!(

@@ -22,6 +22,7 @@ pub struct Outcome<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with unit, time, metric and value")]
 struct Line<'a> {
     #[serde(borrow, deserialize_with = "words::text")]
     unit: Cow<'a, str>,
@@ -46,8 +47,22 @@ pub(super) fn read(line: &str) -> Result<Outcome<'_>, String> {
 
 /// Milliseconds since 1970.
 pub(super) fn time(text: &str) -> Result<i64, String> {
-    let time = Timestamp::parse(text).map(|time| time.0).or_else(|| text.parse().ok());
-    time.ok_or_else(|| format!("`time`: expected {MOMENT}, or milliseconds since 1970, found `{text}`"))
+    if let Some(time) = Timestamp::parse(text) {
+        return Ok(time.0);
+    }
+    let wrong = || format!("`time`: expected {MOMENT}, or milliseconds since 1970, found `{text}`");
+    text.parse().map_err(|_| wrong()).and_then(moment)
+}
+
+/// A number as milliseconds since 1970.
+pub(super) fn moment(number: i64) -> Result<i64, String> {
+    // Seconds of 2001 to 5138 would be in early 1970; microseconds are millennia away.
+    let looks_like = match number {
+        1_000_000_000..100_000_000_000 => "seconds",
+        100_000_000_000_000.. => "microseconds or nanoseconds",
+        _ => return Ok(number),
+    };
+    Err(format!("`time`: expected milliseconds since 1970, and {number} looks like {looks_like}"))
 }
 
 /// Where a CSV has what.
@@ -122,6 +137,8 @@ mod tests {
             found.time_ms,
             read(&line.replace("00:14:20+01:00", "23:14:20Z").replace("-21 ", "-20 ")).unwrap().time_ms
         );
+        let found = read(r#"{"unit":7.0,"time":1795219260000.0,"metric":"m","value":-0.5}"#).unwrap();
+        assert_eq!((&*found.unit, found.time_ms, found.value), ("7", 1_795_219_260_000, -0.5));
         let columns = Columns::of("Unit, TIME,metric,Value").unwrap();
         assert_eq!(columns.read(r#"u,5,m,"5""#).unwrap().value, 5.0);
     }
@@ -134,9 +151,16 @@ mod tests {
             "{error}"
         );
         let columns = Columns::of("unit,time,metric,value").unwrap();
-        for line in
-            ["u,5,m", "u,never,m,1", "u,5,m,much", "u,5,m,NaN", "u,5,m,1e200", "u,2026-11-21 00:14:20,m,1"]
-        {
+        for line in [
+            "u,5,m",
+            "u,never,m,1",
+            "u,5,m,much",
+            "u,5,m,NaN",
+            "u,5,m,1e200",
+            "u,1795219260,m,1",
+            "u,1795219260000000,m,1",
+            "u,2026-11-21 00:14:20,m,1",
+        ] {
             assert!(columns.read(line).is_err(), "{line}");
         }
         for (line, said) in [
@@ -145,12 +169,14 @@ mod tests {
                 r#"{"unit":"u","time":"2026-11-21 00:14:20","metric":"m"}"#,
                 "with its zone such as 2026-11-21T00:14:20Z",
             ),
-            (r#"{"unit":["u"],"time":5,"metric":"m"}"#, "expected a text or a number"),
+            (r#"{"unit":["u"],"time":5,"metric":"m"}"#, "expected a text or a whole number"),
             (r#"{"unit":null,"time":5,"metric":"m"}"#, "invalid type: null"),
             (r#"{"unit":"u","time":5,"metric":"m","value":null}"#, "expected a number, found nothing"),
             (r#"{"unit":"u","time":5,"metric":"m","value":"inf"}"#, "expected a number, found inf"),
             (r#"{"unit":"u","time":5,"met"#, "cut off"),
             ("unit,time,metric,value", "no JSON: "),
+            ("[1,2]", "expected an object with unit, time, metric and value"),
+            (r#"{"unit":1.5,"time":5,"metric":"m"}"#, "expected a text or a whole number"),
         ] {
             let error = read(line).unwrap_err();
             assert!(

@@ -95,6 +95,11 @@ pub(super) fn are_ours(path: &Path, are_raw: bool) -> Result<bool, Error> {
     Ok(is_named && (!are_raw || opened.note(UNITS) == Some("shown")))
 }
 
+/// Whether outcomes have their units as exposures show them; only ours say so.
+pub(super) fn are_shown(path: &Path) -> Result<bool, Error> {
+    Ok(Opened::of(path)?.note(UNITS) == Some("shown"))
+}
+
 /// A type for messages.
 fn kind(of: &DataType) -> &'static str {
     match of {
@@ -258,7 +263,7 @@ impl Times {
             Self::Texts(texts) if texts.is_null(row) => null(),
             Self::Texts(texts) => outcome::time(texts.value(row).trim()),
             Self::Numbers(numbers) if numbers.is_null(row) => null(),
-            Self::Numbers(numbers) => Ok(numbers.as_primitive::<Int64Type>().value(row)),
+            Self::Numbers(numbers) => outcome::moment(numbers.as_primitive::<Int64Type>().value(row)),
         }
     }
 }

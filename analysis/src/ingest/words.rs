@@ -15,7 +15,7 @@ const LARGEST: f64 = 1e100;
 /// Why JSON is not what it should be. The place within the line stays, the line does not: it is always the first.
 pub(super) fn plainly(error: &serde_json::Error) -> String {
     if error.is_eof() {
-        return "cut off".to_owned();
+        return "cut off: the line ends within it".to_owned();
     }
     let (text, column) = (error.to_string(), error.column());
     let text = text.split_once(" at line ").map_or(&*text, |(before, _)| before);
@@ -85,7 +85,7 @@ pub(super) fn text<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Cow<'a,
         type Value = Cow<'de, str>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a number")
+            f.write_str("a text or a whole number")
         }
 
         fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -102,6 +102,15 @@ pub(super) fn text<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Cow<'a,
 
         fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
             Ok(Cow::Owned(number.to_string()))
+        }
+
+        /// Some programs have no other numbers.
+        fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+            const EXACT: f64 = (1_u64 << 53) as f64;
+            if number.fract() == 0.0 && number.abs() < EXACT {
+                return Ok(Cow::Owned((number as i64).to_string()));
+            }
+            Err(E::invalid_value(Unexpected::Float(number), &self))
         }
     }
 
