@@ -199,7 +199,7 @@ mod tests {
     use std::sync::Arc;
 
     use datafusion::arrow::array::{
-        ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringArray,
+        ArrayRef, AsArray as _, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
     };
     use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -416,6 +416,36 @@ mod tests {
         let error = are_ready_exposures(&path, None).unwrap_err().to_string();
         assert!(error.contains("lacks the columns experiment (text), variant (text)"), "{error}");
         assert!(are_ready_outcomes(&folder.write("no.parquet", b"unit,time"), None).is_err());
+    }
+
+    #[test]
+    fn exposures_of_others_have_every_value() {
+        let folder = Folder::new();
+        let texts = |value: Option<&str>| Arc::new(StringArray::from(vec![Some("a"), value])) as ArrayRef;
+        let numbers = |value: i64| Arc::new(Int64Array::from(vec![1, value])) as ArrayRef;
+        let columns = |unit: Option<&str>, duration: f64| -> Vec<(&str, ArrayRef)> {
+            let mut columns = vec![("unit", texts(unit))];
+            for name in ["experiment", "variant", "reason", "version", "segment"] {
+                columns.push((name, texts(Some("b"))));
+            }
+            columns.extend([("time_ms", numbers(5)), ("bucket", numbers(7)), ("status", numbers(200))]);
+            columns.push(("is_split", Arc::new(BooleanArray::from(vec![true, true]))));
+            columns.push(("duration_ms", Arc::new(Float64Array::from(vec![None, Some(duration)]))));
+            columns
+        };
+        assert!(are_ready_exposures(&folder.parquet("e.parquet", &columns(Some("b"), 2.0)), None).unwrap());
+        for (columns, said) in [
+            (columns(None, 2.0), "e.parquet: row 2 has no value that can be used as `unit`"),
+            (
+                columns(Some("b"), f64::INFINITY),
+                "e.parquet: row 2 has no value that can be used as `duration_ms`",
+            ),
+            (columns(Some("b"), 2.0)[..10].to_vec(), "lacks the columns duration_ms (number)"),
+        ] {
+            let error =
+                are_ready_exposures(&folder.parquet("e.parquet", &columns), None).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     /// Packed, in several pieces as rotated logs are; with a byte order mark.

@@ -271,6 +271,7 @@ fn parquet(
 
 fn excluded(path: &Path) -> Result<Vec<String>, Failure> {
     let text = Input::read(path)?.text;
+    let text = text.trim_start_matches('\u{feff}');
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
@@ -303,10 +304,10 @@ fn check(expected: &Expected, is_strict: bool, lines: &Lines) -> Result<(), Fail
         let all = [problem, summed(lines)].into_iter().chain(lines.examples.iter().cloned());
         all.collect::<Vec<_>>().join("\n")
     };
-    if lines.records == 0 && lines.without_unit > 0 && is_needed {
+    if lines.records == 0 && lines.without_unit > 0 {
         return Err(Failure::Usage(shown(format!(
-            "no {name} with a unit: the config that they were made with must say how to show units, by \
-             `exposure: {{ key: … }}` or `exposure: {{ unit: raw }}`, and requests must have a unit"
+            "no {name} with a unit: the requests had none, or the config did not say how units are shown, by \
+             `exposure: {{ key: … }}` or `exposure: {{ unit: raw }}`"
         ))));
     }
     if lines.records == 0 && (is_needed || is_strict || lines.lines > 0) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use datafusion::arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    DataType, Float64Type, Int64Type, Schema, TimeUnit, TimestampMillisecondType,
+    DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, TimestampMillisecondType,
 };
 use datafusion::arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
@@ -23,6 +23,9 @@ pub(super) const FORM: &str = "splitway.form";
 pub(super) const SEGMENT: &str = "splitway.segment";
 /// `shown`: the units are as exposures show them; of outcomes only.
 pub(super) const UNITS: &str = "splitway.units";
+
+/// A column of exposures.
+const DURATION: &str = "duration_ms";
 
 /// Rows that become one row group.
 const PART: usize = 500_000;
@@ -72,15 +75,50 @@ pub(super) fn check_exposures(path: &Path, segment: Option<&str>) -> Result<(), 
     if path.extension().is_none_or(|extension| extension != "parquet") {
         return wrong("is Parquet: give it a name that ends with .parquet".to_owned());
     }
-    match (segment, opened.note(SEGMENT)) {
-        (Some(wanted), found) if found != Some(wanted) => {
-            let found = found.map_or("no segment".to_owned(), |found| format!("the segment {found}"));
-            wrong(format!(
-                "was made with {found}: make it again from the logs with `splitway compact --segment {wanted}`"
-            ))
-        }
-        _ => Ok(()),
+    if let Some(wanted) = segment
+        && opened.note(SEGMENT) != segment
+    {
+        let found =
+            opened.note(SEGMENT).map_or("no segment".to_owned(), |found| format!("the segment {found}"));
+        return wrong(format!(
+            "was made with {found}: make it again from the logs with `splitway compact --segment {wanted}`"
+        ));
     }
+    if opened.note(FORM) == Some("exposures") { Ok(()) } else { check_values(path, opened) }
+}
+
+/// Refuses what the sums would silently pass over, or end in nothing by: nulls, and durations that are no numbers. Others wrote
+/// the file; in ours there are none.
+fn check_values(path: &Path, Opened { builder }: Opened) -> Result<(), Error> {
+    let fields = ExposureColumns::fields();
+    let is_needed = |name: &str| fields.iter().any(|field| field.name() == name && !field.is_nullable());
+    let schema = builder.schema().clone();
+    let can_fail = |field: &Field| is_needed(field.name()) && field.is_nullable() || field.name() == DURATION;
+    let places = (0..schema.fields().len()).filter(|place| can_fail(schema.field(*place)));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), places);
+    let reader =
+        builder.with_projection(mask).with_batch_size(BATCH).build().map_err(Error::content(path))?;
+    let mut before = 0;
+    for batch in reader {
+        let batch = batch.map_err(Error::content(path))?;
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let at = if field.name() == DURATION {
+                let numbers = cast(column, &DataType::Float64).map_err(Error::content(path))?;
+                let numbers = numbers.as_primitive::<Float64Type>();
+                numbers.iter().position(|number| number.is_some_and(|number| finite(number).is_err()))
+            } else {
+                (0..column.len()).find(|row| column.is_null(*row))
+            };
+            if let Some(row) = at {
+                let (row, name) = (before + row + 1, field.name());
+                let problem =
+                    format!("row {row} has no value that can be used as `{name}`: leave such rows out");
+                return Err(Error::Content(path.to_owned(), problem));
+            }
+        }
+        before += batch.num_rows();
+    }
+    Ok(())
 }
 
 /// Whether outcomes can be used as they are: those that we made. `are_raw`: units are yet to be shown as exposures show them.
