@@ -36,7 +36,7 @@ impl fmt::Display for Error {
             Self::File(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Content(path, problem) => write!(f, "{}: {problem}", path.display()),
             Self::Metric(text, expected) => write!(f, "metric `{text}`: expected {expected}"),
-            Self::Engine(error) => write!(f, "query engine: {error}"),
+            Self::Engine(error) => write!(f, "the query engine could not go on: {}", error.find_root()),
             Self::Summary(problem) => write!(f, "summary: {problem}"),
         }
     }

@@ -12,6 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -54,6 +55,11 @@ impl Writer {
         };
         let (writer, factory) = open().map_err(Error::content(path))?;
         Ok((Self { path: path.to_owned(), writer }, Encoder { path: path.to_owned(), schema, factory }))
+    }
+
+    /// A word about the file, kept in it.
+    pub(crate) fn note(&mut self, key: &str, value: &str) {
+        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
     }
 
     pub(crate) fn append(&mut self, group: RowGroup) -> Result<(), Error> {

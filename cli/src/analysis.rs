@@ -18,6 +18,7 @@ use splitway_analysis::sql::Reduction;
 use splitway_analysis::{Error, integrity};
 use splitway_engine::{Plan, read_wire};
 use splitway_stats::group_sequential;
+use tempfile::NamedTempFile;
 
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
@@ -57,6 +58,10 @@ pub(crate) fn analyze(args: &Analyze) -> Outcome {
 }
 
 pub(crate) fn report(args: &Report) -> Outcome {
+    let data = &args.data;
+    let lists = [data.exposures.as_slice(), &data.outcomes, std::slice::from_ref(&data.config)];
+    let single = data.exclude.iter().chain(&data.from_summary);
+    let place = Place::of(&args.out, lists.into_iter().flatten().chain(single))?;
     let setting = Setting::new(&args.data)?;
     let analysis = setting.run(&args.data)?;
     let facts = Facts {
@@ -67,7 +72,8 @@ pub(crate) fn report(args: &Report) -> Outcome {
     };
     let page = report::page(&facts, &analysis.experiments);
     let failed = |error| Failure::Usage(format!("{}: {error}", args.out.display()));
-    std::fs::write(&args.out, page).map_err(failed)?;
+    std::fs::write(place.path(), page).map_err(failed)?;
+    place.keep()?;
     print(&format!("{}: {} experiments", args.out.display(), analysis.experiments.len()))?;
     Ok(analysis.exit())
 }
@@ -75,15 +81,58 @@ pub(crate) fn report(args: &Report) -> Outcome {
 pub(crate) fn compact(args: &Compact) -> Outcome {
     let bar = bar();
     let mut progress = |done: u64, of: u64| show(&bar, done, of);
+    let place = Place::of(&args.out, args.files.iter().chain(&args.config))?;
     let plan = args.config.as_ref().map(|file| crate::input::plan(std::slice::from_ref(file))).transpose()?;
     let lines = if args.outcomes {
-        ingest::outcomes(&args.files, plan.as_ref(), &args.out, &mut progress)?
+        ingest::outcomes(&args.files, plan.as_ref(), place.path(), &mut progress)?
     } else {
-        ingest::exposures(&args.files, args.segment.as_deref(), &args.out, &mut progress)?
+        ingest::exposures(&args.files, args.segment.as_deref(), place.path(), &mut progress)?
     };
     bar.finish_and_clear();
-    strict(args.strict, &lines)?;
+    check(if args.outcomes { &OUTCOMES } else { &EXPOSURES }, args.strict, &lines)?;
+    place.keep()?;
     print(&format!("{}: {}", args.out.display(), summed(&lines)))
+}
+
+/// Where a file is written: beside the one that it becomes when all went well.
+struct Place {
+    to: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Place {
+    /// Nothing that is read may be written.
+    fn of<'f>(out: &Path, mut inputs: impl Iterator<Item = &'f PathBuf>) -> Result<Self, Failure> {
+        let wrong = |problem: &str| Failure::Usage(format!("{}: {problem}", out.display()));
+        // Through a link, the file that it leads to.
+        let to = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+        if to.exists() && !to.is_file() {
+            return Err(wrong("is there, and is not a file"));
+        }
+        if inputs.any(|input| input.canonicalize().is_ok_and(|input| input == to)) {
+            return Err(wrong("is read, so it cannot be written: choose another name for --out"));
+        }
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".splitway-");
+        // As any new file; a temporary one would be its owner's alone.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder).map_err(|error| wrong(&error.to_string()))?;
+        Ok(Self { to, file })
+    }
+
+    fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn keep(self) -> Result<(), Failure> {
+        let to = self.to.display();
+        self.file
+            .persist(&self.to)
+            .map(drop)
+            .map_err(|error| Failure::Usage(format!("{to}: {}", error.error)))
+    }
 }
 
 /// What an analysis needs besides the data.
@@ -173,22 +222,23 @@ impl Setting {
         } else {
             let folder = tempfile::tempdir()?;
             let bar = bar();
+            let segment = data.segment.as_deref();
+            let is_ready = |path: &Path| ingest::are_ready_exposures(path, segment);
             let (exposures, lines) =
-                parquet(&data.exposures, &folder.path().join("exposures.parquet"), |files, to| {
-                    ingest::exposures(files, data.segment.as_deref(), to, &mut |done, of| {
-                        show(&bar, done, of)
-                    })
+                parquet(&data.exposures, &folder.path().join("exposures.parquet"), is_ready, |files, to| {
+                    ingest::exposures(files, segment, to, &mut |done, of| show(&bar, done, of))
                 })?;
             analysis.exposures = lines;
             let shown_by = data.raw_units.then_some(self.plan());
+            let is_ready = |path: &Path| ingest::are_ready_outcomes(path, shown_by);
             let (outcomes, lines) =
-                parquet(&data.outcomes, &folder.path().join("outcomes.parquet"), |files, to| {
+                parquet(&data.outcomes, &folder.path().join("outcomes.parquet"), is_ready, |files, to| {
                     ingest::outcomes(files, shown_by, to, &mut |done, of| show(&bar, done, of))
                 })?;
             analysis.outcomes = lines;
             bar.finish_and_clear();
-            for lines in analysis.exposures.iter().chain(&analysis.outcomes) {
-                strict(data.strict, lines)?;
+            for (what, lines) in [(&EXPOSURES, &analysis.exposures), (&OUTCOMES, &analysis.outcomes)] {
+                lines.iter().try_for_each(|lines| check(what, data.strict, lines))?;
             }
             let excluded = data.exclude.as_deref().map(excluded).transpose()?.unwrap_or_default();
             // An empty list still makes the table that the query names.
@@ -229,30 +279,71 @@ impl Setting {
     }
 }
 
-/// Parquet stays as it is; everything else is read into one file more.
+/// What `is_ready` stays as it is; everything else is read into one file more.
 fn parquet(
     files: &[PathBuf],
     to: &Path,
+    is_ready: impl Fn(&Path) -> Result<bool, Error>,
     read: impl FnOnce(&[PathBuf], &Path) -> Result<Lines, Error>,
 ) -> Result<(Vec<PathBuf>, Option<Lines>), Failure> {
-    let (mut ready, text): (Vec<PathBuf>, Vec<PathBuf>) =
-        files.iter().cloned().partition(|path| ingest::is_parquet(path));
-    if text.is_empty() {
+    let (mut ready, mut others) = (Vec::new(), Vec::new());
+    for path in files {
+        if is_ready(path)? { &mut ready } else { &mut others }.push(path.clone());
+    }
+    if others.is_empty() {
         return Ok((ready, None));
     }
-    let lines = read(&text, to)?;
+    let lines = read(&others, to)?;
     ready.push(to.to_owned());
     Ok((ready, Some(lines)))
 }
 
 fn excluded(path: &Path) -> Result<Vec<String>, Failure> {
     let text = Input::read(path)?.text;
+    let text = text.trim_start_matches('\u{feff}');
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-fn strict(is_strict: bool, lines: &Lines) -> Result<(), Failure> {
+/// What a file should have been, for those who gave another.
+struct Expected {
+    name: &'static str,
+    forms: &'static str,
+    /// Without any there is nothing to say; outcomes may not be there yet.
+    is_needed: bool,
+}
+
+const EXPOSURES: Expected = Expected {
+    name: "exposures",
+    forms: "records `{\"event\":\"feature_flag.evaluation\",…}` in lines of the proxy's log, of an access log, of OTLP JSON (one \
+            batch a line, not indented), or alone",
+    is_needed: true,
+};
+
+const OUTCOMES: Expected = Expected {
+    name: "outcomes",
+    forms: "NDJSON such as `{\"unit\":\"u1\",\"time\":\"2026-11-21T00:14:20Z\",\"metric\":\"order\",\"value\":20}`, or a file whose name \
+            ends with .csv and whose first line is `unit,time,metric,value`",
+    is_needed: false,
+};
+
+/// Refuses lines of which nothing was taken; with `--strict`, any that should have been taken and was not.
+fn check(expected: &Expected, is_strict: bool, lines: &Lines) -> Result<(), Failure> {
+    let Expected { name, forms, is_needed } = *expected;
+    let shown = |problem: String| {
+        let all = [problem, summed(lines)].into_iter().chain(lines.examples.iter().cloned());
+        all.collect::<Vec<_>>().join("\n")
+    };
+    if lines.records == 0 && lines.without_unit > 0 {
+        return Err(Failure::Usage(shown(format!(
+            "no {name} with a unit: the requests had none, or the config did not say how units are shown, by \
+             `exposure: {{ key: … }}` or `exposure: {{ unit: raw }}`"
+        ))));
+    }
+    if lines.records == 0 && (is_needed || is_strict || lines.lines > 0) {
+        return Err(Failure::Usage(shown(format!("no {name}: expected {forms}"))));
+    }
     if is_strict && lines.malformed > 0 {
-        return Err(Failure::Problems(format!("{}\n{}", summed(lines), lines.examples.join("\n"))));
+        return Err(Failure::Problems(shown(format!("{name} with malformed lines"))));
     }
     Ok(())
 }

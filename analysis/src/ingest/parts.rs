@@ -1,14 +1,19 @@
 //! Files in parts of whole lines. Each part is read and encoded by one thread; they are written in their order, so that the
 //! same lines give the same file whatever the machine.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use super::{Lines, Progress};
+use datafusion::arrow::array::RecordBatch;
+use flate2::bufread::MultiGzDecoder;
+
+use super::{Lines, Progress, is_parquet, rows};
 use crate::Error;
 use crate::table::{Columns, Encoder, RowGroup, Writer};
 
@@ -17,58 +22,102 @@ const PART: usize = 32 << 20;
 /// As many parts are read at once, of about 100 MB each with what is made of them.
 const MOST_THREADS: usize = 8;
 
-/// Lines of one file that follow each other.
+/// Lines, or rows, of one file that follow each other.
 pub(super) struct Part<'p> {
     pub(super) path: &'p Path,
     /// The file's first line that is not blank, where that line says what is in the others.
     pub(super) head: Option<String>,
-    text: Vec<u8>,
-    /// Lines before these.
+    content: Content,
+    /// Lines or rows before these.
     before: u64,
+}
+
+enum Content {
+    Text(Vec<u8>),
+    /// Of Parquet; see [`rows`].
+    Rows(Vec<RecordBatch>),
+}
+
+/// A place in a file, and what is counted there.
+pub(super) struct Here<'h> {
+    path: &'h Path,
+    number: u64,
+    pub(super) lines: &'h mut Lines,
+}
+
+impl Here<'_> {
+    /// What is here should have been taken.
+    pub(super) fn malformed(&mut self, problem: &str) {
+        self.lines.malformed(self.path, self.number, problem);
+    }
 }
 
 impl Part<'_> {
     /// Hands over every line that is not blank, without its end. Bytes that are not UTF-8 are replaced, which makes such
-    /// a line fail where it matters. A line is malformed if `take` says why.
-    pub(super) fn each_line(
-        &self,
-        lines: &mut Lines,
-        mut take: impl FnMut(&str, &mut Lines) -> Result<(), String>,
-    ) {
-        let text = String::from_utf8_lossy(&self.text);
+    /// a line fail where it matters.
+    pub(super) fn each_line(&self, lines: &mut Lines, mut take: impl FnMut(&str, &mut Here<'_>)) {
+        let Content::Text(text) = &self.content else { return };
+        let text = String::from_utf8_lossy(text);
         for (number, line) in (self.before + 1..).zip(text.split('\n')) {
             let line = line.trim();
-            if line.is_empty() {
-                continue;
-            }
-            lines.lines += 1;
-            if let Err(problem) = take(line, lines) {
-                lines.malformed(self.path, number, &problem);
+            if !line.is_empty() {
+                lines.lines += 1;
+                take(line, &mut Here { path: self.path, number, lines });
             }
         }
     }
+
+    /// Hands over every row of outcomes. Not what [`Self::each_line`] does: a part has the one or the other.
+    pub(super) fn each_row(
+        &self,
+        lines: &mut Lines,
+        mut take: impl FnMut(Result<super::Outcome<'_>, String>, &mut Here<'_>),
+    ) -> Result<(), Error> {
+        let Content::Rows(batches) = &self.content else { return Ok(()) };
+        let mut number = self.before;
+        for batch in batches {
+            rows::each(batch, |outcome| {
+                number += 1;
+                lines.lines += 1;
+                take(outcome, &mut Here { path: self.path, number, lines });
+            })
+            .map_err(Error::content(self.path))?;
+        }
+        Ok(())
+    }
+
+    /// Whether these are rows.
+    pub(super) fn is_rows(&self) -> bool {
+        matches!(self.content, Content::Rows(_))
+    }
 }
 
-/// Reads files into one Parquet file at `to`. `has_head` says of a file whether its first line is a header.
+/// Reads files into one Parquet file at `to`, which says `about` of itself. `has_head` says of a file whether its first line
+/// is a header.
 pub(super) fn convert<C: Columns>(
     from: &[PathBuf],
     to: &Path,
+    about: &[(&str, &str)],
     progress: Progress<'_>,
     has_head: impl Fn(&Path) -> bool,
     read: impl Fn(&Part<'_>, &mut C, &mut Lines) -> Result<(), Error> + Sync,
 ) -> Result<Lines, Error> {
-    convert_by(PART, from, to, progress, has_head, read)
+    convert_by(PART, from, to, about, progress, has_head, read)
 }
 
 fn convert_by<C: Columns>(
     size: usize,
     from: &[PathBuf],
     to: &Path,
+    about: &[(&str, &str)],
     progress: Progress<'_>,
     has_head: impl Fn(&Path) -> bool,
     read: impl Fn(&Part<'_>, &mut C, &mut Lines) -> Result<(), Error> + Sync,
 ) -> Result<Lines, Error> {
     let (mut writer, encoder) = Writer::create::<C>(to)?;
+    for (key, value) in about {
+        writer.note(key, value);
+    }
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     let mut lines = Lines::default();
     let (send, parts) = mpsc::channel();
@@ -133,12 +182,17 @@ fn each_part<'p>(
     let total: u64 = paths.iter().map(length).sum();
     let mut done = 0;
     for path in paths {
-        let source: Box<dyn Read> = if path == Path::new("-") {
-            Box::new(std::io::stdin().lock())
-        } else {
-            Box::new(File::open(path).map_err(Error::file(path))?)
-        };
-        let mut reader = BufReader::with_capacity(1 << 20, source);
+        if is_parquet(path) {
+            rows::each_part(path, |batches, before, share| {
+                take(Part { path, head: None, content: Content::Rows(batches), before })?;
+                progress(done + (length(path) as f64 * share) as u64, total);
+                Ok(())
+            })?;
+            done += length(path);
+            continue;
+        }
+        let read = Rc::new(Cell::new(0));
+        let mut reader = open(path, read.clone())?;
         let (mut head, mut before) = (None, 0);
         while has_head(path) && head.is_none() {
             let mut line = Vec::new();
@@ -146,27 +200,83 @@ fn each_part<'p>(
             if length == 0 {
                 break;
             }
-            (done, before) = (done + length as u64, before + 1);
+            before += 1;
             let line = String::from_utf8_lossy(&line);
             head = Some(line.trim()).filter(|line| !line.is_empty()).map(str::to_owned);
         }
         loop {
             let mut text = Vec::with_capacity(size + (size >> 6));
-            let mut length =
+            let length =
                 reader.by_ref().take(size as u64).read_to_end(&mut text).map_err(Error::file(path))?;
-            length += reader.read_until(b'\n', &mut text).map_err(Error::file(path))?;
+            reader.read_until(b'\n', &mut text).map_err(Error::file(path))?;
             let is_last = length < size;
-            done += length as u64;
             let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
-            take(Part { path, head: head.clone(), text, before })?;
+            take(Part { path, head: head.clone(), content: Content::Text(text), before })?;
             before += ends;
-            progress(done, total);
+            progress(done + read.get(), total);
             if is_last {
                 break;
             }
         }
+        done += read.get();
     }
     Ok(())
+}
+
+/// Counts what comes from a file, packed or not.
+struct Counted<R> {
+    inner: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(to)?;
+        self.count.set(self.count.get() + length as u64);
+        Ok(length)
+    }
+}
+
+const BUFFER: usize = 1 << 20;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A file's text: unpacked, without a byte order mark. What cannot be text is refused here, because no line of it would be
+/// about exposures.
+fn open(path: &Path, count: Rc<Cell<u64>>) -> Result<Box<dyn BufRead>, Error> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(Error::file(path))?)
+    };
+    let mut reader = BufReader::with_capacity(BUFFER, Counted { inner: source, count });
+    let name = path.display();
+    let start = reader.fill_buf().map_err(Error::file(path))?;
+    let packed = |by: &str, tool: &str| {
+        format!("is compressed by {by}: `{tool} -dc {name} | splitway …` and `-` as the file")
+    };
+    let problem = match start {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(packed("zstd", "zstd")),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Some(packed("xz", "xz")),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(packed("bzip2", "bzip2")),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Some(format!("is UTF-16, expected UTF-8: `iconv -f UTF-16 -t UTF-8 {name}`"))
+        }
+        [b'P', b'A', b'R', b'1', ..] => Some("is Parquet, which is read from a file only".to_owned()),
+        _ => None,
+    };
+    if let Some(problem) = problem {
+        return Err(Error::Content(path.to_owned(), problem));
+    }
+    let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+    let mut reader: Box<dyn BufRead> = if is_gzip {
+        Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(reader)))
+    } else {
+        Box::new(reader)
+    };
+    if reader.fill_buf().map_err(Error::file(path))?.starts_with(BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(reader)
 }
 
 #[cfg(test)]
@@ -207,15 +317,18 @@ mod tests {
                 size,
                 &from,
                 &to,
+                &[],
                 &mut |done, of| read = (done, of),
                 |_| true,
                 |part, rows: &mut OutcomeColumns, lines| {
                     let Some(head) = &part.head else { return Ok(()) };
                     let columns = outcome::Columns::of(head).map_err(Error::content(part.path))?;
-                    part.each_line(lines, |line, lines| {
-                        rows.push(&columns.read(line)?);
-                        lines.records += 1;
-                        Ok(())
+                    part.each_line(lines, |line, here| match columns.read(line) {
+                        Ok(outcome) => {
+                            rows.push(&outcome);
+                            here.lines.records += 1;
+                        }
+                        Err(problem) => here.malformed(&problem),
                     });
                     Ok(())
                 },
@@ -243,10 +356,10 @@ mod tests {
             if part.before < 500 { Ok(()) } else { Err(Error::Summary(part.before.to_string())) }
         };
         let from = [from, folder.path().join("missing")];
-        let error = convert_by(100, &from, &to, &mut |_, _| {}, |_| false, read).unwrap_err();
+        let error = convert_by(100, &from, &to, &[], &mut |_, _| {}, |_| false, read).unwrap_err();
         // 100 bytes and the line after them.
         assert_eq!(error.to_string(), "summary: 510");
         let read = |_: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| Ok(());
-        assert!(matches!(convert(&from, &to, &mut |_, _| {}, |_| false, read), Err(Error::File(..))));
+        assert!(matches!(convert(&from, &to, &[], &mut |_, _| {}, |_| false, read), Err(Error::File(..))));
     }
 }

@@ -140,3 +140,147 @@ fn planned_looks_quantiles_and_power_from_what_was_seen() {
         assert_eq!(bench.run(&format!("power --observed seen.json {wrong}")).code, 2, "{wrong}");
     }
 }
+
+#[test]
+fn nothing_is_written_over_what_is_read_or_by_what_failed() {
+    let bench = bench();
+    let before = ["envoy.log", "orders.csv", "splitway.yaml"].map(|name| bench.read(name));
+    std::fs::write(bench.path("good.parquet"), "precious").unwrap();
+    let broken = before[0].clone() + "{\"event\":\"feature_flag.evaluation\"}\n";
+    std::fs::write(bench.path("broken.log"), broken).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(bench.path("envoy.log"), bench.path("link.log")).unwrap();
+    for (command, code, said) in [
+        ("compact envoy.log --out envoy.log", 2, "envoy.log: is read"),
+        ("compact envoy.log --out ./envoy.log", 2, "is read"),
+        #[cfg(unix)]
+        ("compact envoy.log --out link.log", 2, "is read"),
+        ("compact orders.csv --outcomes --config splitway.yaml --out splitway.yaml", 2, "is read"),
+        ("compact missing.log --out good.parquet", 2, "missing.log"),
+        ("compact broken.log --strict --out good.parquet", 1, "broken.log:3002: "),
+        ("compact orders.csv --out good.parquet", 2, "no exposures"),
+        ("compact envoy.log --out .", 2, "is not a file"),
+        ("compact envoy.log --out none/e.parquet", 2, "none/e.parquet"),
+        (&format!("report {DATA} --out orders.csv"), 2, "orders.csv: is read"),
+        (&format!("report {DATA} --out envoy.log"), 2, "envoy.log: is read"),
+        ("report --config splitway.yaml --exposures missing.log --out good.parquet", 2, "missing.log"),
+    ] {
+        let ran = bench.run(command);
+        assert!(ran.code == code && ran.err.contains(said), "{command}: {}", ran.all());
+    }
+    assert_eq!(["envoy.log", "orders.csv", "splitway.yaml"].map(|name| bench.read(name)), before);
+    assert_eq!(bench.read("good.parquet"), "precious");
+    let names = std::fs::read_dir(bench.path(".")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
+    // And over another file if all goes well.
+    assert_eq!(bench.run("compact envoy.log --out good.parquet").code, 0);
+    assert!(std::fs::read(bench.path("good.parquet")).unwrap().starts_with(b"PAR1"));
+}
+
+#[test]
+fn a_file_of_which_nothing_is_read_is_refused() {
+    let bench = bench();
+    let log = bench.read("envoy.log");
+    let without_unit: String = log
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (before, rest) = line.split_once("\"feature_flag.context.id\":\"").unwrap();
+            format!("{before}{}\n", rest.split_once("\",").unwrap().1)
+        })
+        .collect();
+    let indented = log.lines().nth(1).unwrap().replace(",\"", ",\n\"");
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(log.bytes().flat_map(|byte| [byte, 0])).collect();
+    for (content, code, said) in [
+        (b"".to_vec(), 2, vec!["no exposures: expected records", "0 records in 0 lines"]),
+        (b"starting\n".to_vec(), 2, vec!["no exposures: expected records", "1 about other things"]),
+        (
+            b"{\"event\":\"feature_flag.evaluation\"}\n".repeat(40),
+            2,
+            vec!["40 malformed", "x.log:1: missing field `feature_flag.key`"],
+        ),
+        (
+            without_unit.into_bytes(),
+            2,
+            vec!["no exposures with a unit", "exposure: { key: … }", "3000 without a unit"],
+        ),
+        (indented.into_bytes(), 2, vec!["no exposures", "x.log:1: cut off"]),
+        (utf16, 2, vec!["x.log: is UTF-16", "iconv"]),
+        (b"\x28\xb5\x2f\xfd....".to_vec(), 2, vec!["x.log: is compressed by zstd: `zstd -dc x.log"]),
+    ] {
+        std::fs::write(bench.path("x.log"), content).unwrap();
+        for strict in ["", " --strict"] {
+            let ran = bench.run(&format!("analyze --config splitway.yaml --exposures x.log{strict}"));
+            assert_eq!(ran.code, code, "{}", ran.all());
+            for said in &said {
+                assert!(ran.err.contains(said), "{said}: {}", ran.all());
+            }
+        }
+    }
+    // A wrong file of outcomes; but orders may be yet to come.
+    let rest = "--config splitway.yaml --exposures envoy.log --outcomes";
+    let ran = bench.run(&format!("analyze {rest} splitway.yaml"));
+    assert!(ran.code == 2 && ran.err.contains("no outcomes: expected NDJSON such as"), "{}", ran.all());
+    std::fs::write(bench.path("none.csv"), "unit,time,metric,value\n").unwrap();
+    let ran = bench.run(&format!("analyze {rest} none.csv"));
+    assert!(ran.err.is_empty(), "{}", ran.all());
+    assert_eq!(bench.run(&format!("analyze {rest} none.csv --strict")).code, 2);
+}
+
+/// Of the two records, one is cut off before its event's name: a line that the proxy did not finish.
+#[test]
+fn strict_finds_what_is_cut_off() {
+    let bench = bench();
+    let log = bench.read("envoy.log");
+    let line = log.lines().nth(1).unwrap();
+    std::fs::write(
+        bench.path("cut.log"),
+        format!("[info] wasm log: {line}\n[info] wasm log: {}", &line[..15]),
+    )
+    .unwrap();
+    let ran = bench.run("compact cut.log --out cut.parquet");
+    assert!(ran.out.contains("1 records in 2 lines, 1 malformed"), "{}", ran.all());
+    let ran = bench.run("compact cut.log --out cut.parquet --strict");
+    assert!(ran.code == 1 && ran.err.contains("cut.log:2: a record that is cut off"), "{}", ran.all());
+}
+
+#[test]
+fn a_segment_is_not_passed_over_with_parquet() {
+    let bench = bench();
+    for command in [
+        "compact envoy.log --out plain.parquet",
+        "compact envoy.log --segment feature_flag.version --out version.parquet",
+        "compact orders.csv --outcomes --out orders.parquet",
+        "compact orders.csv --outcomes --config splitway.yaml --out shown.parquet",
+    ] {
+        assert_eq!(bench.run(command).code, 0, "{command}");
+    }
+    let rest = "--config splitway.yaml --metric order_rate=any(order) --window 7d --json";
+    let ran = bench.run(&format!("analyze --exposures plain.parquet --segment splitway.cluster {rest}"));
+    assert!(
+        ran.code == 2 && ran.err.contains("`splitway compact --segment splitway.cluster`"),
+        "{}",
+        ran.all()
+    );
+    let segment = "--segment feature_flag.version";
+    let ran = bench.run(&format!("analyze --exposures version.parquet {segment} {rest}"));
+    assert!(ran.err.is_empty(), "{}", ran.all());
+    // Raw units in Parquet, and those that are shown already.
+    let expected = bench.run(&format!("analyze {DATA} --json")).json();
+    for (outcomes, lines) in
+        [("orders.parquet --raw-units", true), ("shown.parquet --raw-units", false), ("shown.parquet", false)]
+    {
+        let found =
+            bench.run(&format!("analyze --exposures plain.parquet --outcomes {outcomes} {rest}")).json();
+        assert_eq!(found["experiments"], expected["experiments"], "{outcomes}");
+        // Read anew only where it must be.
+        assert_eq!(found["outcomes"].is_object(), lines, "{outcomes}");
+    }
+    let ran = bench.run(&format!("analyze --exposures orders.parquet {rest}"));
+    assert!(
+        ran.code == 2 && ran.err.contains("lacks the columns experiment (text), variant (text)"),
+        "{}",
+        ran.all()
+    );
+}

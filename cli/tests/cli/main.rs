@@ -25,6 +25,8 @@ mod readme;
 mod render;
 mod schema;
 mod simulate;
+#[cfg(all(feature = "analyze", feature = "host"))]
+mod sinks;
 mod support;
 mod test;
 mod token;

@@ -35,9 +35,9 @@ experiments:
     variants: [{ id: a }, { id: b }]
   - id: hasty
     owner: ''
-    metrics: { secondary: [clicks] }
+    metrics: { secondary: [clicks], lower_is_better: [clicks], higher_is_better: [clicks] }
     schedule: { start: 2026-11-20T00:00:00Z, end: 2026-11-22T00:00:00Z }
-    analysis: { minimum_detectable_effect: 0, alpha: 5 }
+    analysis: { minimum_detectable_effect: 0, alpha: 5, non_inferiority_margins: { clicks: 0 } }
     variants: [{ id: a }]
   - id: over
     status: completed
