@@ -204,7 +204,8 @@ fn the_planned_units_find_the_effect_as_often_as_planned() {
             (now, !sequence.lift(&control, &treatment, &now).0.contains(0.0))
         })
     };
-    let found = |how: &str, seed: u64, units: usize, decides: &dyn Fn(&[(Lift, bool); 2]) -> bool| {
+    type Decides<'d> = &'d dyn Fn(&[(Lift, bool); 2]) -> bool;
+    let found = |how: &str, seed: u64, units: usize, decides: Decides<'_>| {
         let share = share(seed, |random| decides(&looks(random, units)));
         println!(
             "{how}: {units} units in the control find it in {:.1} % of 4,000 experiments",

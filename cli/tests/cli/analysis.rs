@@ -17,7 +17,7 @@ experiments:
 ";
 
 /// 3,000 units in the log, and orders that `big` makes more of.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let plan = compile(&Document::from_yaml(CONFIG).unwrap()).unwrap();
     let (mut log, mut orders) =
         (String::from("not about exposures\n"), String::from("unit,time,metric,value\n"));
@@ -40,7 +40,7 @@ fn bench() -> Bench {
     Bench::new(&[("splitway.yaml", CONFIG), ("envoy.log", &log), ("orders.csv", &orders)])
 }
 
-const DATA: &str = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(order) --window 7d";
+pub(crate) const DATA: &str = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(order) --window 7d";
 
 #[test]
 fn a_verdict_for_people_and_for_programs() {
