@@ -5,7 +5,10 @@
 
 mod plot;
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
+
+use splitway_stats::Interval;
 
 use crate::judge::{Effect, Judgement, MetricResult, Planning, Verdict, date, level, probability};
 use crate::metric::Role;
@@ -19,6 +22,10 @@ pub struct Facts<'f> {
     pub title: &'f str,
     /// What was read: a line each, with examples of what could not be.
     pub inputs: &'f [(String, Vec<String>)],
+    /// What the analysis was asked for, such as the attribution window: name and value.
+    pub options: &'f [(String, String)],
+    /// Experiments of the log that the config does not have, with their units.
+    pub unknown: &'f BTreeMap<String, f64>,
     /// The reduction.
     pub sql: &'f str,
 }
@@ -66,9 +73,25 @@ fn write_page(html: &mut String, facts: &Facts<'_>, experiments: &[Judgement]) -
     if facts.inputs.is_empty() {
         html.push_str("<li>read as Parquet, or as a summary made elsewhere</li>");
     }
+    html.push_str("</ul>\n");
+    for (name, units) in facts.unknown {
+        writeln!(
+            html,
+            "<p><b>{}</b> is in the log but not in the config: {} units passed over.</p>",
+            escape(name),
+            thousands(*units)
+        )?;
+    }
+    if !facts.options.is_empty() {
+        html.push_str("<h3>Options of the analysis</h3>\n<table><tbody>\n");
+        for (name, value) in facts.options {
+            writeln!(html, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value))?;
+        }
+        html.push_str("</tbody></table>\n");
+    }
     write!(
         html,
-        "</ul>\n<details><summary>The reduction, as SQL</summary><pre>{}</pre></details></section>\n{}</body>\n</html>\n",
+        "<details><summary>The reduction, as SQL</summary><pre>{}</pre></details></section>\n{}</body>\n</html>\n",
         escape(facts.sql),
         include_str!("report/method.html")
     )
@@ -89,11 +112,17 @@ fn experiment(html: &mut String, found: &Judgement) -> fmt::Result {
         writeln!(html, "<p class=\"dim\">Note: {}.</p>", escape(remark))?;
     }
     sample(html, found)?;
+    let is_valid = found.verdict != Verdict::Invalid;
+    html.push_str(if is_valid { "<div>\n" } else { "<div class=\"muted\">\n" });
     html.push_str("<h3>Lifts</h3>\n");
-    lifts(html, found)?;
+    if !is_valid {
+        html.push_str("<p><b>The data are not to be believed, for the reasons above: these numbers say nothing about the treatment, and none is marked as better or worse.</b></p>\n");
+    }
+    lifts(html, found, is_valid)?;
     series(html, found)?;
     segments(html, found)?;
     plans(html, found)?;
+    html.push_str("</div>\n");
     quality(html, found)?;
     html.push_str("</section>\n");
     Ok(())
@@ -129,37 +158,40 @@ fn sample(html: &mut String, found: &Judgement) -> fmt::Result {
 }
 
 /// The interval that decides, relative where there is one, in percent.
-fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
+fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
     let mut rows = Vec::new();
     let mut table = String::new();
     for metric in &found.metrics {
         let role = role(metric.role);
+        let less = if metric.is_lower_better { ", less is better" } else { "" };
+        let name = format!(
+            "{} <span class=\"dim\">{role}{less}<br><code>{}</code></span>",
+            escape(&metric.name),
+            escape(&metric.formula)
+        );
         if let Some(problem) = &metric.problem {
-            writeln!(
-                table,
-                "<tr><td>{} <span class=\"dim\">{role}</span></td><td colspan=\"5\">{}</td></tr>",
-                escape(&metric.name),
-                escape(problem)
-            )?;
+            writeln!(table, "<tr><td>{name}</td><td colspan=\"6\">{}</td></tr>", escape(problem))?;
         }
         for c in &metric.comparisons {
             let (interval, relative, p) = (c.interval, c.relative_interval, c.p);
-            let says = says(metric, c.effect);
+            let says = if is_valid { says(metric, c.effect) } else { "" };
             let value = |variant: &str| metric.values.iter().find(|v| v.variant == variant);
             let control = found.arms.iter().find(|arm| arm.is_control).and_then(|arm| value(&arm.variant));
-            let best = value(&c.treatment)
-                .and_then(|v| v.standing)
-                .map_or("-".to_owned(), |s| format!("{:.1} %", s.probability_best * 100.0));
+            let standing = value(&c.treatment).and_then(|v| v.standing).filter(|_| is_valid);
+            let best = standing.map_or("-".to_owned(), |s| format!("{:.1} %", s.probability_best * 100.0));
+            let loss = standing.map_or("-".to_owned(), |s| number(s.expected_loss));
+            let adjusted = c.p_adjusted.map_or(String::new(), |p| {
+                format!("<br><span class=\"dim\">{} adjusted</span>", probability(p))
+            });
             writeln!(
                 table,
-                "<tr><td>{} <span class=\"dim\">{role}</span></td><td>{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{best}</td></tr>",
-                escape(&metric.name),
-                escape(&c.treatment),
-                c.fixed.absolute,
-                interval.low,
-                interval.high,
-                probability(p),
-                control.map_or("-".to_owned(), |v| format!("{:.5}", v.value)),
+                "<tr><td>{name}</td>{}{}{}{}{}{}</tr>",
+                cell("treatment", "", &escape(&c.treatment)),
+                cell("control", "n", &control.map_or("-".to_owned(), |v| format!("{:.5}", v.value))),
+                cell("lift", "n", &spanned(c.fixed.absolute, interval)),
+                cell("p", "n", &format!("{}{adjusted}", probability(p))),
+                cell("best", "n", &best),
+                cell("expected loss", "n", &loss),
             )?;
             if let (Some(centre), Some(interval)) = (c.fixed.relative, relative) {
                 let label = format!("{}, {}", metric.name, c.treatment);
@@ -183,8 +215,12 @@ fn lifts(html: &mut String, found: &Judgement) -> fmt::Result {
     }
     write!(
         html,
-        "<div class=\"wide\"><table><thead><tr><th>metric</th><th>treatment</th><th class=\"n\">lift</th><th class=\"n\">p</th><th class=\"n\">control</th><th class=\"n\">best</th></tr></thead><tbody>\n{table}</tbody></table></div>\n"
+        "<table class=\"stack\"><thead><tr><th>metric</th><th>treatment</th><th class=\"n\">control</th><th class=\"n\">lift</th><th class=\"n\">p</th><th class=\"n\">best</th><th class=\"n\">expected loss</th></tr></thead><tbody>\n{table}</tbody></table>\n<p class=\"dim\">Lift: treatment − control, with the {} % interval that decides; it holds {hold}. Best: probability that no other variant is better. Expected loss: what choosing this variant costs on average if another is better, in the metric's unit.</p>\n",
+        level(found.alpha)
     )?;
+    if found.metrics.iter().flat_map(|metric| &metric.comparisons).any(|c| c.p_adjusted.is_some()) {
+        html.push_str("<p class=\"dim\">Adjusted: the p of a single look by Benjamini and Hochberg's procedure over all secondary metrics, against finding something just because there are many of them.</p>\n");
+    }
     let removed =
         found.metrics.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c.variance_removed)));
     for (metric, share) in removed.filter(|(_, share)| *share > 0.0) {
@@ -212,7 +248,7 @@ fn series(html: &mut String, found: &Judgement) -> fmt::Result {
                 })
                 .collect();
             let caption = format!(
-                "{} ({}), {} - control: what was known after each day's units. The band holds the truth on all days at once.",
+                "{} ({}), {} - control, of the units first seen up to each day, with their outcomes known now (on that day itself fewer were). The band holds the truth on all days at once.",
                 metric.name,
                 role(metric.role),
                 c.treatment
@@ -228,23 +264,25 @@ fn segments(html: &mut String, found: &Judgement) -> fmt::Result {
         for c in metric.comparisons.iter().filter(|c| !c.segments.is_empty()) {
             writeln!(
                 html,
-                "<h3>{} of {} by segment</h3>\n<table><thead><tr><th>segment</th><th class=\"n\">units</th><th class=\"n\">lift</th><th class=\"n\">p, adjusted</th></tr></thead><tbody>",
+                "<h3>{} of {} by segment</h3>\n<table class=\"stack\"><thead><tr><th>segment</th><th class=\"n\">units</th><th class=\"n\">lift</th><th class=\"n\">p, adjusted</th></tr></thead><tbody>",
                 escape(&metric.name),
                 escape(&c.treatment)
             )?;
             for s in &c.segments {
+                let name = if s.segment.is_empty() { "(none)".to_owned() } else { escape(&s.segment) };
                 writeln!(
                     html,
-                    "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span></td><td class=\"n\">{}</td></tr>",
-                    escape(&s.segment),
-                    thousands(s.units),
-                    s.absolute,
-                    s.interval.low,
-                    s.interval.high,
-                    probability(s.p_adjusted)
+                    "<tr><td>{name}</td>{}{}{}</tr>",
+                    cell("units", "n", &thousands(s.units)),
+                    cell("lift", "n", &spanned(s.absolute, s.interval)),
+                    cell("p, adjusted", "n", &probability(s.p_adjusted))
                 )?;
             }
-            html.push_str("</tbody></table>\n");
+            writeln!(
+                html,
+                "</tbody></table>\n<p class=\"dim\">Segments do not decide. Their {} % intervals are for a single look at a single segment, whatever the method; p is that of a single look, adjusted over the segments (Benjamini-Hochberg).</p>",
+                level(found.alpha)
+            )?;
         }
     }
     Ok(())
@@ -287,10 +325,11 @@ fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> f
         };
         writeln!(
             html,
-            "<tr><td class=\"n\">{:+.5}{mark}</td><td class=\"n\">{relative}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            row.effect,
-            thousands(row.control),
-            thousands(row.days)
+            "<tr>{}{}{}{}</tr>",
+            cell("effect", "n", &format!("{:+.5}{mark}", row.effect)),
+            cell("relative", "n", &relative),
+            cell("units in the control", "n", &thousands(row.control)),
+            cell("days", "n", &thousands(row.days))
         )?;
     }
     html.push_str("</tbody></table>\n");
@@ -333,7 +372,46 @@ fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
         writeln!(html, "<tr><td>{what}</td><td class=\"n\">{}</td></tr>", thousands(count))?;
     }
     html.push_str("</tbody></table>\n");
+    if !i.silent_hours.is_empty() {
+        writeln!(
+            html,
+            "<p>Without a single exposure, as if the log was lost (UTC): {}.</p>",
+            spans(&i.silent_hours).join("; ")
+        )?;
+    }
     Ok(())
+}
+
+/// Hours since 1970, ascending, as spans of time: from the first hour's begin to the last one's end.
+fn spans(hours: &[i64]) -> Vec<String> {
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for hour in hours {
+        match joined.last_mut() {
+            Some((_, end)) if *end == *hour => *end += 1,
+            _ => joined.push((*hour, hour + 1)),
+        }
+    }
+    let time = |hour: i64| format!("{} {:02}:00", date(hour.div_euclid(24)), hour.rem_euclid(24));
+    let span = |(from, to): (i64, i64)| match from.div_euclid(24) == to.div_euclid(24) {
+        true => format!("{} to {:02}:00", time(from), to.rem_euclid(24)),
+        false => format!("{} to {}", time(from), time(to)),
+    };
+    joined.into_iter().map(span).collect()
+}
+
+/// A cell of a table that becomes a list on a narrow screen, where its column's name stands before it.
+fn cell(column: &str, class: &str, content: &str) -> String {
+    format!("<td class=\"{class}\" data-column=\"{column}\"><span>{content}</span></td>")
+}
+
+/// A lift over its interval.
+fn spanned(lift: f64, interval: Interval) -> String {
+    format!("{lift:+.5}<br><span class=\"dim\">{:+.5} to {:+.5}</span>", interval.low, interval.high)
+}
+
+/// Five digits after the point, or as many as it takes to see something.
+fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-4 { format!("{value:.1e}") } else { format!("{value:.5}") }
 }
 
 fn says(metric: &MetricResult, effect: Effect) -> &'static str {
@@ -380,4 +458,24 @@ fn thousands(value: f64) -> String {
 /// Text as HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_joined_to_spans() {
+        // 2026-11-21T00:00Z is hour 498,840.
+        let day = 20_778 * 24;
+        assert_eq!(
+            spans(&[day + 3, day + 4, day + 7, day + 22, day + 23, day + 24]),
+            [
+                "2026-11-21 03:00 to 05:00",
+                "2026-11-21 07:00 to 08:00",
+                "2026-11-21 22:00 to 2026-11-22 01:00"
+            ]
+        );
+        assert!(spans(&[]).is_empty());
+    }
 }

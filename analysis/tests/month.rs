@@ -373,7 +373,14 @@ fn the_report_says_it_all_and_needs_nothing_else() {
     let found = world.analyze(Faults { lift: 0.08, lost: 0.0, ..Faults::default() }, Method::Sequential);
     let inputs = [("exposures: 1 record, 1 malformed".to_owned(), vec!["a.log:1: <script>".to_owned()])];
     let sql = reduction().sql(Dialect::DataFusion);
-    let facts = Facts { config: world.plan.content_hash(), title: "shop", inputs: &inputs, sql: &sql };
+    let facts = Facts {
+        config: world.plan.content_hash(),
+        title: "shop",
+        inputs: &inputs,
+        options: &[("attribution window".to_owned(), "7d <b>".to_owned())],
+        unknown: &[("old-test".to_owned(), 1234.0)].into(),
+        sql: &sql,
+    };
     let experiments: Vec<Judgement> = found.all.into_values().collect();
     let html = page(&facts, &experiments);
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &html).unwrap();
@@ -388,6 +395,11 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "CUPED took",
         "Power: order_rate of big",
         "(the config's)",
+        "<td>attribution window</td><td>7d &lt;b&gt;</td>",
+        "<b>old-test</b> is in the log but not in the config: 1,234 units passed over",
+        "<code>mean over units of any(order)</code>",
+        "expected loss",
+        "with their outcomes known now",
     ] {
         assert!(html.contains(said), "{said}");
     }

@@ -1,6 +1,7 @@
 //! `splitway analyze`, `report`, `compact`: from logs to a decision.
 
 pub(crate) mod args;
+mod options;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub(crate) fn report(args: &Report) -> Outcome {
         config: &analysis.config,
         title: setting.plan().namespace(),
         inputs: &analysis.inputs(),
+        options: &options::of(&args.data),
+        unknown: &analysis.unknown_experiments,
         sql: &setting.reduction.sql(splitway_analysis::sql::Dialect::DataFusion),
     };
     let page = report::page(&facts, &analysis.experiments);

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use splitway_engine::{Timestamp, read_wire};
-use splitway_stats::power::{self, Design};
+use splitway_stats::group_sequential;
+use splitway_stats::power::{self, Design, Looks};
 
-use crate::args::share;
 use crate::input::{self, Input};
 use crate::outcome::{Failure, Outcome, print, print_answer};
 
@@ -17,23 +17,43 @@ const MULTIPLES: [f64; 7] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
 /// Where neither flags nor config say.
 const ALPHA: f64 = 0.05;
 const POWER: f64 = 0.8;
+const MIN_UNITS: u64 = 10_000;
+
+/// Of group-sequential bounds.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Spending {
+    /// Little early, almost all at the end
+    #[default]
+    ObrienFleming,
+    /// Evenly
+    Pocock,
+}
+
+impl From<Spending> for group_sequential::Spending {
+    fn from(spending: Spending) -> Self {
+        match spending {
+            Spending::ObrienFleming => Self::ObrienFleming,
+            Spending::Pocock => Self::Pocock,
+        }
+    }
+}
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("metric").required(true).args(["baseline", "deviation", "observed"])))]
 #[command(group(ArgGroup::new("question").required(true).args(["effect", "units", "config", "observed"]).multiple(true)))]
 pub(crate) struct Power {
-    /// The control's share of units that do it, such as 10%: the metric is a share
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    /// The control's share of units that do it, such as 10% or 0.1: the metric is a share
+    #[arg(long, value_name = "SHARE", value_parser = baseline)]
     baseline: Option<f64>,
     /// Standard deviation of the metric over units: it is a mean, or a ratio (standard error times root of units)
     #[arg(long, value_name = "SD")]
     deviation: Option<f64>,
-    /// What `splitway analyze --json` printed: deviation, arms and traffic are those seen, of the primary metric
+    /// What `splitway analyze --json` printed: deviation, arms, traffic and method are those seen, of the primary metric
     #[arg(long, value_name = "FILE", requires = "experiment", conflicts_with_all = ["daily", "ratio"])]
     observed: Option<PathBuf>,
-    /// Absolute effect to find, such as 0.02 (for a share: two points) [default: the config's]
-    #[arg(long, value_name = "DIFFERENCE", allow_negative_numbers = true)]
-    effect: Option<f64>,
+    /// Absolute effect to find, such as 0.02; for a share 2% is the same, two points [default: the config's]
+    #[arg(long, value_name = "DIFFERENCE", value_parser = effect, allow_hyphen_values = true)]
+    effect: Option<Effect>,
     /// Units in the control: says the smallest effect that they find
     #[arg(long, value_name = "N", conflicts_with = "effect")]
     units: Option<f64>,
@@ -43,7 +63,22 @@ pub(crate) struct Power {
     /// Which of the experiments
     #[arg(long, value_name = "ID")]
     experiment: Option<String>,
-    /// Two-sided significance level [default: the config's, or 0.05]
+    /// Plan for one look at the end (`analyze --fixed`), instead of intervals that hold at every look
+    #[arg(long)]
+    fixed: bool,
+    /// Plan for these looks (`analyze --looks`): shares of the units, the last one 1, such as 0.5,1
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', conflicts_with = "fixed")]
+    looks: Vec<f64>,
+    /// How planned looks spend the level
+    #[arg(long, value_enum, default_value_t, requires = "looks")]
+    spending: Spending,
+    /// How many arms share the level, the control among them: each treatment has alpha / (arms - 1)
+    #[arg(long, value_name = "N", conflicts_with_all = ["config", "observed"], value_parser = clap::value_parser!(u32).range(2..))]
+    arms: Option<u32>,
+    /// Units an arm around which `analyze` makes its intervals narrowest [default: the config's, or 10000]
+    #[arg(long, value_name = "N", conflicts_with_all = ["fixed", "looks"], value_parser = clap::value_parser!(u64).range(1..))]
+    min_units: Option<u64>,
+    /// Two-sided significance level of the experiment [default: the config's, or 0.05]
     #[arg(long)]
     alpha: Option<f64>,
     /// Probability of finding the effect [default: the config's, or 0.8]
@@ -63,8 +98,25 @@ pub(crate) struct Power {
     json: bool,
 }
 
+/// A difference, and whether it was said in percent.
+#[derive(Clone, Copy, Debug)]
+struct Effect {
+    value: f64,
+    is_percent: bool,
+}
+
 #[derive(Serialize)]
 struct Answer {
+    /// sequential, fixed or planned.
+    method: &'static str,
+    /// Of the sequence: units an arm around which it is narrowest.
+    min_units_per_arm: Option<u64>,
+    /// Planned looks; empty for others.
+    looks: Vec<f64>,
+    /// The experiment's level, which its treatments share.
+    overall_alpha: f64,
+    treatments: u32,
+    /// Of one comparison.
     alpha: f64,
     power: f64,
     ratio: f64,
@@ -89,6 +141,8 @@ struct Stated {
     power: Option<f64>,
     effect: Option<f64>,
     ratio: Option<f64>,
+    min_units: Option<u64>,
+    treatments: Option<u32>,
     /// Share of all units that enter the control.
     control: Option<f64>,
 }
@@ -97,37 +151,52 @@ pub(crate) fn run(args: &Power) -> Outcome {
     let stated = stated(args)?;
     let seen = args.observed.as_ref().map(|file| seen(file, args.experiment.as_deref())).transpose()?;
     let of = |of: fn(&Seen) -> f64| seen.as_ref().map(of);
+    let treatments = seen.as_ref().map(|seen| seen.treatments).or(stated.treatments);
+    let treatments = treatments.unwrap_or(args.arms.unwrap_or(2) - 1).max(1);
+    let overall = of(|seen| seen.alpha * f64::from(seen.treatments));
+    let overall = args.alpha.or(overall).or(stated.alpha).unwrap_or(ALPHA);
     let design = Design {
-        alpha: args.alpha.or(of(|seen| seen.alpha)).or(stated.alpha).unwrap_or(ALPHA),
+        alpha: overall / f64::from(treatments),
         power: args.power.or(of(|seen| seen.power)).or(stated.power).unwrap_or(POWER),
         ratio: args.ratio.or(of(|seen| seen.ratio)).or(stated.ratio).unwrap_or(1.0),
     };
+    let min_units = args.min_units.or(seen.as_ref().and_then(|seen| seen.min_units)).or(stated.min_units);
+    let looks = looks(args, seen.as_ref(), min_units.unwrap_or(MIN_UNITS))?;
     let deviation = args.deviation.or(of(|seen| seen.deviation));
     let daily = args.daily.or(of(|seen| seen.daily));
-    let wanted = args.effect.or(seen.as_ref().and_then(|seen| seen.wanted)).or(stated.effect);
+    if args.baseline.is_none() && args.effect.is_some_and(|effect| effect.is_percent) {
+        let problem = "--effect: a percentage is for a share with --baseline; expected an absolute difference in the \
+                       metric's own unit, such as 0.02";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    let asked = args.effect.map(|effect| effect.value);
+    let wanted = asked.or(seen.as_ref().and_then(|seen| seen.wanted)).or(stated.effect);
     let wanted = wanted.or(of(|seen| seen.detectable));
     let refuse = |error: splitway_stats::Error| Failure::Usage(error.to_string());
     let effects: Vec<f64> = match (args.units, wanted) {
-        (Some(units), _) => vec![detectable(args.baseline, deviation, units, &design).map_err(refuse)?],
+        (Some(units), _) => vec![found(args.baseline, deviation, units, &design, &looks).map_err(refuse)?],
         (None, Some(effect)) => MULTIPLES.iter().map(|multiple| effect * multiple).collect(),
         (None, None) => {
-            return Err(Failure::Usage("no effect: neither --effect nor the config says".to_owned()));
+            let problem = "no effect: neither --effect, nor the experiment's `analysis.minimum_detectable_effect` in the \
+                           config, which has no default; or ask with --units N for the smallest effect they find";
+            return Err(Failure::Usage(problem.to_owned()));
         }
     };
-    // Half of them, unless a config says otherwise.
-    let share = of(|seen| seen.share).or(stated.control).unwrap_or(1.0 / (1.0 + design.ratio));
+    // In equal parts by `ratio`, unless a config says otherwise.
+    let share = of(|seen| seen.share).or(stated.control);
+    let share = share.unwrap_or(1.0 / (1.0 + design.ratio * f64::from(treatments)));
     // A share only by itself: what was seen may be a mean of anything.
     let baseline = args.baseline.or(of(|seen| seen.baseline));
     let mut rows = Vec::new();
     for effect in effects {
         let control = match (args.baseline, deviation) {
-            (Some(baseline), _) if !(0.0..1.0).contains(&(baseline + effect)) || baseline + effect == 0.0 => {
+            (Some(baseline), _) if baseline + effect <= 0.0 || baseline + effect >= 1.0 => {
                 continue;
             }
-            (Some(baseline), _) => power::units_for_shares(baseline, baseline + effect, &design),
+            (Some(baseline), _) => power::units_to_tell_shares(baseline, baseline + effect, &design, &looks),
             (None, deviation) => {
                 let deviation = deviation.unwrap_or_default();
-                power::units_for_means(effect, (deviation, deviation), &design)
+                power::units_to_find(effect, (deviation, deviation), &design, &looks)
             }
         };
         let control = control.map_err(refuse)?.ceil();
@@ -135,20 +204,86 @@ pub(crate) fn run(args: &Power) -> Outcome {
         let relative = baseline.filter(|baseline| *baseline > 0.0).map(|baseline| effect / baseline);
         rows.push(Row { effect, relative, control, treatment: (control * design.ratio).ceil(), days });
     }
-    let answer = Answer { alpha: design.alpha, power: design.power, ratio: design.ratio, rows };
-    if args.json { print_answer(&answer) } else { print(answer.text().trim_end()) }
+    if rows.is_empty() {
+        let problem = format!(
+            "--effect: {} takes the share beyond 0 or 100 %; expected an absolute difference, such as 0.02 or 2% for two \
+             points",
+            wanted.unwrap_or_default()
+        );
+        return Err(Failure::Usage(problem));
+    }
+    let (method, min_units_per_arm, times) = match &looks {
+        Looks::Once => ("fixed", None, Vec::new()),
+        Looks::Always { tuned_for } => ("sequential", Some((tuned_for / 2.0) as u64), Vec::new()),
+        Looks::Planned { times, .. } => ("planned", None, times.clone()),
+    };
+    let answer = Answer {
+        method,
+        min_units_per_arm,
+        looks: times,
+        overall_alpha: overall,
+        treatments,
+        alpha: design.alpha,
+        power: design.power,
+        ratio: design.ratio,
+        rows,
+    };
+    if args.json { print_answer(&answer) } else { print(answer.text(&looks).trim_end()) }
 }
 
-fn detectable(
+/// Those by which `analyze` will decide: the flags', else those of what was seen, else any.
+fn looks(args: &Power, seen: Option<&Seen>, min_units: u64) -> Result<Looks, Failure> {
+    let method = seen.map(|seen| &seen.method);
+    if !args.looks.is_empty() {
+        let refuse = |problem: String| Failure::Usage(format!("--looks: {problem}"));
+        let spending = args.spending.into();
+        group_sequential::bounds(spending, &args.looks, ALPHA).map_err(|error| refuse(error.to_string()))?;
+        if args.looks.last() != Some(&1.0) {
+            return Err(refuse("expected all planned looks, the last one at 1".to_owned()));
+        }
+        return Ok(Looks::Planned { spending, times: args.looks.clone() });
+    }
+    if method.is_some_and(|method| method.get("planned").is_some()) && !args.fixed {
+        let problem = "the analysis was one of planned looks: say them with --looks, or --fixed";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    if args.fixed || method.is_some_and(|method| method.as_str() == Some("fixed")) {
+        return Ok(Looks::Once);
+    }
+    // As the analysis does: around the fewest units of both arms.
+    Ok(Looks::Always { tuned_for: 2.0 * min_units as f64 })
+}
+
+fn found(
     baseline: Option<f64>,
     deviation: Option<f64>,
     units: f64,
     design: &Design,
+    looks: &Looks,
 ) -> Result<f64, splitway_stats::Error> {
     match (baseline, deviation) {
-        (Some(baseline), _) => power::detectable_share(baseline, units, design),
-        (None, deviation) => power::detectable_mean(deviation.unwrap_or_default(), units, design),
+        (Some(baseline), _) => power::share_found(baseline, units, design, looks),
+        (None, deviation) => power::effect_found(deviation.unwrap_or_default(), units, design, looks),
     }
+}
+
+/// A share between nothing and all.
+fn baseline(text: &str) -> Result<f64, String> {
+    let effect = effect(text).map_err(|_| "expected a share such as 10% or 0.1".to_owned())?;
+    match effect.value {
+        share if share > 0.0 && share < 1.0 => Ok(share),
+        _ if !effect.is_percent => Err("expected a share above 0 and below 1 such as 0.1, or 10%".to_owned()),
+        _ => Err("expected a share above 0% and below 100%, such as 10% or 0.1".to_owned()),
+    }
+}
+
+fn effect(text: &str) -> Result<Effect, String> {
+    let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = number.ok_or_else(|| {
+        "expected an absolute difference such as 0.02, or for a share 2%, which is two points".to_owned()
+    })?;
+    Ok(Effect { value: number / scale, is_percent: scale != 1.0 })
 }
 
 /// What an analysis saw: the `plan` of a comparison of the primary metric.
@@ -159,10 +294,17 @@ struct Seen {
     daily: f64,
     share: f64,
     ratio: f64,
+    /// Of the comparison.
     alpha: f64,
     power: f64,
     detectable: f64,
     wanted: Option<f64>,
+    min_units: Option<u64>,
+    /// Of the whole experiment.
+    #[serde(skip)]
+    treatments: u32,
+    #[serde(skip)]
+    method: Value,
 }
 
 /// The treatment with the fewest units decides, as with a config.
@@ -178,7 +320,9 @@ fn seen(file: &Path, experiment: Option<&str>) -> Result<Seen, Failure> {
     let plans =
         plans.filter_map(|comparison| serde_json::from_value::<Seen>(comparison["plan"].clone()).ok());
     let smallest = plans.min_by(|a, b| a.ratio.total_cmp(&b.ratio));
-    smallest.ok_or_else(|| refuse("no primary metric was measured".to_owned()))
+    let smallest = smallest.ok_or_else(|| refuse("no primary metric was measured".to_owned()))?;
+    let treatments = list(&found, "arms").len().saturating_sub(1) as u32;
+    Ok(Seen { treatments: treatments.max(1), method: found["method"].clone(), ..smallest })
 }
 
 fn stated(args: &Power) -> Result<Stated, Failure> {
@@ -203,16 +347,42 @@ fn stated(args: &Power) -> Result<Stated, Failure> {
         alpha: analysis.alpha,
         power: analysis.power,
         effect: analysis.minimum_detectable_effect,
+        min_units: analysis.min_units_per_arm,
+        treatments: Some(experiment.variants().len().saturating_sub(1) as u32),
         ratio: (control > 0.0 && smallest.is_finite() && smallest > 0.0).then(|| smallest / control),
         control: (control * entered > 0.0).then_some(control * entered),
     })
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    fn text(&self, looks: &Looks) -> String {
+        let method = match looks {
+            Looks::Once => "fixed: one look at the end, as with `analyze --fixed`".to_owned(),
+            Looks::Always { .. } => format!(
+                "sequential: intervals that hold at every look, as `analyze` makes them, narrowest at {} units an arm",
+                self.min_units_per_arm.unwrap_or_default()
+            ),
+            Looks::Planned { spending, times } => {
+                let times: Vec<String> = times.iter().map(f64::to_string).collect();
+                let name = match spending {
+                    group_sequential::Spending::ObrienFleming => "O'Brien-Fleming",
+                    group_sequential::Spending::Pocock => "Pocock",
+                };
+                format!("planned: looks at {} of these units, {name} bounds", times.join(", "))
+            }
+        };
+        let shared = match self.treatments {
+            1 => format!("alpha {}", self.alpha),
+            treatments => {
+                format!(
+                    "alpha {} over {treatments} treatments: {} each",
+                    self.overall_alpha,
+                    round(self.alpha)
+                )
+            }
+        };
         let mut text = format!(
-            "alpha {}, power {}, {} units in the treatment for each in the control\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
-            self.alpha,
+            "{method}\n{shared}, power {}, {} units in the treatment for each in the control\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
             self.power,
             round(self.ratio),
             "effect",

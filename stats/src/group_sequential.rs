@@ -49,7 +49,7 @@ pub fn bounds(spending: Spending, times: &[f64], alpha: f64) -> Result<Vec<f64>,
         let (mut low, mut high) = (0.0, NEVER);
         for _ in 0..80 {
             let bound = 0.5 * (low + high);
-            if walk.beyond(bound, *time) > now { low = bound } else { high = bound }
+            if walk.above(bound, *time) > now { low = bound } else { high = bound }
         }
         found.push(high);
         walk.step(high, *time);
@@ -76,14 +76,18 @@ pub fn lift(
 /// # Errors
 /// Lists of different lengths, or times that do not ascend within (0, 1].
 pub fn crossing_probability(bounds: &[f64], times: &[f64]) -> Result<f64, Error> {
+    crossing_with_drift(bounds, times, 0.0)
+}
+
+fn crossing_with_drift(bounds: &[f64], times: &[f64], drift: f64) -> Result<f64, Error> {
     check(times)?;
     if bounds.len() != times.len() {
         return Err(Error::Lengths { first: bounds.len(), second: times.len() });
     }
-    let mut walk = Walk::default();
+    let mut walk = Walk { drift, ..Walk::default() };
     let mut crossed = 0.0;
     for (bound, time) in bounds.iter().zip(times) {
-        crossed += 2.0 * walk.beyond(*bound, *time);
+        crossed += walk.above(*bound, *time) + walk.below(*bound, *time);
         walk.step(*bound, *time);
     }
     Ok(crossed)
@@ -98,9 +102,30 @@ fn check(times: &[f64]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The drift of z (effect / standard error at time 1) at which `bounds` are crossed at some look at `times` with
+/// probability `power`: what z_a + z_b is to a single look (Jennison and Turnbull 1999, section 3.3; their inflation
+/// factor is the square of the quotient).
+///
+/// # Errors
+/// A power outside (0, 1) or below what `bounds` cross without a drift; lists of different lengths; times that do not
+/// ascend within (0, 1].
+pub fn drift(bounds: &[f64], times: &[f64], power: f64) -> Result<f64, Error> {
+    fraction("power", power)?;
+    let least = crossing_with_drift(bounds, times, 0.0)?;
+    within("power", power, power >= least, "at least the level")?;
+    let (mut low, mut high) = (0.0, NEVER);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if crossing_with_drift(bounds, times, middle)? < power { low = middle } else { high = middle }
+    }
+    Ok(high)
+}
+
 /// The density of a Brownian motion that no bound has stopped yet.
 #[derive(Default)]
 struct Walk {
+    /// A unit of time moves it up by so much.
+    drift: f64,
     time: f64,
     /// Places, and density times quadrature weight; nothing: all of it at 0.
     mass: Vec<(f64, f64)>,
@@ -109,29 +134,48 @@ struct Walk {
 }
 
 impl Walk {
-    /// Probability of being above `bound` (of z) at `time`, on one side.
-    fn beyond(&self, bound: f64, time: f64) -> f64 {
+    /// Probability of being above `bound` (of z) at `time`.
+    fn above(&self, bound: f64, time: f64) -> f64 {
+        self.beyond(bound, time, 1.0)
+    }
+
+    /// Probability of being below -`bound` (of z) at `time`.
+    fn below(&self, bound: f64, time: f64) -> f64 {
+        self.beyond(bound, time, -1.0)
+    }
+
+    fn beyond(&self, bound: f64, time: f64, sign: f64) -> f64 {
         let (place, sigma) = (bound * time.sqrt(), (time - self.time).sqrt());
+        let moved = sign * self.drift * (time - self.time);
         if self.mass.is_empty() {
-            return normal_cdf(-place / sigma);
+            return normal_cdf((moved - place) / sigma);
         }
-        self.mass.iter().map(|(x, mass)| mass * normal_cdf((x - place) / sigma)).sum()
+        self.mass.iter().map(|(x, mass)| mass * normal_cdf((sign * x + moved - place) / sigma)).sum()
     }
 
     /// Goes on to `time`, and stops what is beyond `bound` there.
     fn step(&mut self, bound: f64, time: f64) {
         let sigma = (time - self.time).sqrt();
+        let moved = self.drift * (time - self.time);
         // Beyond eight standard deviations there is nothing to integrate.
-        let edge = bound.min(8.5) * time.sqrt();
+        let (root, middle) = (time.sqrt(), self.drift * time);
+        let low = (-bound * root).max(middle - 8.5 * root);
+        let high = (bound * root).min(middle + 8.5 * root);
         self.scale = if self.mass.is_empty() { sigma } else { self.scale.min(sigma) };
-        let panels = ((2.0 * edge / self.scale).ceil() as usize).clamp(4, 400);
+        let panels = (((high - low) / self.scale).ceil() as usize).clamp(4, 400);
         let density = |x: f64| {
             if self.mass.is_empty() {
-                return normal_pdf(x / sigma) / sigma;
+                return normal_pdf((x - moved) / sigma) / sigma;
             }
-            self.mass.iter().map(|(from, mass)| mass * normal_pdf((x - from) / sigma)).sum::<f64>() / sigma
+            self.mass.iter().map(|(from, mass)| mass * normal_pdf((x - from - moved) / sigma)).sum::<f64>()
+                / sigma
         };
-        self.mass = nodes(-edge, edge, panels).map(|(x, weight)| (x, weight * density(x))).collect();
+        self.mass = if low < high {
+            nodes(low, high, panels).map(|(x, weight)| (x, weight * density(x))).collect()
+        } else {
+            // All of it was stopped.
+            vec![(0.0, 0.0)]
+        };
         self.time = time;
     }
 }

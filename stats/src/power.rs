@@ -2,7 +2,9 @@
 
 use crate::distribution::{normal_cdf, normal_quantile, t_quantile};
 use crate::error::{Error, fraction, positive, within};
+use crate::group_sequential::{self, Spending};
 use crate::quadrature::integral;
+use crate::sequential::ConfidenceSequence;
 
 /// Sizes beyond this are not looked for.
 const MOST_UNITS: f64 = 1e15;
@@ -24,6 +26,138 @@ impl Design {
         let alpha = -normal_quantile(fraction("alpha", self.alpha)? / 2.0);
         Ok((alpha, normal_quantile(fraction("power", self.power)?)))
     }
+}
+
+/// When a comparison is looked at, which says how many standard errors its lift must be away from 0 to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Looks {
+    /// Once, at the end.
+    Once,
+    /// At any time, by a [`ConfidenceSequence`].
+    Always {
+        /// Units of both arms around which the sequence is narrowest.
+        tuned_for: f64,
+    },
+    /// At planned shares of the units.
+    Planned {
+        /// How alpha is spent over them.
+        spending: Spending,
+        /// The shares, ascending within (0, 1].
+        times: Vec<f64>,
+    },
+}
+
+impl Looks {
+    /// How many standard errors of the lift after `units` units in the control the effect must be, so that it is
+    /// found with the design's power.
+    ///
+    /// Once: z_a + z_b. Always: the sequence's critical value after both arms' units, plus z_b; this is the
+    /// power of the look at these units alone, so that looks before it only add to it. Planned: the drift at which
+    /// the bounds are crossed at some look ([`group_sequential::drift`]), with `units` those of time 1.
+    ///
+    /// # Errors
+    /// A design, or looks, outside their domain.
+    pub fn distance(&self, units: f64, design: &Design) -> Result<f64, Error> {
+        match self {
+            Self::Always { tuned_for } => {
+                let (_, power) = design.check()?;
+                let sequence = ConfidenceSequence::new(design.alpha, *tuned_for)?;
+                Ok(sequence.critical(positive("units", units)? * (1.0 + design.ratio)) + power)
+            }
+            Self::Once | Self::Planned { .. } => self.constant(design),
+        }
+    }
+
+    /// Of those whose distance does not depend on the units.
+    fn constant(&self, design: &Design) -> Result<f64, Error> {
+        let (alpha, power) = design.check()?;
+        match self {
+            Self::Planned { spending, times } => {
+                let bounds = group_sequential::bounds(*spending, times, design.alpha)?;
+                group_sequential::drift(&bounds, times, design.power)
+            }
+            Self::Once | Self::Always { .. } => Ok(alpha + power),
+        }
+    }
+}
+
+/// Units in the control to find a difference `effect` of means, shares or ratios whose units have these standard
+/// deviations, by the interval that `looks` makes: the n for which
+/// |effect| = distance(n) sqrt((s_c^2 + s_t^2 / r) / n). For a single look this is [`units_for_means`]. Not rounded.
+///
+/// # Errors
+/// An effect of 0, a deviation that is not positive, looks or a design outside their domain.
+pub fn units_to_find(
+    effect: f64,
+    deviations: (f64, f64),
+    design: &Design,
+    looks: &Looks,
+) -> Result<f64, Error> {
+    let Looks::Always { .. } = looks else {
+        let distance = looks.constant(design)?;
+        return needed(effect, deviations, design, distance);
+    };
+    // The critical value falls at first and then grows like the root of a logarithm, slower than the effect in
+    // standard errors wherever the two meet: there is one solution.
+    bisect(1e-3, MOST_UNITS, |units| {
+        Ok(needed(effect, deviations, design, looks.distance(units, design)?)? <= units)
+    })
+}
+
+/// The smallest difference of means (or ratios) that `units` in the control find by the interval that `looks` makes;
+/// both arms have the standard deviation `deviation`.
+///
+/// # Errors
+/// Arguments outside their domain.
+pub fn effect_found(deviation: f64, units: f64, design: &Design, looks: &Looks) -> Result<f64, Error> {
+    let spread = positive("deviation", deviation)?;
+    let distance = looks.distance(units, design)?;
+    Ok(distance * spread * ((1.0 + 1.0 / design.ratio) / positive("units", units)?).sqrt())
+}
+
+/// Units in the control to tell shares `control` and `treatment` apart: for a single look the pooled z test
+/// ([`units_for_shares`]), else [`units_to_find`] with the deviations sqrt(p q), as the intervals at several looks
+/// do not pool.
+///
+/// # Errors
+/// Shares outside (0, 1) or equal; looks or a design outside their domain.
+pub fn units_to_tell_shares(
+    control: f64,
+    treatment: f64,
+    design: &Design,
+    looks: &Looks,
+) -> Result<f64, Error> {
+    if *looks == Looks::Once {
+        return units_for_shares(control, treatment, design);
+    }
+    let deviation = |name, share: f64| fraction(name, share).map(|share| (share * (1.0 - share)).sqrt());
+    let deviations = (deviation("control", control)?, deviation("treatment", treatment)?);
+    units_to_find(treatment - control, deviations, design, looks)
+}
+
+/// The smallest rise of a share `control` that `units` in the control find.
+///
+/// # Errors
+/// No rise below 1 is found; or arguments outside their domain.
+pub fn share_found(control: f64, units: f64, design: &Design, looks: &Looks) -> Result<f64, Error> {
+    if *looks == Looks::Once {
+        return detectable_share(control, units, design);
+    }
+    let distance = looks.distance(units, design)?;
+    fraction("control", control)?;
+    let most = 1.0 - control;
+    bisect(most * 1e-12, most * (1.0 - 1e-12), |effect| {
+        let deviation = |share: f64| (share * (1.0 - share)).sqrt();
+        let deviations = (deviation(control), deviation(control + effect));
+        Ok(needed(effect, deviations, design, distance)? <= units)
+    })
+}
+
+/// Units in the control at which `effect` is `distance` standard errors.
+fn needed(effect: f64, deviations: (f64, f64), design: &Design, distance: f64) -> Result<f64, Error> {
+    within("effect", effect, effect != 0.0 && effect.is_finite(), "not 0")?;
+    let (c, t) = (positive("deviation", deviations.0)?, positive("deviation", deviations.1)?);
+    Ok((distance / effect).powi(2) * (c * c + t * t / design.ratio))
 }
 
 /// Units in the control to tell shares `control` and `treatment` apart by the pooled z test (Fleiss 1981, equation
@@ -52,10 +186,7 @@ pub fn units_for_shares(control: f64, treatment: f64, design: &Design) -> Result
 /// # Errors
 /// An effect of 0, a deviation that is not positive, or a design outside its domain.
 pub fn units_for_means(effect: f64, deviations: (f64, f64), design: &Design) -> Result<f64, Error> {
-    let (alpha, power) = design.check()?;
-    within("effect", effect, effect != 0.0 && effect.is_finite(), "not 0")?;
-    let (c, t) = (positive("deviation", deviations.0)?, positive("deviation", deviations.1)?);
-    Ok(((alpha + power) / effect).powi(2) * (c * c + t * t / design.ratio))
+    needed(effect, deviations, design, Looks::Once.constant(design)?)
 }
 
 /// Power of the two-sided t test with `units` in the control to find a difference of `effect` standard deviations
@@ -117,9 +248,7 @@ pub fn detectable_share(control: f64, units: f64, design: &Design) -> Result<f64
 /// # Errors
 /// Arguments outside their domain.
 pub fn detectable_mean(deviation: f64, units: f64, design: &Design) -> Result<f64, Error> {
-    let (alpha, power) = design.check()?;
-    let spread = positive("deviation", deviation)?;
-    Ok((alpha + power) * spread * ((1.0 + 1.0 / design.ratio) / positive("units", units)?).sqrt())
+    effect_found(deviation, units, design, &Looks::Once)
 }
 
 /// Whole days until `units` units came in, at `daily` new ones a day of which `share` enter the arm.

@@ -1,7 +1,7 @@
 //! Numbers that papers and practitioners' guides print.
 
 use splitway_stats::distribution::normal_quantile;
-use splitway_stats::group_sequential::{Spending, bounds, crossing_probability};
+use splitway_stats::group_sequential::{Spending, bounds, crossing_probability, drift};
 use splitway_stats::power::{Design, days, units_for_shares, units_for_t_test};
 use splitway_stats::proportion::{Share, newcombe};
 use splitway_stats::{Interval, multiple, srm};
@@ -50,6 +50,18 @@ fn sample_sizes() {
     assert_eq!(units_for_shares(0.10, 0.12, &DESIGN).unwrap().ceil(), 3841.0);
     close(units_for_t_test(0.5, &DESIGN).unwrap(), 63.77, 2);
     assert_eq!(days(3841.0, 1000.0, 0.5).unwrap(), 8.0);
+}
+
+/// Jennison and Turnbull 1999, tables 2.1 to 2.4: bounds of five looks at .05, and how many more units than a single look
+/// they need for a power of .8.
+#[test]
+fn what_planned_looks_cost_in_units() {
+    let times = equal_times(5);
+    let single = normal_quantile(0.975) + normal_quantile(0.8);
+    let inflation = |bounds: &[f64]| (drift(bounds, &times, 0.8).unwrap() / single).powi(2);
+    close(inflation(&[2.413; 5]), 1.229, 3);
+    let obrien_fleming: Vec<f64> = times.iter().map(|time| 2.040 / time.sqrt()).collect();
+    close(inflation(&obrien_fleming), 1.028, 3);
 }
 
 /// Benjamini and Hochberg 1995, section 3.2.

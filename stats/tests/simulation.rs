@@ -3,7 +3,8 @@
 use splitway_stats::cuped::{Metric, adjust};
 use splitway_stats::distribution::normal_quantile;
 use splitway_stats::group_sequential::{Spending, bounds};
-use splitway_stats::lift::{lift, mean, ratio};
+use splitway_stats::lift::{Lift, lift, mean, ratio};
+use splitway_stats::power::{Design, Looks, units_to_find};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Moments, quantile, srm};
 
@@ -177,6 +178,49 @@ fn looking_every_day_is_safe_only_with_bounds_for_it() {
     assert!(peeked > 4000 * 22 / 100, "{peeked}: peeking costs about 24.8 %");
     assert!(always <= 4000 * 5 / 100, "{always}");
     assert!((4000 * 4 / 100..=4000 * 57 / 1000).contains(&grouped), "{grouped}");
+}
+
+/// Of a plan's own units, in the arms that it asks for: a treatment twice the control, an effect of .15 deviations.
+#[test]
+fn the_planned_units_find_the_effect_as_often_as_planned() {
+    const EFFECT: f64 = 0.15;
+    const TUNED_FOR: f64 = 1000.0;
+    let design = Design { alpha: 0.05, power: 0.8, ratio: 2.0 };
+    let times = vec![0.5, 1.0];
+    let planned = bounds(Spending::Pocock, &times, design.alpha).unwrap();
+    let sequence = ConfidenceSequence::new(design.alpha, TUNED_FOR).unwrap();
+    let units = |looks: &Looks| units_to_find(EFFECT, (1.0, 1.0), &design, looks).unwrap().ceil() as usize;
+    let once = units(&Looks::Once);
+    let always = units(&Looks::Always { tuned_for: TUNED_FOR });
+    let twice = units(&Looks::Planned { spending: Spending::Pocock, times });
+    // Looks when the first half of the units is in, and at the end: statistics, and whether the sequence decides.
+    let looks = |random: &mut Random, units: usize| {
+        let mut arms = [Moments::new(1), Moments::new(1)];
+        [units / 2, units - units / 2].map(|more| {
+            (0..more).for_each(|_| arms[0].push(&[random.normal()]));
+            (0..2 * more).for_each(|_| arms[1].push(&[EFFECT + random.normal()]));
+            let [control, treatment] = [&arms[0], &arms[1]].map(|arm| mean(arm, 0).unwrap());
+            let now = lift(&control, &treatment, design.alpha).unwrap();
+            (now, !sequence.lift(&control, &treatment, &now).0.contains(0.0))
+        })
+    };
+    type Decides<'d> = &'d dyn Fn(&[(Lift, bool); 2]) -> bool;
+    let found = |how: &str, seed: u64, units: usize, decides: Decides<'_>| {
+        let share = share(seed, |random| decides(&looks(random, units)));
+        println!(
+            "{how}: {units} units in the control find it in {:.1} % of 4,000 experiments",
+            share * 100.0
+        );
+        share
+    };
+    // The standard error of a share of 4,000 is .0063.
+    let as_planned = 0.78..=0.82;
+    assert!(as_planned.contains(&found("a single look", 11, once, &|l| l[1].0.p < design.alpha)));
+    assert!(as_planned.contains(&found("the sequence, at the end", 12, always, &|l| l[1].1)));
+    let crossed = |l: &[(Lift, bool); 2]| (0..2).any(|k| l[k].0.statistic.abs() > planned[k]);
+    assert!(as_planned.contains(&found("two planned looks", 13, twice, &crossed)));
+    let short = found("the sequence, with a single look's units", 14, once, &|l| l[1].1);
+    assert!(short < 0.5, "{short}: a single look's plan is none for a sequence");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use splitway_stats::bayes::{Posterior, compare};
 use splitway_stats::cuped::{Metric, adjust};
 use splitway_stats::lift::{Estimate, lift, mean, ratio};
-use splitway_stats::power::{self, Design};
+use splitway_stats::power::{self, Design, Looks};
 use splitway_stats::proportion::{Share, newcombe, pooled_z};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Moments, distribution, group_sequential, multiple, quantile, srm};
@@ -31,7 +31,7 @@ fn all_functions_agree_with_independent_programs() {
         *seen.entry(function).or_default() += 1;
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(seen.len(), 32, "{seen:?}");
+    assert_eq!(seen.len(), 35, "{seen:?}");
 }
 
 struct Arguments(Vec<Value>);
@@ -119,6 +119,16 @@ fn evaluate(function: &str, a: &Arguments) -> Vec<f64> {
         "t_test_power" => vec![power::t_test_power(n(0), n(1), n(2), n(3)).unwrap()],
         "units_for_means" => vec![power::units_for_means(n(0), (n(1), n(2)), &a.design(3)).unwrap()],
         "detectable_mean" => vec![power::detectable_mean(n(0), n(1), &a.design(2)).unwrap()],
+        "units_at_every_look" => {
+            let looks = Looks::Always { tuned_for: n(6) };
+            vec![power::units_to_find(n(0), (n(1), n(2)), &a.design(3), &looks).unwrap()]
+        }
+        "shares_at_every_look" => {
+            let (design, looks) = (a.design(2), Looks::Always { tuned_for: n(5) });
+            let units = power::units_to_tell_shares(n(0), n(1), &design, &looks).unwrap();
+            vec![units, power::share_found(n(0), units, &design, &looks).unwrap()]
+        }
+        "drift" => vec![group_sequential::drift(&a.list(0), &a.list(1), n(2)).unwrap()],
         "srm" => {
             let found = srm::check(&a.list(0), &a.list(1)).unwrap();
             vec![found.statistic, found.p]

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use splitway_analysis::sql::Dialect;
-use splitway_stats::group_sequential;
+
+use crate::power::Spending;
 
 pub(crate) const ANALYZE_EXAMPLES: &str = "\
 Examples:
@@ -86,25 +87,6 @@ pub(crate) struct Data {
     /// Read the result of the printed query (CSV) instead of data
     #[arg(long, value_name = "FILE", conflicts_with_all = ["exposures", "outcomes"])]
     pub(crate) from_summary: Option<PathBuf>,
-}
-
-/// Of group-sequential bounds.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum Spending {
-    /// Little early, almost all at the end
-    #[default]
-    ObrienFleming,
-    /// Evenly
-    Pocock,
-}
-
-impl From<Spending> for group_sequential::Spending {
-    fn from(spending: Spending) -> Self {
-        match spending {
-            Spending::ObrienFleming => Self::ObrienFleming,
-            Spending::Pocock => Self::Pocock,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

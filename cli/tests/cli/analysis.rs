@@ -17,7 +17,7 @@ experiments:
 ";
 
 /// 3,000 units in the log, and orders that `big` makes more of.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let plan = compile(&Document::from_yaml(CONFIG).unwrap()).unwrap();
     let (mut log, mut orders) =
         (String::from("not about exposures\n"), String::from("unit,time,metric,value\n"));
@@ -40,7 +40,7 @@ fn bench() -> Bench {
     Bench::new(&[("splitway.yaml", CONFIG), ("envoy.log", &log), ("orders.csv", &orders)])
 }
 
-const DATA: &str = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(order) --window 7d";
+pub(crate) const DATA: &str = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(order) --window 7d";
 
 #[test]
 fn a_verdict_for_people_and_for_programs() {
@@ -129,13 +129,21 @@ fn planned_looks_quantiles_and_power_from_what_was_seen() {
     let bound = half(&comparison["interval"]) / comparison["fixed"]["standard_error"].as_f64().unwrap();
     assert!((bound - 2.9626).abs() < 1e-3, "{bound}");
 
-    let ran = bench.run("power --observed seen.json --experiment button --effect 0.02 --json");
+    let ran = bench.run("power --observed seen.json --experiment button --effect 0.02");
+    assert!(ran.code == 2 && ran.err.contains("say them with --looks, or --fixed"), "{}", ran.all());
+    let ran = bench.run("power --observed seen.json --experiment button --effect 0.02 --fixed --json");
     assert_eq!(ran.code, 0, "{}", ran.all());
     let row = &ran.json()["rows"][3];
     // 3,000 units in three days (the last one is not full), a deviation of about .48: some 9,200 an arm.
     let control = row["control"].as_f64().unwrap();
     assert!((8_000.0..10_500.0).contains(&control), "{row}");
     assert!((row["days"].as_f64().unwrap() - 2.0 * control / 1000.0).abs() < 1.5, "{row}");
+    // Seen at every look, planned for every look: some twice as many.
+    let seen = bench.run(&format!("analyze {DATA} --json")).out;
+    std::fs::write(bench.path("always.json"), &seen).unwrap();
+    let ran = bench.run("power --observed always.json --experiment button --effect 0.02 --json");
+    assert_eq!(ran.json()["method"], "sequential", "{}", ran.all());
+    assert!(ran.json()["rows"][3]["control"].as_f64().unwrap() > 1.5 * control, "{}", ran.all());
     for wrong in ["--experiment none", "", "--experiment button --daily 5"] {
         assert_eq!(bench.run(&format!("power --observed seen.json {wrong}")).code, 2, "{wrong}");
     }

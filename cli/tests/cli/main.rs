@@ -23,6 +23,7 @@ mod power;
 mod readme;
 #[cfg(feature = "host")]
 mod render;
+mod report;
 mod schema;
 mod simulate;
 #[cfg(all(feature = "analyze", feature = "host"))]

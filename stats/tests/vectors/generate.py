@@ -141,6 +141,37 @@ def powers():
         row("detectable_mean", [s1, n, alpha, power, ratio], [e])
 
 
+def sequential_powers():
+    """Units whose confidence sequence at its end finds the effect: by root finding on the definition, in the boundary's own scale."""
+    def root(effect, s1, s2, alpha, power, ratio, tuned):
+        log = -2 * mpmath.log(mpmath.mpf(alpha))
+        rho2 = (log + mpmath.log(log) + 1) / tuned
+        z = mpmath.sqrt(2) * mpmath.erfinv(2 * mpmath.mpf(power) - 1)
+        def short(n):
+            t = n * (1 + ratio)
+            # The half width over sigma after t units, times sqrt t, is in standard errors.
+            radius = mpmath.sqrt(2 * (t * rho2 + 1) / (t ** 2 * rho2) * mpmath.log(mpmath.sqrt(t * rho2 + 1) / alpha))
+            se = mpmath.sqrt((s1 ** 2 + s2 ** 2 / mpmath.mpf(ratio)) / n)
+            return abs(effect) - (radius * mpmath.sqrt(t) + z) * se
+        return mpmath.findroot(short, (mpmath.mpf(1), mpmath.mpf(10) ** 12), solver="anderson", tol=1e-30, maxsteps=2000)
+    for effect, s1, s2, alpha, power, ratio, tuned in [
+            (0.02, 0.3, 0.3, 0.05, 0.8, 1, 20000), (0.02, 0.3, 0.3, 0.025, 0.8, 1, 1000), (-1.5, 10, 14, 0.05, 0.95, 2, 500),
+            (0.001, 0.5, 0.5, 0.01, 0.9, 0.25, 20000)]:
+        n = root(effect, s1, s2, alpha, power, ratio, tuned)
+        row("units_at_every_look", [effect, s1, s2, alpha, power, ratio, tuned], [n], 1e-9)
+    for p1, p2, alpha, power, ratio, tuned in [(0.1, 0.12, 0.05, 0.8, 1, 20000), (0.02, 0.025, 0.0125, 0.8, 3, 20000)]:
+        n = root(p2 - p1, math.sqrt(p1 * (1 - p1)), math.sqrt(p2 * (1 - p2)), alpha, power, ratio, tuned)
+        row("shares_at_every_look", [p1, p2, alpha, power, ratio, tuned], [n, p2 - p1], 1e-9)
+    # Planned looks: the drift at which scipy's multivariate normal leaves 1 - power between the bounds.
+    for times, bounds, power in [([1], [1.959963984540054], 0.8), ([0.5, 1], [2.8, 1.98], 0.8), ([0.2, 0.5, 1], [4.0, 2.8, 2.0], 0.95)]:
+        cov = [[math.sqrt(min(a, b) / max(a, b)) for b in times] for a in times]
+        def inside(drift):
+            mean = drift * np.sqrt(times)
+            return st.multivariate_normal.cdf(np.array(bounds), mean=mean, cov=cov, lower_limit=-np.array(bounds), abseps=1e-9,
+                                              releps=1e-9, maxpts=4000000, rng=np.random.default_rng(1))
+        row("drift", [bounds, times, power], [optimize.brentq(lambda d: inside(d) - (1 - power), 1, 8, xtol=1e-8)], 1e-5)
+
+
 def srm():
     for counts, shares in [([821588, 815482], [1, 1]), ([10000, 10100, 5000], [2, 2, 1]), ([5, 5], [1, 1]), ([0, 30], [1, 9])]:
         expected = np.array(shares) / sum(shares) * sum(counts)
@@ -250,7 +281,7 @@ def quantiles():
         row("quantile", [list(x), p], [np.quantile(x, p), np.quantile(x, p - half), np.quantile(x, min(1, p + half))])
 
 
-for part in [distributions, proportions, lifts, powers, srm, cuped, sequences, group_sequential, bayes, multiple, quantiles]:
+for part in [distributions, proportions, lifts, powers, srm, cuped, sequences, group_sequential, bayes, multiple, quantiles, sequential_powers]:
     part()
 path = pathlib.Path(__file__).with_name("vectors.json")
 plain = lambda x: float(x) if isinstance(x, np.floating) else int(x)

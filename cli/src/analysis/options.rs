@@ -1,0 +1,53 @@
+//! What an analysis was asked for, for its page.
+
+use splitway_stats::group_sequential::Spending;
+
+use super::args::Data;
+
+/// Names and values; defaults are said, too, as the reader does not know them.
+pub(super) fn of(data: &Data) -> Vec<(String, String)> {
+    let method = match (data.fixed, data.looks.as_slice()) {
+        (true, _) => "fixed: intervals for one look, planned beforehand".to_owned(),
+        (false, []) => "sequential: intervals that hold at every look".to_owned(),
+        (false, looks) => {
+            let bounds = match data.spending.into() {
+                Spending::ObrienFleming => "O'Brien-Fleming",
+                Spending::Pocock => "Pocock",
+            };
+            let looks: Vec<String> = looks.iter().map(f64::to_string).collect();
+            format!("planned looks at {} of the units, {bounds} bounds", looks.join(", "))
+        }
+    };
+    let after = data.window.map_or("without end".to_owned(), duration);
+    let covariates = data.before.map_or("none".to_owned(), |before| {
+        format!("the same outcomes in the {} before (CUPED)", duration(before))
+    });
+    let excluded =
+        data.exclude.as_ref().map_or("none".to_owned(), |file| format!("those of {}", file.display()));
+    let bots =
+        data.max_exposures.map_or("none".to_owned(), |most| format!("those with more than {most} exposures"));
+    let mut all = vec![
+        ("method", method),
+        ("outcomes count after the first exposure", after),
+        ("covariates", covariates),
+        ("units excluded by name", excluded),
+        ("units excluded as bots", bots),
+    ];
+    if let Some(field) = &data.segment {
+        all.push(("segments by", field.clone()));
+    }
+    if let Some(experiment) = &data.experiment {
+        all.push(("only the experiment", experiment.clone()));
+    }
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Milliseconds, in the largest unit that divides them.
+fn duration(milliseconds: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let fits = units.into_iter().find(|(unit, _)| milliseconds % unit == 0);
+    fits.map_or_else(
+        || format!("{milliseconds} ms"),
+        |(unit, name)| format!("{} {name}", milliseconds / unit),
+    )
+}
