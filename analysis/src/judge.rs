@@ -13,6 +13,7 @@ use serde::Serialize;
 use splitway_stats::Interval;
 use splitway_stats::bayes::Standing;
 use splitway_stats::lift::Lift;
+use splitway_stats::power::{self, Design, Looks};
 
 use crate::integrity::Integrity;
 use crate::metric::{Columns, Role};
@@ -206,12 +207,18 @@ pub struct Planning {
     pub power: f64,
     /// Days so far.
     pub days: f64,
-    /// The smallest absolute effect that the units so far find, at a single look.
+    /// The smallest absolute effect that the units so far find by the judgement's method; of planned looks, the units at
+    /// the last one.
     pub detectable: f64,
     /// The config's smallest effect worth having.
     pub wanted: Option<f64>,
     /// Effects around that one, or around `detectable`.
     pub rows: Vec<Needed>,
+    /// Units in the control that find `detectable`.
+    #[serde(skip)]
+    pub(crate) units: f64,
+    #[serde(skip)]
+    pub(crate) looks: Looks,
 }
 
 /// What an effect takes.
@@ -229,7 +236,9 @@ impl Planning {
     /// The smallest absolute effect that `days` of this traffic find.
     #[must_use]
     pub fn after(&self, days: f64) -> f64 {
-        self.detectable * (self.days / days).sqrt()
+        let design = Design { alpha: self.alpha, power: self.power, ratio: self.ratio };
+        let units = self.units * days / self.days;
+        power::effect_found(self.deviation, units, &design, &self.looks).unwrap_or(f64::INFINITY)
     }
 }
 
@@ -617,12 +626,19 @@ mod tests {
         rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
         rules.effect = Some(0.02);
         let found = judged(&rules, &[group("control", "", 3841.0, 0.10), group("big", "", 3841.0, 0.12)]);
-        let plan = found.metrics[1].comparisons[0].plan.as_ref().unwrap();
+        let plan = found.metrics[1].comparisons[0].plan.clone().unwrap();
         assert!((plan.detectable - 0.02).abs() < 2e-5, "{plan:?}");
         assert!((plan.rows[2].control - 3841.0).abs() < 10.0 && plan.rows[2].days == 1.0, "{plan:?}");
         assert_eq!(plan.rows[0].days, 4.0);
         assert!((plan.after(4.0) - plan.detectable / 2.0).abs() < 1e-12);
         assert!(found.metrics[0].comparisons[0].plan.is_none(), "of the primary metric only");
+        // Looking at any time costs more: the sequence tuned for 2,000 units is 3.1340 standard errors wide after 7,682.
+        rules.method = Method::Sequential;
+        let found = judged(&rules, &[group("control", "", 3841.0, 0.10), group("big", "", 3841.0, 0.12)]);
+        let always = found.metrics[1].comparisons[0].plan.as_ref().unwrap();
+        let longer = (3.1340 + 0.8416) / (1.9600 + 0.8416);
+        assert!((always.detectable / plan.detectable / longer - 1.0).abs() < 1e-4, "{always:?}");
+        assert!((always.after(1.0) - always.detectable).abs() < 1e-12, "{always:?}");
     }
 
     #[test]

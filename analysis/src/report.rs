@@ -163,7 +163,11 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
     let mut table = String::new();
     for metric in &found.metrics {
         let role = role(metric.role);
-        let less = if metric.is_lower_better { ", less is better" } else { "" };
+        let less = match (metric.is_lower_better, metric.role) {
+            (Some(true), _) => ", less is better",
+            (None, Role::Guardrail) => ", which way is better is not said",
+            _ => "",
+        };
         let name = format!(
             "{} <span class=\"dim\">{role}{less}<br><code>{}</code></span>",
             escape(&metric.name),

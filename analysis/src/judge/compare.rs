@@ -6,7 +6,7 @@ use splitway_stats::bayes::{Posterior, compare};
 use splitway_stats::cuped::adjust;
 use splitway_stats::distribution::{normal_cdf, normal_quantile};
 use splitway_stats::lift::{Estimate, Lift, lift};
-use splitway_stats::power::{self, Design};
+use splitway_stats::power::{self, Design, Looks};
 use splitway_stats::proportion::{Share, newcombe};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Error, Interval, Moments, group_sequential, multiple, srm};
@@ -306,12 +306,17 @@ impl Table<'_> {
         let other = treatment.standard_error * treatment.count.sqrt();
         // That of both arms together, so that the detectable effect is this comparison's.
         let pooled = ((deviation.powi(2) + other.powi(2) / ratio) / (1.0 + 1.0 / ratio)).sqrt();
-        let detectable = power::detectable_mean(pooled, control.count, &design)?;
+        let looks = self.looks();
+        let units = match &self.rules.method {
+            Method::Planned { looks, .. } => control.count / looks.last().copied().unwrap_or(1.0),
+            Method::Fixed | Method::Sequential => control.count,
+        };
+        let detectable = power::effect_found(pooled, units, &design, &looks)?;
         let around = self.rules.effect.unwrap_or(detectable);
         let mut rows = Vec::new();
         for multiple in MULTIPLES {
             let effect = around * multiple;
-            let control = power::units_for_means(effect, (pooled, pooled), &design)?.ceil();
+            let control = power::units_to_find(effect, (pooled, pooled), &design, &looks)?.ceil();
             rows.push(Needed { effect, control, days: power::days(control, daily, share)? });
         }
         Ok(Planning {
@@ -326,12 +331,31 @@ impl Table<'_> {
             detectable,
             wanted: self.rules.effect,
             rows,
+            units,
+            looks,
         })
+    }
+
+    /// When the method looks.
+    fn looks(&self) -> Looks {
+        match &self.rules.method {
+            Method::Fixed => Looks::Once,
+            Method::Sequential => Looks::Always { tuned_for: self.tuned_for() },
+            Method::Planned { spending, looks } => {
+                let is_last = looks.last().is_some_and(|last| *last >= 1.0);
+                let end = if is_last { None } else { Some(1.0) };
+                Looks::Planned { spending: *spending, times: looks.iter().copied().chain(end).collect() }
+            }
+        }
     }
 
     /// Narrowest around the fewest units that the experiment asks for.
     fn sequence(&self) -> Result<ConfidenceSequence, Error> {
-        ConfidenceSequence::new(self.alpha, (2 * self.rules.min_units.max(1)) as f64)
+        ConfidenceSequence::new(self.alpha, self.tuned_for())
+    }
+
+    fn tuned_for(&self) -> f64 {
+        (2 * self.rules.min_units.max(1)) as f64
     }
 
     fn series(
