@@ -507,7 +507,7 @@ mod tests {
         let (verdict, why) =
             (judged(&rules, &with_complaints(0.01)).verdict, judged(&rules, &with_complaints(0.01)).reasons);
         assert!(
-            verdict == Verdict::Ship && why.iter().any(|why| why.contains("for no margin is set")),
+            verdict == Verdict::Ship && why.iter().any(|why| why.contains("no margin is set")),
             "{why:?}"
         );
     }

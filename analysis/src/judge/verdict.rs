@@ -161,7 +161,7 @@ impl Judgement {
                         held.push(format!("guardrail {}: worse by more than {margin} is ruled out", metric.name));
                     }
                     _ => held.push(format!(
-                        "guardrail {}: nothing shows that it got worse; by {:.5} it may be, for no margin is set",
+                        "guardrail {}: nothing shows harm, though up to {:.5} worse is possible; no margin is set",
                         metric.name,
                         metric.worst(c).max(0.0)
                     )),

@@ -110,13 +110,19 @@ fn planned_looks_quantiles_and_power_from_what_was_seen() {
     assert_eq!(ran.code, 0, "{}", ran.all());
     assert!(ran.out.contains("O'Brien-Fleming bounds, look 2 at 50 % of the units"), "{}", ran.all());
     assert!(
-        ran.out.contains("latency_p95: no values") || ran.out.contains("latency_p95: too few"),
+        ran.out.contains("latency_p95: no outcome is called `nothing`; there are order"),
         "{}",
         ran.all()
     );
     // All orders are of 20.
-    assert!(ran.out.contains("secondary wait: the values do not vary"), "{}", ran.all());
-    for wrong in ["--looks 0.5,0.25", "--looks 2", "--looks 0.5 --fixed", "--spending pocock"] {
+    assert!(ran.out.contains("secondary wait: the same for all units"), "{}", ran.all());
+    for wrong in [
+        "--looks 0.5,0.25",
+        "--looks 2",
+        "--looks 0.5 --fixed",
+        "--spending pocock",
+        "--lower-is-better waits",
+    ] {
         assert_eq!(bench.run(&format!("analyze {DATA} {wrong}")).code, 2, "{wrong}");
     }
     let json = bench.run(&format!("analyze {DATA} --looks 0.25,0.5 --json"));
