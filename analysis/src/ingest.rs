@@ -36,6 +36,8 @@ pub struct Lines {
     pub malformed: u64,
     /// Records without a unit: nothing to join by.
     pub without_unit: u64,
+    /// Records without the field that divides units into groups, if one was asked for.
+    pub without_segment: u64,
     /// Where the first malformed ones are, and what is wrong: `file:line: problem`.
     pub examples: Vec<String>,
 }
@@ -58,6 +60,7 @@ impl Lines {
         self.unrelated += more.unrelated;
         self.malformed += more.malformed;
         self.without_unit += more.without_unit;
+        self.without_segment += more.without_segment;
         self.examples.extend(more.examples);
         self.examples.truncate(EXAMPLES);
     }
@@ -127,6 +130,8 @@ pub fn exposures(
                     Ok(record) if record.unit.is_empty() => here.lines.without_unit += 1,
                     Ok(record) => {
                         here.lines.records += 1;
+                        here.lines.without_segment +=
+                            u64::from(segment.is_some() && record.segment.is_empty());
                         rows.push(record);
                     }
                     Err(problem) => here.malformed(&problem),

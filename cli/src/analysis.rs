@@ -345,6 +345,9 @@ fn check(expected: &Expected, is_strict: bool, lines: &Lines) -> Result<(), Fail
     if lines.records == 0 && (is_needed || is_strict || lines.lines > 0) {
         return Err(Failure::Usage(shown(format!("no {name}: expected {forms}"))));
     }
+    if lines.records > 0 && lines.without_segment == lines.records {
+        return Err(Failure::Usage(shown(format!("no {name} with the field that --segment names"))));
+    }
     if is_strict && lines.malformed > 0 {
         return Err(Failure::Problems(shown(format!("{name} with malformed lines"))));
     }
@@ -381,6 +384,7 @@ fn summed(lines: &Lines) -> String {
         (lines.unrelated, "about other things"),
         (lines.malformed, "malformed"),
         (lines.without_unit, "without a unit"),
+        (lines.without_segment, "without the field of --segment"),
     ] {
         if count > 0 {
             parts.push(format!("{count} {what}"));

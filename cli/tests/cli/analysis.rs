@@ -280,6 +280,12 @@ fn a_segment_is_not_passed_over_with_parquet() {
     let segment = "--segment feature_flag.version";
     let ran = bench.run(&format!("analyze --exposures version.parquet {segment} {rest}"));
     assert!(ran.err.is_empty(), "{}", ran.all());
+    let ran = bench.run(&format!("analyze --exposures envoy.log --segment splitway.clutser {rest}"));
+    assert!(
+        ran.code == 2 && ran.err.contains("no exposures with the field that --segment names"),
+        "{}",
+        ran.all()
+    );
     // Raw units in Parquet, and those that are shown already.
     let expected = bench.run(&format!("analyze {DATA} --json")).json();
     for (outcomes, lines) in
