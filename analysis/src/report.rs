@@ -10,7 +10,9 @@ use std::fmt::{self, Write as _};
 
 use splitway_stats::Interval;
 
-use crate::judge::{Effect, Judgement, MetricResult, Planning, Verdict, date, level, probability};
+use crate::judge::{
+    Comparison, Effect, Guard, Judgement, MetricResult, Planning, Verdict, date, level, probability,
+};
 use crate::metric::Role;
 
 /// What the page says of the whole.
@@ -163,7 +165,11 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
     let mut table = String::new();
     for metric in &found.metrics {
         let role = role(metric.role);
-        let less = if metric.is_lower_better { ", less is better" } else { "" };
+        let less = match (metric.is_lower_better, metric.role) {
+            (Some(true), _) => ", less is better",
+            (None, Role::Guardrail) => ", nobody said which way is better",
+            _ => "",
+        };
         let name = format!(
             "{} <span class=\"dim\">{role}{less}<br><code>{}</code></span>",
             escape(&metric.name),
@@ -174,7 +180,7 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
         }
         for c in &metric.comparisons {
             let (interval, relative, p) = (c.interval, c.relative_interval, c.p);
-            let says = if is_valid { says(metric, c.effect) } else { "" };
+            let says = if is_valid { says(metric, c) } else { "" };
             let value = |variant: &str| metric.values.iter().find(|v| v.variant == variant);
             let control = found.arms.iter().find(|arm| arm.is_control).and_then(|arm| value(&arm.variant));
             let standing = value(&c.treatment).and_then(|v| v.standing).filter(|_| is_valid);
@@ -414,14 +420,21 @@ fn number(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-4 { format!("{value:.1e}") } else { format!("{value:.5}") }
 }
 
-fn says(metric: &MetricResult, effect: Effect) -> &'static str {
-    match (effect, metric.role) {
-        (Effect::Better, _) => "better",
-        (Effect::Worse, Role::Guardrail) => "broken",
-        (Effect::Worse, _) => "worse",
-        (Effect::Moved, _) => "moved",
-        (Effect::Unclear, Role::Guardrail) => "no harm seen",
-        (Effect::Unclear, _) => "unclear",
+fn says(metric: &MetricResult, c: &Comparison) -> &'static str {
+    if metric.role == Role::Guardrail && c.effect != Effect::Better {
+        return match metric.guards(c) {
+            Guard::Broken => "broken",
+            Guard::Moved => "moved",
+            Guard::Possible => "may be more than allowed",
+            Guard::Within => "within its margin",
+            Guard::Unharmed => "no harm seen",
+        };
+    }
+    match c.effect {
+        Effect::Better => "better",
+        Effect::Worse => "worse",
+        Effect::Moved => "moved",
+        Effect::Unclear => "unclear",
     }
 }
 
