@@ -21,6 +21,7 @@ use crate::quantile::Quantile;
 use crate::reduce::Group;
 use compare::{Table, adjust_secondary};
 pub use rules::{Directions, Method, Rules};
+pub(crate) use verdict::Guard;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -10,7 +10,9 @@ use std::fmt::{self, Write as _};
 
 use splitway_stats::Interval;
 
-use crate::judge::{Effect, Judgement, MetricResult, Planning, Verdict, date, level, probability};
+use crate::judge::{
+    Comparison, Effect, Guard, Judgement, MetricResult, Planning, Verdict, date, level, probability,
+};
 use crate::metric::Role;
 
 /// What the page says of the whole.
@@ -165,7 +167,7 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
         let role = role(metric.role);
         let less = match (metric.is_lower_better, metric.role) {
             (Some(true), _) => ", less is better",
-            (None, Role::Guardrail) => ", which way is better is not said",
+            (None, Role::Guardrail) => ", nobody said which way is better",
             _ => "",
         };
         let name = format!(
@@ -178,7 +180,7 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
         }
         for c in &metric.comparisons {
             let (interval, relative, p) = (c.interval, c.relative_interval, c.p);
-            let says = if is_valid { says(metric, c.effect) } else { "" };
+            let says = if is_valid { says(metric, c) } else { "" };
             let value = |variant: &str| metric.values.iter().find(|v| v.variant == variant);
             let control = found.arms.iter().find(|arm| arm.is_control).and_then(|arm| value(&arm.variant));
             let standing = value(&c.treatment).and_then(|v| v.standing).filter(|_| is_valid);
@@ -223,7 +225,7 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
         level(found.alpha)
     )?;
     if found.metrics.iter().flat_map(|metric| &metric.comparisons).any(|c| c.p_adjusted.is_some()) {
-        html.push_str("<p class=\"dim\">Adjusted: the p of a single look by Benjamini and Hochberg's procedure over all secondary metrics, against finding something just because there are many of them.</p>\n");
+        html.push_str("<p class=\"dim\">Adjusted: p by Benjamini and Hochberg's procedure over all secondary metrics, against finding something just because there are many of them.</p>\n");
     }
     let removed =
         found.metrics.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c.variance_removed)));
@@ -418,14 +420,21 @@ fn number(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-4 { format!("{value:.1e}") } else { format!("{value:.5}") }
 }
 
-fn says(metric: &MetricResult, effect: Effect) -> &'static str {
-    match (effect, metric.role) {
-        (Effect::Better, _) => "better",
-        (Effect::Worse, Role::Guardrail) => "broken",
-        (Effect::Worse, _) => "worse",
-        (Effect::Moved, _) => "moved",
-        (Effect::Unclear, Role::Guardrail) => "no harm seen",
-        (Effect::Unclear, _) => "unclear",
+fn says(metric: &MetricResult, c: &Comparison) -> &'static str {
+    if metric.role == Role::Guardrail && c.effect != Effect::Better {
+        return match metric.guards(c) {
+            Guard::Broken => "broken",
+            Guard::Moved => "moved",
+            Guard::Possible => "may be more than allowed",
+            Guard::Within => "within its margin",
+            Guard::Unharmed => "no harm seen",
+        };
+    }
+    match c.effect {
+        Effect::Better => "better",
+        Effect::Worse => "worse",
+        Effect::Moved => "moved",
+        Effect::Unclear => "unclear",
     }
 }
 

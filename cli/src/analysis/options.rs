@@ -33,6 +33,13 @@ pub(super) fn of(data: &Data) -> Vec<(String, String)> {
         ("units excluded by name", excluded),
         ("units excluded as bots", bots),
     ];
+    if data.complete_only {
+        all.push(("units whose window is not over", "left out".to_owned()));
+    }
+    if !data.older_config.is_empty() {
+        let names: Vec<String> = data.older_config.iter().map(|file| file.display().to_string()).collect();
+        all.push(("older configs", names.join(", ")));
+    }
     if let Some(field) = &data.segment {
         all.push(("segments by", field.clone()));
     }

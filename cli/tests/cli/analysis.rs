@@ -18,6 +18,12 @@ experiments:
 
 /// 3,000 units in the log, and orders that `big` makes more of.
 pub(crate) fn bench() -> Bench {
+    let [config, log, orders] = files();
+    Bench::new(&[("splitway.yaml", &config), ("envoy.log", &log), ("orders.csv", &orders)])
+}
+
+/// Config, log, orders.
+pub(crate) fn files() -> [String; 3] {
     let plan = compile(&Document::from_yaml(CONFIG).unwrap()).unwrap();
     let (mut log, mut orders) =
         (String::from("not about exposures\n"), String::from("unit,time,metric,value\n"));
@@ -37,7 +43,7 @@ pub(crate) fn bench() -> Bench {
             orders += &format!("{name},{},order,20\n", Timestamp(now.0 + 60_000));
         }
     }
-    Bench::new(&[("splitway.yaml", CONFIG), ("envoy.log", &log), ("orders.csv", &orders)])
+    [CONFIG.to_owned(), log, orders]
 }
 
 pub(crate) const DATA: &str = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(order) --window 7d";

@@ -163,6 +163,11 @@ fn gitops() {
 }
 
 #[test]
+fn analysis() {
+    page("analysis.md");
+}
+
+#[test]
 fn exposures_and_guardrails() {
     page("exposures-and-guardrails.md");
 }
