@@ -76,18 +76,21 @@ pub fn lift(
 /// # Errors
 /// Lists of different lengths, or times that do not ascend within (0, 1].
 pub fn crossing_probability(bounds: &[f64], times: &[f64]) -> Result<f64, Error> {
-    crossing_with_drift(bounds, times, 0.0)
+    let (above, below) = crossing_with_drift(bounds, times, 0.0)?;
+    Ok(above + below)
 }
 
-fn crossing_with_drift(bounds: &[f64], times: &[f64], drift: f64) -> Result<f64, Error> {
+/// Of the upper and of the lower bounds, whichever comes first.
+fn crossing_with_drift(bounds: &[f64], times: &[f64], drift: f64) -> Result<(f64, f64), Error> {
     check(times)?;
     if bounds.len() != times.len() {
         return Err(Error::Lengths { first: bounds.len(), second: times.len() });
     }
     let mut walk = Walk { drift, ..Walk::default() };
-    let mut crossed = 0.0;
+    let mut crossed = (0.0, 0.0);
     for (bound, time) in bounds.iter().zip(times) {
-        crossed += walk.above(*bound, *time) + walk.below(*bound, *time);
+        crossed.0 += walk.above(*bound, *time);
+        crossed.1 += walk.below(*bound, *time);
         walk.step(*bound, *time);
     }
     Ok(crossed)
@@ -102,21 +105,21 @@ fn check(times: &[f64]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The drift of z (effect / standard error at time 1) at which `bounds` are crossed at some look at `times` with
-/// probability `power`: what z_a + z_b is to a single look (Jennison and Turnbull 1999, section 3.3; their inflation
-/// factor is the square of the quotient).
+/// The drift of z (effect / standard error at time 1) at which the upper of `bounds` are crossed at some look at `times`,
+/// and the lower ones not before, with probability `power`: what z_a + z_b is to a single look (Jennison and Turnbull
+/// 1999, chapter 2; their inflation factor is the square of the quotient).
 ///
 /// # Errors
 /// A power outside (0, 1) or below what `bounds` cross without a drift; lists of different lengths; times that do not
 /// ascend within (0, 1].
 pub fn drift(bounds: &[f64], times: &[f64], power: f64) -> Result<f64, Error> {
     fraction("power", power)?;
-    let least = crossing_with_drift(bounds, times, 0.0)?;
-    within("power", power, power >= least, "at least the level")?;
+    let least = crossing_with_drift(bounds, times, 0.0)?.0;
+    within("power", power, power >= least, "at least half of the level")?;
     let (mut low, mut high) = (0.0, NEVER);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if crossing_with_drift(bounds, times, middle)? < power { low = middle } else { high = middle }
+        if crossing_with_drift(bounds, times, middle)?.0 < power { low = middle } else { high = middle }
     }
     Ok(high)
 }

@@ -52,16 +52,19 @@ fn sample_sizes() {
     assert_eq!(days(3841.0, 1000.0, 0.5).unwrap(), 8.0);
 }
 
-/// Jennison and Turnbull 1999, tables 2.1 to 2.4: bounds of five looks at .05, and how many more units than a single look
-/// they need for a power of .8.
+/// SAS/STAT 15.1 user's guide, SEQDESIGN, example 3: Pocock's equal bounds at four looks, .05, power .9, need 118.3143 %
+/// of a single look's units.
 #[test]
 fn what_planned_looks_cost_in_units() {
-    let times = equal_times(5);
-    let single = normal_quantile(0.975) + normal_quantile(0.8);
-    let inflation = |bounds: &[f64]| (drift(bounds, &times, 0.8).unwrap() / single).powi(2);
-    close(inflation(&[2.413; 5]), 1.229, 3);
-    let obrien_fleming: Vec<f64> = times.iter().map(|time| 2.040 / time.sqrt()).collect();
-    close(inflation(&obrien_fleming), 1.028, 3);
+    let times = equal_times(4);
+    let (mut low, mut high) = (2.0, 3.0);
+    for _ in 0..50 {
+        let middle = 0.5 * (low + high);
+        let crossed = crossing_probability(&[middle; 4], &times).unwrap();
+        if crossed > 0.05 { low = middle } else { high = middle }
+    }
+    let single = normal_quantile(0.975) + normal_quantile(0.9);
+    close(100.0 * (drift(&[high; 4], &times, 0.9).unwrap() / single).powi(2), 118.314, 3);
 }
 
 /// Benjamini and Hochberg 1995, section 3.2.
