@@ -202,6 +202,8 @@ pub struct Planning {
     pub share: f64,
     /// Units of the treatment for each of the control.
     pub ratio: f64,
+    /// Fewest units an arm: where the sequence is narrowest.
+    pub min_units: u64,
     /// Two-sided significance level of the comparison.
     pub alpha: f64,
     /// Probability of finding the effect.

@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use splitway_stats::Interval;
 
 use crate::judge::{
-    Comparison, Effect, Guard, Judgement, MetricResult, Planning, Verdict, date, level, probability,
+    Comparison, Effect, Guard, Judgement, Method, MetricResult, Planning, Verdict, date, level, probability,
 };
 use crate::metric::Role;
 
@@ -299,21 +299,24 @@ fn plans(html: &mut String, found: &Judgement) -> fmt::Result {
     for metric in found.metrics.iter().filter(|metric| metric.role == Role::Primary) {
         for c in &metric.comparisons {
             if let Some(plan) = &c.plan {
-                power(html, &metric.name, &c.treatment, plan)?;
+                power(html, &metric.name, &c.treatment, plan, &found.method)?;
             }
         }
     }
     Ok(())
 }
 
-fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> fmt::Result {
+fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning, method: &Method) -> fmt::Result {
+    let is_planned = matches!(method, Method::Planned { .. });
     writeln!(
         html,
-        "<h3>Power: {} of {}</h3>\n<p>{} units a day over {} days. A single look now finds {:+.5} with probability {}, at level {}.</p>\n<table><thead><tr><th class=\"n\">effect</th><th class=\"n\">relative</th><th class=\"n\">units in the control</th><th class=\"n\">days</th></tr></thead><tbody>",
+        "<h3>Power: {} of {}</h3>\n<p>{} units a day over {} days. By intervals that hold {}, the units {} find {:+.5} with probability {}, at level {}.</p>\n<table><thead><tr><th class=\"n\">effect</th><th class=\"n\">relative</th><th class=\"n\">units in the control</th><th class=\"n\">days</th></tr></thead><tbody>",
         escape(metric),
         escape(treatment),
         thousands(plan.daily),
         plan.days,
+        method.holds(),
+        if is_planned { "that were planned" } else { "so far" },
         plan.detectable,
         plan.power,
         plan.alpha
@@ -339,6 +342,10 @@ fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning) -> f
         )?;
     }
     html.push_str("</tbody></table>\n");
+    if is_planned {
+        // Its units are those of the last look, not of a day.
+        return Ok(());
+    }
     let wanted = plan.rows.iter().find(|row| plan.wanted == Some(row.effect)).map_or(0.0, |row| row.days);
     // To twice of what is needed or was seen, but no further than what the eye can still tell apart.
     let end = (2.0 * plan.days.max(wanted)).clamp(4.0, 20.0 * plan.days.max(4.0));

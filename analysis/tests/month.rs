@@ -268,7 +268,7 @@ fn twice(units: u32, fields: &str, later: &str) -> String {
     let line = |unit: u32, hour: u32, fields: &str| {
         format!(
             r#"{{"event":"feature_flag.evaluation","timestamp":"2026-11-21T1{hour}:00:00Z","feature_flag.key":"button","feature_flag.result.variant":"{}","feature_flag.result.reason":"split","feature_flag.context.id":"{unit}"{fields}}}"#,
-            if unit % 2 == 0 { "control" } else { "big" }
+            if unit.is_multiple_of(2) { "control" } else { "big" }
         )
     };
     let lines = (0..units).flat_map(|unit| [line(unit, 1, later), line(unit, 0, fields)]);
@@ -394,6 +394,7 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "a.log:1: &lt;script&gt;",
         "CUPED took",
         "Power: order_rate of big",
+        "By intervals that hold at every look, the units so far find",
         "(the config's)",
         "<td>attribution window</td><td>7d &lt;b&gt;</td>",
         "<b>old-test</b> is in the log but not in the config: 1,234 units passed over",

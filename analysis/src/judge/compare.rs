@@ -325,6 +325,7 @@ impl Table<'_> {
             daily,
             share,
             ratio,
+            min_units: self.rules.min_units,
             alpha: self.alpha,
             power: self.rules.power,
             days,

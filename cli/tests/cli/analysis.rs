@@ -172,6 +172,12 @@ fn planned_looks_quantiles_and_power_from_what_was_seen() {
     std::fs::write(bench.path("always.json"), &seen).unwrap();
     let ran = bench.run("power --observed always.json --experiment button --effect 0.02 --json");
     assert_eq!(ran.json()["method"], "sequential", "{}", ran.all());
+    assert_eq!(ran.json()["min_units_per_arm"], 500, "as the config said");
+    // The table of the analysis itself, around the same effect.
+    let own = &serde_json::from_str::<serde_json::Value>(&seen).unwrap()["experiments"][0]["metrics"][1];
+    let own = &own["comparisons"][0]["plan"];
+    let again = bench.run("power --observed always.json --experiment button --json").json();
+    assert_eq!(again["rows"][3]["control"], own["rows"][2]["control"], "{own}");
     assert!(ran.json()["rows"][3]["control"].as_f64().unwrap() > 1.5 * control, "{}", ran.all());
     for wrong in ["--experiment none", "", "--experiment button --daily 5"] {
         assert_eq!(bench.run(&format!("power --observed seen.json {wrong}")).code, 2, "{wrong}");
