@@ -275,6 +275,14 @@ impl Setting {
             integrity: checked.as_ref(),
         };
         analysis.experiments.extend(self.rules.iter().map(|rules| judge(rules, &evidence)));
+        if data.exclude.is_some() {
+            for found in &mut analysis.experiments {
+                if found.integrity.as_ref().is_some_and(|integrity| integrity.excluded_units == 0) {
+                    let remark = "no unit of --exclude is in the log: it names units as the log shows them";
+                    found.remarks.push(remark.to_owned());
+                }
+            }
+        }
         if data.experiment.is_none() {
             analysis.unknown_experiments = unknown(&self.rules, &groups);
         }

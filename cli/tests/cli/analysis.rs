@@ -96,6 +96,23 @@ fn malformed_lines_are_counted_or_refused() {
 }
 
 #[test]
+fn an_exclusion_that_matches_nobody_is_told() {
+    let bench = bench();
+    let log = std::fs::read_to_string(bench.path("envoy.log")).unwrap();
+    let unit = log.split(r#""feature_flag.context.id":""#).nth(1).unwrap().split('"').next().unwrap();
+    let said = "no unit of --exclude is in the log";
+    for (units, is_told, count) in [("user-1\n", true, 3000), (unit, false, 2999)] {
+        std::fs::write(bench.path("bots"), units).unwrap();
+        let ran = bench.run(&format!("analyze {DATA} --exclude bots --json")).json();
+        let found = &ran["experiments"][0];
+        assert_eq!(found["remarks"].to_string().contains(said), is_told, "{found}");
+        let all: f64 =
+            found["arms"].as_array().unwrap().iter().map(|arm| arm["units"].as_f64().unwrap()).sum();
+        assert_eq!(all, f64::from(count));
+    }
+}
+
+#[test]
 fn the_query_is_printed_in_every_dialect() {
     let bench = Bench::new(&[("splitway.yaml", CONFIG)]);
     let rest = "--config splitway.yaml --metric order_rate=any(order) --before 7d";
