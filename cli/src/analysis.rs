@@ -77,7 +77,9 @@ pub(crate) fn report(args: &Report) -> Outcome {
     let failed = |error| Failure::Usage(format!("{}: {error}", args.out.display()));
     std::fs::write(place.path(), page).map_err(failed)?;
     place.keep()?;
-    print(&format!("{}: {} experiments", args.out.display(), analysis.experiments.len()))?;
+    let count = analysis.experiments.len();
+    let experiments = if count == 1 { "experiment" } else { "experiments" };
+    print(&format!("{}: {count} {experiments}", args.out.display()))?;
     Ok(analysis.exit())
 }
 

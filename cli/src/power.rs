@@ -382,7 +382,7 @@ impl Answer {
             }
         };
         let mut text = format!(
-            "{method}\n{shared}, power {}, {} units in the treatment for each in the control\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
+            "{method}\n{shared}, power {}, {} in the treatment for each unit in the control\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
             self.power,
             round(self.ratio),
             "effect",
