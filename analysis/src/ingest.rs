@@ -439,8 +439,12 @@ mod tests {
             columns
         };
         assert!(are_ready_exposures(&folder.parquet("e.parquet", &columns(Some("b"), 2.0)), None).unwrap());
+        let mut in_seconds = columns(Some("b"), 2.0);
+        in_seconds[6].1 = numbers(1_795_219_200);
         for (columns, said) in [
             (columns(None, 2.0), "e.parquet: row 2 has no value that can be used as `unit`"),
+            (columns(Some(""), 2.0), "e.parquet: row 2 has no value that can be used as `unit`"),
+            (in_seconds, "e.parquet: row 2 has no value that can be used as `time_ms`"),
             (
                 columns(Some("b"), f64::INFINITY),
                 "e.parquet: row 2 has no value that can be used as `duration_ms`",

@@ -21,18 +21,20 @@ pub struct Integrity {
     pub replayed: u64,
     /// Of these, those with another variant than the bucket's.
     pub wrong_variant: u64,
-    /// Exposures of configs that were not given, by version: their buckets were looked up in the newest.
+    /// Exposures of configs that were not given, by version: they are compared with the newest.
     pub other_versions: BTreeMap<String, u64>,
+    /// Of these, those that say their bucket.
+    pub compared_in_others: u64,
     /// Of these, those with another variant than the bucket's.
     pub wrong_in_others: u64,
+    /// Exposures of this version that got the control because a guardrail of the proxy had switched their variant off.
+    pub tripped: u64,
     /// Units (shown as they are) that were put through the engine again.
     pub units_replayed: u64,
     /// Of these, those whose variant the engine does not give.
     pub units_wrong: u64,
     /// Exposures of a variant that the experiment does not have.
     pub unknown_variant: u64,
-    /// Exposures of a variant that only an older config has.
-    pub dropped_variant: u64,
     /// Units that were left out as bots or by name.
     pub excluded_units: u64,
     /// Hours since 1970 between the first and the last without a single exposure, where 20 or more an hour are usual.
@@ -46,7 +48,7 @@ impl Integrity {
     pub fn wrong_share(&self) -> f64 {
         let share = |wrong: u64, of: u64| if of == 0 { 0.0 } else { wrong as f64 / of as f64 };
         share(self.wrong_variant, self.replayed)
-            .max(share(self.wrong_in_others, self.other_versions.values().sum()))
+            .max(share(self.wrong_in_others, self.compared_in_others))
             .max(share(self.units_wrong, self.units_replayed))
             .max(share(self.unknown_variant, self.exposures))
     }
@@ -72,7 +74,7 @@ pub fn check(
     has_excluded: bool,
 ) -> Result<BTreeMap<String, Integrity>, Error> {
     let mut all: BTreeMap<String, Integrity> = BTreeMap::new();
-    reasons(tables, &mut all)?;
+    reasons(tables, plans.first().map_or("", Plan::content_hash), &mut all)?;
     buckets(tables, plans, &mut all)?;
     units(tables, plans, &mut all)?;
     excluded(tables, most_exposures, has_excluded, &mut all)?;
@@ -84,14 +86,16 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or_default()
 }
 
-fn reasons(tables: &Tables, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
-    let rows = tables.rows("SELECT experiment, reason, COUNT(*) FROM exposures GROUP BY 1, 2")?;
+fn reasons(tables: &Tables, version: &str, all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+    let rows = tables.rows("SELECT experiment, reason, version, COUNT(*) FROM exposures GROUP BY 1, 2, 3")?;
     for row in rows.iter() {
-        let count = number(&row[2]);
+        let count = number(&row[3]);
         let found = all.entry(row[0].clone()).or_default();
         match row[1].as_str() {
             "split" => found.exposures += count,
             "override" | "qa_token" => found.overrides += count,
+            // One of an older version is over.
+            "guardrail" if row[2] == version => found.tripped += count,
             other => *found.other_reasons.entry(other.to_owned()).or_default() += count,
         }
     }
@@ -115,24 +119,26 @@ fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity
         }
         let own = plans.iter().find(|plan| plan.content_hash() == version);
         if !plans.first().is_some_and(has_variant) {
-            // Its units are in no arm now, whether or not that was right once.
-            let was_right = own.is_some_and(has_variant);
-            *if was_right { &mut found.dropped_variant } else { &mut found.unknown_variant } += count;
+            // Its units are in no arm.
+            found.unknown_variant += count;
             continue;
         }
         if own.is_none() {
             *found.other_versions.entry(version.clone()).or_default() += count;
         }
         let Some((_, known)) = own.or(plans.first()).and_then(|plan| plan.find(experiment)) else { continue };
-        let right = bucket.parse().ok().and_then(|bucket| known.variant_at(bucket));
-        let is_wrong = right.map(|(_, id)| known.variant(id).is_none_or(|v| v.id() != variant));
-        match (own, is_wrong) {
-            (Some(_), Some(is_wrong)) => {
-                found.replayed += count;
-                found.wrong_variant += if is_wrong { count } else { 0 };
-            }
-            (None, Some(true)) => found.wrong_in_others += count,
-            _ => {}
+        // Other dialects have no buckets that a variant owns; their units are decided again where the log shows them.
+        let Some(bucket) = bucket.parse().ok().filter(|_| known.variant_ranges().next().is_some()) else {
+            continue;
+        };
+        let right = known.variant_at(bucket).and_then(|(_, id)| known.variant(id));
+        let wrong = if right.is_some_and(|v| v.id() == variant) { 0 } else { count };
+        if own.is_some() {
+            found.replayed += count;
+            found.wrong_variant += wrong;
+        } else {
+            found.compared_in_others += count;
+            found.wrong_in_others += wrong;
         }
     }
     Ok(())

@@ -75,6 +75,8 @@ pub struct Judgement {
     pub units_in_two_variants: f64,
     /// Units whose window was not over at the last outcome.
     pub units_in_progress: f64,
+    /// Units of variants that the config does not have.
+    pub units_elsewhere: f64,
     /// Outcomes of the experiment's units, whenever.
     pub outcomes: f64,
     /// Outcomes that count: after the first exposure, inside the window.
@@ -107,6 +109,9 @@ pub struct SampleRatio {
     pub p: Option<f64>,
     /// Looked at after every day.
     pub p_sequential: Option<f64>,
+    /// The one that decides: of a single look that was planned and has units enough, else that of many.
+    #[serde(skip)]
+    pub(crate) decides: Option<f64>,
     /// Segments and days on their own, Bonferroni-corrected; those below the threshold.
     pub mismatches: Vec<Mismatch>,
     /// How many segments and days were tested.
@@ -318,6 +323,9 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
     metrics.sort_by_key(|metric| metric.role);
     adjust_secondary(&mut metrics);
     let sum = |of: fn(&Group) -> f64| table.groups.iter().map(|group| of(group)).sum();
+    let is_known = |group: &Group| rules.shares.iter().any(|(variant, _)| *variant == group.variant);
+    let others = table.groups.iter().filter(|group| !is_known(group));
+    let elsewhere = others.map(|group| group.moments.count()).sum();
     let mut judgement = Judgement {
         experiment: rules.experiment.clone(),
         verdict: Verdict::Inconclusive,
@@ -330,6 +338,7 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
         sample_ratio: table.sample_ratio(),
         units_in_two_variants: sum(|group| group.in_two),
         units_in_progress: sum(|group| group.in_progress),
+        units_elsewhere: elsewhere,
         outcomes: sum(|group| group.outcomes),
         outcomes_inside: sum(|group| group.inside),
         integrity: evidence.integrity.map(|all| all.get(&rules.experiment).cloned().unwrap_or_default()),
@@ -540,12 +549,105 @@ mod tests {
         assert_eq!(judge(&rules, &evidence).verdict, Verdict::Inconclusive);
     }
 
+    fn of_two(rules: &mut Rules) {
+        rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
+    }
+
+    /// Moments of 0 and 1 in each column.
+    fn zero_or_one(variant: &str, units: f64, ones: &[f64], both: impl Fn(usize, usize) -> f64) -> Group {
+        let products: Vec<f64> =
+            (0..ones.len()).flat_map(|i| (0..ones.len()).map(|j| both(i, j)).collect::<Vec<_>>()).collect();
+        let moments = Moments::from_sums(units, ones, &products).unwrap();
+        Group { moments, outcomes: 9.0, inside: 9.0, ..group(variant, "", 1.0, 0.0) }
+    }
+
+    /// Of 2,000 units an arm 28 had a sale, so that 0 refunds rule little out.
+    #[test]
+    fn a_rare_denominator_makes_few_trials() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::parse("refunds=any(refund)/any(sale)").unwrap();
+        rules.metrics = vec![(metric.clone(), Role::Guardrail)];
+        let both = |i: usize, j: usize| if i == 1 && j == 1 { 28.0 } else { 0.0 };
+        let groups = ["control", "big"].map(|variant| zero_or_one(variant, 2000.0, &[0.0, 28.0], both));
+        let names = BTreeMap::from([("refund".to_owned(), 1), ("sale".to_owned(), 56)]);
+        let evidence = Evidence {
+            groups: &groups,
+            columns: Columns::of(&[metric], false),
+            outcomes: Some(&names),
+            ..Evidence::default()
+        };
+        let found = judge(&rules, &evidence);
+        let interval = found.metrics[0].comparisons[0].interval;
+        // Wilson's bound for 0 of 28 is z^2 / (28 + z^2) = .1206.
+        assert!(
+            (interval.high - 0.1206).abs() < 1e-3 && (interval.low + 0.1206).abs() < 1e-3,
+            "{interval:?}"
+        );
+        // A summary does not say whether anybody recorded it.
+        let unknown = judge(&rules, &Evidence { outcomes: None, ..evidence });
+        assert!(unknown.metrics[0].problem.as_ref().unwrap().contains("a summary does not say"));
+    }
+
+    /// Fisher's exact p of 0 against 4 of 2,000 is .125; Wald's would be .045.
+    #[test]
+    fn none_against_few_proves_nothing() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::parse("refunds=any(refund)").unwrap();
+        rules.metrics = vec![(metric.clone(), Role::Guardrail)];
+        rules.metrics[0].0.is_lower_better = Some(true);
+        let names = BTreeMap::from([("refund".to_owned(), 4)]);
+        for (events, effect) in [(4.0, Effect::Unclear), (9.0, Effect::Worse)] {
+            let groups = [
+                zero_or_one("control", 2000.0, &[0.0], |_, _| 0.0),
+                zero_or_one("big", 2000.0, &[events], |_, _| events),
+            ];
+            for method in [Method::Fixed, Method::Sequential] {
+                rules.method = method;
+                let columns = Columns::of(std::slice::from_ref(&metric), false);
+                let outcomes = Some(&names);
+                let found =
+                    judge(&rules, &Evidence { groups: &groups, columns, outcomes, ..Evidence::default() });
+                let c = &found.metrics[0].comparisons[0];
+                if rules.method == Method::Fixed {
+                    assert_eq!(c.effect, effect, "{c:?}");
+                }
+                assert_eq!(c.p < 0.05, !c.interval.contains(0.0), "{c:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_parts_are_not_tested_on_their_own() {
+        let mut rules = rules(&["complaints"]);
+        rules.shares = vec![("control".to_owned(), 0.99), ("big".to_owned(), 0.01)];
+        // Of 110 units 1.1 are planned, 8 are there: the chi-square's p is 3e-11, Poisson's 3e-5.
+        let odd = |big: f64| {
+            let days = (0..60).flat_map(|day| {
+                let big = if day == 0 { big } else { 1.0 };
+                let of = move |variant: &str, units: f64| Group { day, ..group(variant, "", units, 0.1) };
+                [of("control", 110.0 - big), of("big", big)]
+            });
+            judged(&rules, &days.collect::<Vec<_>>())
+        };
+        let found = odd(8.0);
+        assert_eq!(found.sample_ratio.tested, 0, "{:?}", found.sample_ratio);
+        assert_ne!(found.verdict, Verdict::Invalid, "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn a_summary_of_other_variants_is_refused() {
+        let mut groups = arms("", 4000.0);
+        groups.push(group("giant", "", 50.0, 0.1));
+        let found = judged(&rules(&["complaints"]), &groups);
+        assert_eq!(found.verdict, Verdict::Invalid);
+        assert!(found.reasons[0].contains("50 units are of variants that the config does not have"));
+    }
+
     #[test]
     fn a_guardrail_of_the_proxy_that_tripped_is_the_reason() {
-        let tripped = Integrity {
-            other_reasons: BTreeMap::from([("guardrail".to_owned(), 7)]),
-            ..Integrity::default()
-        };
+        let tripped = Integrity { tripped: 7, ..Integrity::default() };
         let checked = BTreeMap::from([("button".to_owned(), tripped)]);
         let groups = [group("control", "", 9000.0, 0.1), group("big", "", 4000.0, 0.1)];
         let metrics = [Metric::named("complaints"), Metric::named("orders")];

@@ -83,6 +83,7 @@ impl Tables {
         reduction: &Reduction,
         outcome: &str,
     ) -> Result<BTreeMap<(String, String), Values>, Error> {
+        let reduction = &self.bounded(reduction);
         let (steps, sql) = (reduction.entered(Dialect::DataFusion), observed(reduction, outcome));
         let mut names = Names::default();
         let mut arms: HashMap<(u32, u32), Values> = HashMap::new();

@@ -1,7 +1,7 @@
 //! Runs the reduction here, or reads what another engine made of it.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub struct Tables {
     all: SessionContext,
     /// The same tables with a part of the units each; a single one is all.
     parts: Vec<SessionContext>,
+    /// Time of the last outcome; of the last exposure without any.
+    last_ms: i64,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -94,9 +96,13 @@ impl Tables {
             runtime.block_on(tables(&context, exposures, outcomes, excluded, part))?;
             Ok::<_, Error>(context)
         };
-        let mut tables = Self { all: context(&runtime, None)?, parts: Vec::new(), runtime };
+        let mut tables = Self { all: context(&runtime, None)?, parts: Vec::new(), last_ms: 0, runtime };
         let count =
             tables.rows("SELECT (SELECT COUNT(*) FROM exposures) + (SELECT COUNT(*) FROM outcomes)")?;
+        let last = tables.rows(
+            "SELECT COALESCE((SELECT MAX(time_ms) FROM outcomes), (SELECT MAX(time_ms) FROM exposures))",
+        )?;
+        tables.last_ms = last.iter().next().and_then(|row| row.first()?.parse().ok()).unwrap_or_default();
         let count: u64 = count.iter().next().and_then(|row| row.first()?.parse().ok()).unwrap_or_default();
         let parts = count.div_ceil(rows.max(1)).max(1);
         tables.parts = match parts {
@@ -176,6 +182,11 @@ impl Tables {
         Ok(())
     }
 
+    /// All parts must look at the end of the whole.
+    pub(crate) fn bounded(&self, reduction: &Reduction) -> Reduction {
+        Reduction { last_ms: Some(self.last_ms), ..reduction.clone() }
+    }
+
     /// How many outcomes there are of each name.
     ///
     /// # Errors
@@ -190,6 +201,7 @@ impl Tables {
     /// # Errors
     /// What the engine says, such as a column that a Parquet file lacks.
     pub fn reduce(&self, reduction: &Reduction) -> Result<Vec<Group>, Error> {
+        let reduction = &self.bounded(reduction);
         let (steps, last) = (reduction.steps(Dialect::DataFusion), reduction.last(Dialect::DataFusion));
         let mut all: BTreeMap<(String, String, String, i64), Group> = BTreeMap::new();
         for part in &self.parts {
@@ -297,7 +309,18 @@ pub fn summary(path: &Path, reduction: &Reduction) -> Result<Vec<Group>, Error> 
     for record in reader.records() {
         rows.push(record.map_err(Error::content(path))?.iter().map(str::to_owned).collect());
     }
-    groups(&Rows { names, rows }, reduction)
+    if rows.is_empty() {
+        return Err(Error::Summary(format!("{}: no rows", path.display())));
+    }
+    let groups = groups(&Rows { names, rows }, reduction)?;
+    let mut seen = BTreeSet::new();
+    for group in &groups {
+        if !seen.insert((&group.experiment, &group.variant, &group.segment, group.day)) {
+            let (experiment, variant, day) = (&group.experiment, &group.variant, group.day);
+            return Err(Error::Summary(format!("{experiment}, {variant}, day {day} is there twice")));
+        }
+    }
+    Ok(groups)
 }
 
 fn groups(table: &Rows, reduction: &Reduction) -> Result<Vec<Group>, Error> {

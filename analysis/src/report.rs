@@ -375,6 +375,8 @@ fn quality(html: &mut String, found: &Judgement) -> fmt::Result {
         ("of these with another variant", i.wrong_variant as f64),
         ("units put through the engine again", i.units_replayed as f64),
         ("of these with another variant", i.units_wrong as f64),
+        ("exposures of unknown variants", i.unknown_variant as f64),
+        ("wrong among other configs'", i.wrong_in_others as f64),
         ("exposures of other configs", i.other_versions.values().sum::<u64>() as f64),
         ("overrides left out", i.overrides as f64),
         ("held out or not taken in", i.other_reasons.values().sum::<u64>() as f64),

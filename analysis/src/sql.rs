@@ -88,6 +88,8 @@ pub struct Reduction {
     pub has_excluded: bool,
     /// Units whose window is not over at the last outcome are left out.
     pub is_complete: bool,
+    /// Time of the last outcome, where it is known; else the query looks.
+    pub last_ms: Option<i64>,
 }
 
 /// A part of the query.
@@ -111,7 +113,7 @@ impl Reduction {
     /// Names what is asked, whoever is: a summary of another query must not be taken for this one's.
     #[must_use]
     pub fn name(&self) -> String {
-        let steps = self.steps(Dialect::DuckDb);
+        let steps = Self { last_ms: None, ..self.clone() }.steps(Dialect::DuckDb);
         let text: Vec<String> = steps.into_iter().map(|step| step.sql).chain([self.sums()]).collect();
         let hash = Sha256::digest(text.join("\n").as_bytes());
         // A letter first: tools that guess types leave it a text.
@@ -129,7 +131,7 @@ impl Reduction {
 
     /// Those up to `kept` (exposures that count) and `entered` (units with their first one).
     pub(crate) fn entered(&self, dialect: Dialect) -> Vec<Step> {
-        let integer = dialect.integer();
+        let (integer, double) = (dialect.integer(), dialect.double());
         let excluded = if self.has_excluded { " AND unit NOT IN (SELECT unit FROM excluded)" } else { "" };
         let bots = self.most_exposures.map_or(String::new(), |most| format!("\n  HAVING COUNT(*) <= {most}"));
         let kept = Step {
@@ -164,10 +166,14 @@ impl Reduction {
                 let open = format!("u.first_ms + {window} > t.last_ms");
                 let complete =
                     if self.is_complete { format!("\n  WHERE NOT ({open})") } else { String::new() };
-                let ends = "\n  CROSS JOIN (SELECT MAX(time_ms) AS last_ms FROM outcomes) t";
+                let last = self.last_ms.map_or_else(
+                    || "SELECT MAX(time_ms) AS last_ms FROM outcomes".to_owned(),
+                    |last| format!("SELECT {last} AS last_ms"),
+                );
+                let ends = format!("\n  CROSS JOIN ({last}) t");
                 (format!("CASE WHEN {open} THEN 1 ELSE 0 END"), ends, complete)
             }
-            None => ("0".to_owned(), "", String::new()),
+            None => ("0".to_owned(), String::new(), String::new()),
         };
         let entered = Step {
             name: "entered",
@@ -176,7 +182,7 @@ impl Reduction {
                 "SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
     COALESCE(f.variant, u.low_variant) AS variant, COALESCE(f.segment, u.low_segment) AS segment,
     CASE WHEN u.low_variant <> u.high_variant THEN 1 ELSE 0 END AS in_two, {open} AS in_progress,
-    CAST(FLOOR(u.first_ms / 86400000.0) AS {integer}) AS day,
+    CAST(FLOOR(CAST(u.first_ms AS {double}) / 86400000) AS {integer}) AS day,
     u.answered AS answered, u.errors AS errors, u.timed AS timed, u.total_ms AS duration_ms
   FROM units u LEFT JOIN first_seen f ON u.experiment = f.experiment AND u.unit = f.unit{ends}{complete}"
             ),

@@ -74,6 +74,16 @@ fn compare(test: &str, engine: &str, dialect: Dialect, python: &Path) {
         let ours = world.tables().reduce(&reduction).unwrap();
         assert!(ours.iter().map(|group| group.in_two).sum::<f64>() > 50.0);
         same(&theirs, &ours, reduction.columns.len());
+        let text = std::fs::read_to_string(&result).unwrap();
+        let (header, rows) = text.split_once('\n').unwrap();
+        for (wrong, said) in [
+            (format!("{text}{}\n", rows.lines().next().unwrap()), "twice"),
+            (format!("{header}\n"), "no rows"),
+        ] {
+            std::fs::write(&result, wrong).unwrap();
+            let refused = reduce::summary(&result, &reduction).unwrap_err().to_string();
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 }
 

@@ -12,12 +12,12 @@ use splitway_analysis::ingest::{self, Lines};
 use splitway_analysis::judge::{
     Directions, Evidence, Judgement, Method, Rules, Verdict, judge, level, probability, unknown,
 };
-use splitway_analysis::metric::{Columns, Metric};
+use splitway_analysis::metric::{Columns, Metric, Role};
 use splitway_analysis::reduce::{self, Tables};
 use splitway_analysis::report::{self, Facts};
 use splitway_analysis::sql::Reduction;
 use splitway_analysis::{Error, integrity};
-use splitway_engine::{Plan, read_wire};
+use splitway_engine::{Experiment, Plan, read_wire, wire};
 use splitway_stats::group_sequential;
 use tempfile::NamedTempFile;
 
@@ -156,6 +156,11 @@ impl Setting {
         let config = read_wire(&document);
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;
+        for (at, metric) in metrics.iter().enumerate() {
+            if metrics[..at].iter().any(|other| other.name == metric.name) {
+                return Err(Failure::Usage(format!("--metric {} is there twice", metric.name)));
+            }
+        }
         let directions = Directions {
             lower: data.lower_is_better.iter().cloned().collect(),
             higher: data.higher_is_better.iter().cloned().collect(),
@@ -190,8 +195,25 @@ impl Setting {
                 return Err(Failure::Usage(format!("no metric is called `{name}`; there are {names}")));
             }
         }
+        for rules in &rules {
+            stated(rules, &config)?;
+        }
         let older = data.older_config.iter().map(|file| Ok(Input::read(file)?.plan()?.1));
         let older: Vec<Plan> = older.collect::<Result<_, Failure>>()?;
+        for (file, older) in data.older_config.iter().zip(&older) {
+            let changed = rules.iter().find(|rules| {
+                let before = older.find(&rules.experiment);
+                before.is_some_and(|(_, before)| !has_shares(before, &rules.shares))
+            });
+            if let Some(rules) = changed {
+                return Err(Failure::Usage(format!(
+                    "{}: {} has other shares there than in --config, so that units of both cannot be judged as one \
+                     experiment: analyse the exposures since the change alone",
+                    file.display(),
+                    rules.experiment
+                )));
+            }
+        }
         let reduction = Reduction {
             columns: Columns::of(&all, data.before.is_some()),
             window_ms: data.window,
@@ -199,6 +221,7 @@ impl Setting {
             most_exposures: data.max_exposures,
             has_excluded: data.exclude.is_some(),
             is_complete: data.complete_only,
+            last_ms: None,
         };
         let plans = std::iter::once(plan).chain(older).collect();
         Ok(Self { plans, rules, metrics: all, reduction })
@@ -290,6 +313,44 @@ impl Setting {
         }
         Ok(analysis)
     }
+}
+
+/// Refuses names in an experiment's statements that none of its metrics has: a limit that is passed over protects nothing.
+fn stated(rules: &Rules, config: &wire::Config) -> Result<(), Failure> {
+    let Some(experiment) = config.experiments.iter().find(|stated| stated.id == rules.experiment) else {
+        return Ok(());
+    };
+    let is_guardrail = |name: &str| {
+        rules.metrics.iter().any(|(metric, role)| metric.name == name && *role == Role::Guardrail)
+    };
+    let wrong = |field: &str, name: &str, problem: &str| {
+        Err(Failure::Usage(format!("{}: {field} names `{name}`, {problem}", rules.experiment)))
+    };
+    for (name, margin) in experiment.analysis.iter().flat_map(|stated| stated.non_inferiority_margins.iter())
+    {
+        if !is_guardrail(name) {
+            return wrong("analysis.non_inferiority_margins", name, "which is none of its guardrails");
+        }
+        if *margin <= 0.0 {
+            return wrong("analysis.non_inferiority_margins", name, "whose margin must be more than 0");
+        }
+    }
+    if let Some(metrics) = &experiment.metrics {
+        for (field, names) in [("lower", &metrics.lower_is_better), ("higher", &metrics.higher_is_better)] {
+            let unknown = names.iter().find(|name| !rules.metrics.iter().any(|(m, _)| m.name == **name));
+            if let Some(name) = unknown {
+                return wrong(&format!("metrics.{field}_is_better"), name, "which is none of its metrics");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn has_shares(experiment: &Experiment, shares: &[(String, f64)]) -> bool {
+    let share = |id: &str| shares.iter().find(|(variant, _)| variant == id).map_or(0.0, |(_, share)| *share);
+    let known = experiment.variants();
+    known.iter().all(|v| (v.share() - share(v.id())).abs() < 1e-6)
+        && shares.iter().all(|(id, share)| *share == 0.0 || known.iter().any(|v| v.id() == id))
 }
 
 /// What `is_ready` stays as it is; everything else is read into one file more.

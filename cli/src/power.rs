@@ -251,7 +251,7 @@ fn looks(args: &Power, seen: Option<&Seen>, min_units: u64) -> Result<Looks, Fai
         return Ok(Looks::Once);
     }
     // As the analysis does: around the fewest units of both arms.
-    Ok(Looks::Always { tuned_for: 2.0 * min_units as f64 })
+    Ok(Looks::Always { tuned_for: 2.0 * min_units.max(1) as f64 })
 }
 
 fn found(

@@ -12,7 +12,7 @@ use datafusion::arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::outcome::{self, Outcome};
+use super::outcome::{self, Outcome, moment};
 use super::words::finite;
 use crate::Error;
 use crate::table::{Columns, ExposureColumns};
@@ -26,6 +26,8 @@ pub(super) const UNITS: &str = "splitway.units";
 
 /// A column of exposures.
 const DURATION: &str = "duration_ms";
+const TIME: &str = "time_ms";
+const UNIT: &str = "unit";
 
 /// Rows that become one row group.
 const PART: usize = 500_000;
@@ -87,13 +89,15 @@ pub(super) fn check_exposures(path: &Path, segment: Option<&str>) -> Result<(), 
     if opened.note(FORM) == Some("exposures") { Ok(()) } else { check_values(path, opened) }
 }
 
-/// Refuses what the sums would silently pass over, or end in nothing by: nulls, and durations that are no numbers. Others wrote
+/// Refuses what the sums would silently pass over, or end in nothing by: nulls, no unit, times
+/// that are no milliseconds, durations that are no numbers. Others wrote
 /// the file; in ours there are none.
 fn check_values(path: &Path, Opened { builder }: Opened) -> Result<(), Error> {
     let fields = ExposureColumns::fields();
     let is_needed = |name: &str| fields.iter().any(|field| field.name() == name && !field.is_nullable());
     let schema = builder.schema().clone();
-    let can_fail = |field: &Field| is_needed(field.name()) && field.is_nullable() || field.name() == DURATION;
+    let is_read = |name: &str| [DURATION, UNIT, TIME].contains(&name);
+    let can_fail = |field: &Field| is_needed(field.name()) && field.is_nullable() || is_read(field.name());
     let places = (0..schema.fields().len()).filter(|place| can_fail(schema.field(*place)));
     let mask = ProjectionMask::roots(builder.parquet_schema(), places);
     let reader =
@@ -106,6 +110,13 @@ fn check_values(path: &Path, Opened { builder }: Opened) -> Result<(), Error> {
                 let numbers = cast(column, &DataType::Float64).map_err(Error::content(path))?;
                 let numbers = numbers.as_primitive::<Float64Type>();
                 numbers.iter().position(|number| number.is_some_and(|number| finite(number).is_err()))
+            } else if field.name() == TIME {
+                let times = cast(column, &DataType::Int64).map_err(Error::content(path))?;
+                let times = times.as_primitive::<Int64Type>();
+                times.iter().position(|time| time.is_none_or(|time| moment(time).is_err()))
+            } else if field.name() == UNIT {
+                let units = texts(column).map_err(Error::content(path))?;
+                units.iter().position(|unit| unit.is_none_or(str::is_empty))
             } else {
                 (0..column.len()).find(|row| column.is_null(*row))
             };

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use splitway_stats::bayes::{Posterior, compare};
-use splitway_stats::cuped::adjust;
+use splitway_stats::cuped::{self, adjust};
 use splitway_stats::distribution::{normal_cdf, normal_quantile};
 use splitway_stats::lift::{Estimate, Lift, lift};
 use splitway_stats::power::{self, Design, Looks};
-use splitway_stats::proportion::{Share, newcombe};
+use splitway_stats::proportion::{Difference, Share, newcombe};
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Error, Interval, Moments, group_sequential, multiple, srm};
 
@@ -19,8 +19,11 @@ use crate::metric::{Columns, Metric, Role};
 use crate::quantile::{Part, Quantile};
 use crate::reduce::Group;
 
-/// Fewer units than this in a segment or a day, and it is not tested on its own.
-const FEWEST_UNITS: f64 = 100.0;
+/// A segment or a day in which an arm should have fewer units is not tested on its own: at probabilities this small the
+/// chi-square of a small count is far off.
+const FEWEST_EXPECTED: f64 = 50.0;
+/// With fewer units that have the event in an arm, a share's interval is Newcombe's: Wald's is nothing at none.
+const FEWEST_EVENTS: f64 = 10.0;
 /// Effects of a plan, as multiples of the one that is asked for.
 const MULTIPLES: [f64; 6] = [0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
 
@@ -61,11 +64,15 @@ impl Table<'_> {
         arms.collect()
     }
 
-    fn check(&self, is_in: impl Fn(&Group) -> bool) -> Option<(f64, Vec<f64>)> {
+    /// Chi-square's p, and whether there are enough units for it.
+    fn check(&self, is_in: impl Fn(&Group) -> bool) -> Option<(f64, bool, Vec<f64>)> {
         let counts: Vec<f64> = self.moments(is_in).iter().map(Moments::count).collect();
         let shares: Vec<f64> = self.rules.shares.iter().map(|(_, share)| *share).collect();
         let found = srm::check(&counts, &shares).ok()?;
-        (counts.iter().sum::<f64>() > 0.0 && found.degrees > 0.0).then_some((found.p, counts))
+        let units: f64 = counts.iter().sum();
+        let least = shares.iter().copied().filter(|share| *share > 0.0).fold(f64::INFINITY, f64::min);
+        let is_large = units * least / shares.iter().sum::<f64>() >= FEWEST_EXPECTED;
+        (units > 0.0 && found.degrees > 0.0).then_some((found.p, is_large, counts))
     }
 
     pub(super) fn sample_ratio(&self) -> SampleRatio {
@@ -75,29 +82,33 @@ impl Table<'_> {
         let mut so_far = vec![0.0; shares.len()];
         let mut parts: Vec<(String, f64)> = Vec::new();
         for day in self.days() {
-            let Some((p, counts)) = self.check(|group| group.day == day) else { continue };
+            let Some((p, is_large, counts)) = self.check(|group| group.day == day) else { continue };
             for (so_far, count) in so_far.iter_mut().zip(&counts) {
                 *so_far += count;
             }
-            if counts.iter().sum::<f64>() >= FEWEST_UNITS {
+            if is_large {
                 parts.push((format!("units first seen on {}", date(day)), p));
             }
             p_sequential = sequential.as_mut().and_then(|check| check.look(&so_far).ok());
         }
         let segments: BTreeSet<&str> = self.groups.iter().map(|group| group.segment.as_str()).collect();
         for segment in segments.iter().filter(|_| segments.len() > 1) {
-            if let Some((p, counts)) = self.check(|group| group.segment == *segment)
-                && counts.iter().sum::<f64>() >= FEWEST_UNITS
-            {
+            if let Some((p, true, _)) = self.check(|group| group.segment == *segment) {
                 parts.push((format!("segment `{segment}`"), p));
             }
         }
         let adjusted = multiple::bonferroni(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
         let tested = parts.len();
         let mismatches = parts.into_iter().zip(adjusted).filter(|(_, p)| *p < srm::ALPHA);
+        let all = self.check(|_| true);
+        let decides = match (&self.rules.method, &all) {
+            (Method::Fixed, Some((p, true, _))) => Some(*p),
+            _ => p_sequential,
+        };
         SampleRatio {
-            p: self.check(|_| true).map(|found| found.0),
+            p: all.map(|found| found.0),
             p_sequential,
+            decides,
             mismatches: mismatches.map(|((part, _), p)| Mismatch { part, p }).collect(),
             tested,
         }
@@ -124,9 +135,38 @@ impl Table<'_> {
             result.problem = Some("no values; a summary has none, quantiles need the data".to_owned());
         } else if let Err(problem) = self.fill(metric, &mut result) {
             result.problem = Some(self.unmeasured(metric, &problem));
+        } else if result.values.iter().all(|value| value.value == 0.0) {
+            // Nothing of it anywhere: it never happened, or nobody recorded it.
+            result.problem = self.unrecorded(metric);
+        }
+        if result.problem.is_some() {
             result.comparisons.clear();
         }
         result
+    }
+
+    /// Why outcomes that are nowhere do not mean that nothing happened.
+    fn unrecorded(&self, metric: &Metric) -> Option<String> {
+        metric.outcomes().next()?;
+        let Some(known) = self.outcomes else {
+            return Some("0 everywhere; a summary does not say whether it was recorded at all".to_owned());
+        };
+        if let Some(name) = metric.outcomes().find(|name| !known.contains_key(*name)) {
+            let all: Vec<&str> = known.keys().map(String::as_str).take(8).collect();
+            return Some(match all.is_empty() {
+                true => format!("no outcomes, so none is called `{name}`"),
+                false => format!("no outcome is called `{name}`; there are {}", all.join(", ")),
+            });
+        }
+        let sum = |of: fn(&Group) -> f64| self.groups.iter().map(|group| of(group)).sum::<f64>();
+        if sum(|group| group.outcomes) == 0.0 {
+            return Some(
+                "no outcome is of a unit that was exposed: are units written alike in both, or is --raw-units missing?"
+                    .to_owned(),
+            );
+        }
+        (sum(|group| group.inside) == 0.0)
+            .then(|| "no outcome comes after its unit's first exposure and inside the window".to_owned())
     }
 
     /// Why there are no numbers, in the words of the data.
@@ -143,23 +183,8 @@ impl Table<'_> {
                 _ => "no exposure in the log has it".to_owned(),
             };
         }
-        if let Some(known) = self.outcomes
-            && let Some(name) = metric.outcomes().find(|name| !known.contains_key(*name))
-        {
-            let all: Vec<&str> = known.keys().map(String::as_str).take(8).collect();
-            return match all.is_empty() {
-                true => format!("no outcomes, so none is called `{name}`"),
-                false => format!("no outcome is called `{name}`; there are {}", all.join(", ")),
-            };
-        }
-        let sum = |of: fn(&Group) -> f64| self.groups.iter().map(|group| of(group)).sum::<f64>();
-        if sum(|group| group.outcomes) == 0.0 {
-            return "no outcome is of a unit that was exposed: are units written alike in both, or is --raw-units \
-                    missing?"
-                .to_owned();
-        }
-        if sum(|group| group.inside) == 0.0 {
-            return "no outcome comes after its unit's first exposure and inside the window".to_owned();
+        if let Some(why) = self.unrecorded(metric).filter(|_| self.outcomes.is_some()) {
+            return why;
         }
         match problem {
             Error::NoVariance => "the same for all units".to_owned(),
@@ -167,26 +192,32 @@ impl Table<'_> {
         }
     }
 
-    /// Two arms in which an event never happened. A unit is a trial, so that requests of one unit count once.
-    fn nothing_happened(
-        &self,
-        control: &Estimate,
-        treatment: &Estimate,
-        critical: f64,
-    ) -> Result<Lift, Error> {
-        let share = |arm: &Estimate| Share::new(0.0, arm.count);
-        let alpha = 2.0 * normal_cdf(-critical);
-        let found = newcombe(share(control)?, share(treatment)?, alpha)?;
-        Ok(Lift {
-            absolute: 0.0,
-            standard_error: 0.0,
-            degrees: control.degrees + treatment.degrees,
-            interval: found.interval,
-            relative: None,
-            relative_interval: None,
-            statistic: 0.0,
-            p: 1.0,
-        })
+    /// Both arms' shares of an event of which one has few, or none. Of ratios a trial is not a unit: the denominators' effective
+    /// number is, (sum d)^2 / sum d^2 (Kish 1965), which is at most the units that have one.
+    fn rare(&self, metric: &Metric, arms: [(&Moments, &Estimate); 2]) -> Option<[Share; 2]> {
+        if !metric.is_event() {
+            return None;
+        }
+        let trials = |moments: &Moments| match self.columns.metric(metric)? {
+            cuped::Metric::Mean(_) => Some(moments.count()),
+            cuped::Metric::Ratio { denominator: d, .. } => {
+                let (n, mean) = (moments.count(), moments.mean(d));
+                let squares = moments.covariance(d, d) * (n - 1.0) + n * mean * mean;
+                (squares > 0.0).then(|| (n * mean).powi(2) / squares)
+            }
+        };
+        let mut shares = [None; 2];
+        let mut fewest = f64::INFINITY;
+        for (share, (moments, estimate)) in shares.iter_mut().zip(arms) {
+            let trials = trials(moments)?;
+            let events = estimate.value * trials;
+            fewest = fewest.min(events);
+            *share = Share::new(events, trials).ok();
+        }
+        match shares {
+            [Some(control), Some(treatment)] if fewest < FEWEST_EVENTS => Some([control, treatment]),
+            _ => None,
+        }
     }
 
     /// Each arm's estimate, and the share of variance that covariates removed.
@@ -233,7 +264,7 @@ impl Table<'_> {
         }
         let covariates = self.columns.covariates(metric);
         let (estimates, variance_removed) = match metric.quantile {
-            Some(_) => (plain, 0.0),
+            Some(_) => (plain.clone(), 0.0),
             None => self.estimates(&moments, metric, &covariates)?,
         };
         let variants: Vec<&str> = self.rules.shares.iter().map(|(variant, _)| variant.as_str()).collect();
@@ -253,14 +284,18 @@ impl Table<'_> {
                 }
                 _ => f64::INFINITY,
             };
-            let never = metric.is_event() && control.value == 0.0 && treatment.value == 0.0;
-            let around = |lift: &Lift, critical: f64| match never {
-                true => Ok((self.nothing_happened(control, treatment, critical)?.interval, None)),
-                false => Ok(group_sequential::lift(critical, control, treatment, lift)),
+            let rare = match (plain.get(control_at), plain.get(at), moments.get(control_at), moments.get(at))
+            {
+                (Some(c), Some(t), Some(of_c), Some(of_t)) => self.rare(metric, [(of_c, c), (of_t, t)]),
+                _ => None,
             };
-            let fixed = match never {
-                true => self.nothing_happened(control, treatment, -normal_quantile(self.alpha / 2.0))?,
-                false => lift(control, treatment, self.alpha)?,
+            let around = |lift: &Lift, critical: f64| match rare {
+                Some([c, t]) => Ok((newcombe(c, t, 2.0 * normal_cdf(-critical))?.interval, None)),
+                None => Ok(group_sequential::lift(critical, control, treatment, lift)),
+            };
+            let fixed = match rare {
+                Some([c, t]) => few(newcombe(c, t, self.alpha)?, c, control, treatment),
+                None => lift(control, treatment, self.alpha)?,
             };
             let (sequential, sequential_relative) = around(&fixed, at_every_look)?;
             let p_sequential = sequence.p(fixed.statistic, control.count + treatment.count);
@@ -416,6 +451,21 @@ impl Table<'_> {
             segment.p_adjusted = p;
         }
         found
+    }
+}
+
+/// A lift of few events, with the statistic at which its interval touches 0.
+fn few(found: Difference, share: Share, control: &Estimate, treatment: &Estimate) -> Lift {
+    let error = (control.standard_error.powi(2) + treatment.standard_error.powi(2)).sqrt();
+    Lift {
+        absolute: found.absolute,
+        standard_error: error,
+        degrees: control.degrees + treatment.degrees,
+        interval: found.interval,
+        relative: (share.value() > 0.0).then(|| found.absolute / share.value()),
+        relative_interval: None,
+        statistic: -normal_quantile(found.p / 2.0) * found.absolute.signum(),
+        p: found.p,
     }
 }
 

@@ -116,8 +116,9 @@ impl Rules {
                 metric
             };
             let mut all: Vec<(Metric, Role)> = Vec::new();
-            let named = roles.guardrails.iter().map(|name| (name, Role::Guardrail));
-            let named = named.chain(roles.primary.iter().map(|name| (name, Role::Primary)));
+            // A metric that decides must not get worse either.
+            let named = roles.primary.iter().map(|name| (name, Role::Primary));
+            let named = named.chain(roles.guardrails.iter().map(|name| (name, Role::Guardrail)));
             let named = named.chain(roles.secondary.iter().map(|name| (name, Role::Secondary)));
             let others = metrics.iter().map(|metric| (&metric.name, Role::Secondary));
             for (name, role) in named.chain(others) {

@@ -2,9 +2,7 @@
 
 use splitway_stats::srm;
 
-use super::{
-    Comparison, Effect, Judgement, Method, MetricResult, Rules, SampleRatio, Verdict, level, probability,
-};
+use super::{Comparison, Effect, Judgement, MetricResult, Rules, Verdict, level, probability};
 use crate::integrity::Integrity;
 use crate::metric::Role;
 
@@ -17,6 +15,12 @@ const MOST_NAMED: usize = 3;
 
 impl Judgement {
     pub(super) fn decide(&mut self, rules: &Rules) {
+        let broken = self.broken();
+        if !broken.is_empty() {
+            (self.verdict, self.reasons) = (Verdict::Invalid, broken);
+            return;
+        }
+        // A trip moves the shares, so it is the better reason.
         if let Some(tripped) = self.tripped() {
             self.reasons.push(tripped);
             // Which one of several was switched off, the log does not say.
@@ -26,9 +30,9 @@ impl Judgement {
             };
             return;
         }
-        let invalid = self.invalid();
-        if !invalid.is_empty() {
-            (self.verdict, self.reasons) = (Verdict::Invalid, invalid);
+        let uneven = self.uneven();
+        if !uneven.is_empty() {
+            (self.verdict, self.reasons) = (Verdict::Invalid, uneven);
             return;
         }
         if self.arms.iter().all(|arm| arm.units == 0.0) {
@@ -70,17 +74,17 @@ impl Judgement {
 
     /// Whether the proxy switched a variant off. From then on its units see the control, and the shares are off.
     fn tripped(&self) -> Option<String> {
-        let count = self.integrity.as_ref()?.other_reasons.get("guardrail").filter(|count| **count > 0)?;
+        let count = self.integrity.as_ref().map(|integrity| integrity.tripped).filter(|count| *count > 0)?;
         Some(format!(
             "a guardrail of the proxy switched a variant off: {count} exposures got the control instead; what was \
              measured until then is below"
         ))
     }
 
-    /// Why the data are not to be believed.
-    fn invalid(&self) -> Vec<String> {
+    /// Why the arms are not what was planned.
+    fn uneven(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(p) = self.sample_ratio.decides(&self.method).filter(|p| *p < srm::ALPHA) {
+        if let Some(p) = self.sample_ratio.decides.filter(|p| *p < srm::ALPHA) {
             let arms: Vec<String> = self
                 .arms
                 .iter()
@@ -117,8 +121,19 @@ impl Judgement {
                     .to_owned(),
             );
         }
+        reasons
+    }
+
+    /// Why the log is not this experiment's.
+    fn broken(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
         if let Some(integrity) = self.integrity.as_ref().filter(|i| i.wrong_share() > MOST_WRONG) {
             reasons.extend(misfit(integrity));
+        } else if self.integrity.is_none() && self.units_elsewhere > 0.0 {
+            reasons.push(format!(
+                "{} units are of variants that the config does not have: a summary of another experiment?",
+                self.units_elsewhere
+            ));
         }
         let units: f64 = self.arms.iter().map(|arm| arm.units).sum();
         if self.units_in_two_variants > MOST_IN_TWO * units {
@@ -265,32 +280,27 @@ impl Judgement {
         );
         if let Some(integrity) = &self.integrity {
             counted(integrity.overrides, "exposures by overrides and QA tokens were left out");
-            let others = integrity.other_reasons.iter().filter(|(reason, _)| *reason != "guardrail");
-            for (reason, count) in others {
+            for (reason, count) in &integrity.other_reasons {
                 counted(*count, &format!("exposures with the reason {reason} were left out"));
             }
             counted(integrity.excluded_units, "units were left out as bots or by name");
             counted(
-                integrity.dropped_variant,
-                "exposures of a variant that only an older config has were left out",
+                integrity.compared_in_others.saturating_sub(integrity.wrong_in_others),
+                "exposures of other versions of the config have the variant that this one gives (--older-config takes those)",
             );
-            let others = integrity.other_versions.values().sum();
-            counted(
-                others,
-                "exposures are of another version of the config; its variants fit this one (--older-config takes it)",
-            );
-            let is_compared = integrity.replayed + integrity.units_replayed + others > 0;
-            let blind = if is_compared { 0 } else { integrity.exposures };
-            counted(
-                blind,
-                "exposures do not say their bucket, so the log could not be compared with the config",
-            );
+            if integrity.units_replayed == 0 {
+                let compared = integrity.replayed + integrity.compared_in_others + integrity.unknown_variant;
+                counted(
+                    integrity.exposures.saturating_sub(compared),
+                    "exposures do not say their bucket, so they could not be compared with the config",
+                );
+            }
             counted(
                 integrity.silent_hours.len() as u64,
                 "hours have no exposure at all, as if the log was lost",
             );
         }
-        if let (Some(p), Some(now)) = (self.sample_ratio.p, self.sample_ratio.decides(&self.method))
+        if let (Some(p), Some(now)) = (self.sample_ratio.p, self.sample_ratio.decides)
             && p < srm::ALPHA
             && now >= srm::ALPHA
         {
@@ -340,16 +350,6 @@ impl MetricResult {
     }
 }
 
-impl SampleRatio {
-    /// The probability that decides: of a single look where one was planned, else that of many.
-    fn decides(&self, method: &Method) -> Option<f64> {
-        match method {
-            Method::Fixed => self.p,
-            Method::Sequential | Method::Planned { .. } => self.p_sequential,
-        }
-    }
-}
-
 /// How the log differs from the config.
 fn misfit(integrity: &Integrity) -> Vec<String> {
     let percent = |wrong: u64, of: u64| wrong as f64 / (of.max(1)) as f64 * 100.0;
@@ -361,7 +361,7 @@ fn misfit(integrity: &Integrity) -> Vec<String> {
             "the log does not fit the config: {wrong:.2} % of what was replayed has another variant"
         ));
     }
-    let others = integrity.other_versions.values().sum();
+    let others = integrity.compared_in_others;
     let wrong = percent(integrity.wrong_in_others, others);
     if wrong > MOST_WRONG * 100.0 {
         let names: Vec<&str> = integrity.other_versions.keys().map(String::as_str).take(MOST_NAMED).collect();
@@ -374,8 +374,7 @@ fn misfit(integrity: &Integrity) -> Vec<String> {
     let unknown = percent(integrity.unknown_variant, integrity.exposures);
     if unknown > MOST_WRONG * 100.0 {
         reasons.push(format!(
-            "{unknown:.2} % of the exposures are of a variant that the experiment does not have; a config that had it \
-             can be passed with --older-config"
+            "{unknown:.2} % of the exposures are of a variant that the experiment does not have"
         ));
     }
     reasons

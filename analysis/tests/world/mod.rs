@@ -146,6 +146,7 @@ pub(crate) fn reduction() -> Reduction {
         most_exposures: None,
         has_excluded: false,
         is_complete: false,
+        last_ms: None,
     }
 }
 

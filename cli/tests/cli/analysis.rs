@@ -112,6 +112,43 @@ fn an_exclusion_that_matches_nobody_is_told() {
     }
 }
 
+/// A limit that is passed over protects nothing, so what names nothing is refused.
+#[test]
+fn statements_must_name_what_there_is() {
+    let bench = bench();
+    let refused = |config: &str, more: &str, said: &str| {
+        std::fs::write(bench.path("splitway.yaml"), config).unwrap();
+        let ran = bench.run(&format!("analyze {DATA} {more}"));
+        assert!(ran.code == 2 && ran.all().contains(said), "{}", ran.all());
+    };
+    let config = std::fs::read_to_string(bench.path("splitway.yaml")).unwrap();
+    let with =
+        |more: &str| config.replace("min_units_per_arm: 500", &format!("min_units_per_arm: 500, {more}"));
+    refused(
+        &with("non_inferiority_margins: { http_5xx_rat: 0.1 }"),
+        "",
+        "`http_5xx_rat`, which is none of its guardrails",
+    );
+    refused(&with("non_inferiority_margins: { http_5xx_rate: 0 }"), "", "more than 0");
+    let directed = config
+        .replace("guardrails: [http_5xx_rate]", "guardrails: [http_5xx_rate], higher_is_better: [order_rat]");
+    refused(&directed, "", "metrics.higher_is_better names `order_rat`, which is none of its metrics");
+    refused(&config, "--metric order_rate=sum(order)", "order_rate is there twice");
+    let other = config.replace("id: big, weight: 50", "id: big, weight: 10");
+    std::fs::write(bench.path("older.yaml"), other).unwrap();
+    refused(&config, "--older-config older.yaml", "older.yaml: button has other shares there");
+    std::fs::write(bench.path("older.yaml"), with("minimum_detectable_effect: 0.1")).unwrap();
+    assert_eq!(bench.run(&format!("analyze {DATA} --older-config older.yaml")).code, 0);
+    let misspelt = "--config splitway.yaml --exposures envoy.log --outcomes orders.csv --raw-units --metric order_rate=any(ordre)";
+    let ran = bench.run(&format!("analyze {misspelt}"));
+    assert!(
+        ran.code == 0 && ran.out.contains("no outcome is called `ordre`; there are order"),
+        "{}",
+        ran.all()
+    );
+    assert!(ran.out.contains("button: INCONCLUSIVE"), "{}", ran.all());
+}
+
 #[test]
 fn the_query_is_printed_in_every_dialect() {
     let bench = Bench::new(&[("splitway.yaml", CONFIG)]);
