@@ -371,7 +371,7 @@ fn table(csv: &str) -> Result<BTreeMap<String, BTreeMap<String, f64>>> {
                 "experiment" | "variant" | "day" => {
                     group.insert(*name, *field);
                 }
-                "segment" => {}
+                "segment" | "reduction" => {}
                 _ => {
                     numbers.insert((*name).to_owned(), field.parse()?);
                 }
