@@ -276,7 +276,7 @@ impl Judgement {
         );
         counted(
             (self.outcomes - self.outcomes_inside) as u64,
-            "outcomes of its units are before the first exposure or after the window, and do not count",
+            "outcomes of its units are before the first exposure or after the window",
         );
         if let Some(integrity) = &self.integrity {
             counted(integrity.overrides, "exposures by overrides and QA tokens were left out");

@@ -396,8 +396,10 @@ mod tests {
             file
         };
         let ours = write("a", "experiment,variant,day,units,s_0\nb,c,1,5,2.5\n");
-        let theirs =
-            write("b", "\"day\",variant,\"experiment\",segment,s_0,units,p_0_0\n1,\"c\",b,\"\",2.5,5,9\n");
+        let theirs = write(
+            "b",
+            "reduction,\"day\",variant,\"experiment\",segment,s_0,units,p_0_0\nr1,1,\"c\",b,\"\",2.5,5,9\n",
+        );
         same(&ours, &theirs).unwrap();
         let other = write("c", "experiment,variant,day,units,s_0\nb,c,1,5,2.6\n");
         assert!(same(&ours, &other).is_err());
