@@ -5,10 +5,10 @@ use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
-use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
+    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, overrides_cache_control,
+    private_cache_control,
 };
 
 use crate::config::{Active, Event};
@@ -26,6 +26,8 @@ pub struct Exchange {
     /// The units, as exposures need them.
     units: SmallVec<[Unit; 1]>,
     rewrite_refused: bool,
+    /// What the client asked for, where the upstream is asked for something else.
+    asked: Option<Box<Asked>>,
     /// There were response headers.
     responded: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
@@ -65,6 +67,7 @@ impl Exchange {
             request_id: None,
             units: SmallVec::new(),
             rewrite_refused: false,
+            asked: None,
             responded: false,
             before: None,
             steps: None,
@@ -75,6 +78,12 @@ impl Exchange {
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.decision
+    }
+
+    /// Whether [`Self::on_response`] needs to know the response's headers.
+    #[must_use]
+    pub fn reads_response(&self) -> bool {
+        self.decision.private || self.asked.is_some()
     }
 
     /// Decides for the request and acts on it.
@@ -107,19 +116,24 @@ impl Exchange {
         let request = RequestView::new(&headers).with_entropy(host);
         if let Some(before) = before {
             // It follows its first pass at once, before any other request.
-            if before.request_id.as_deref().map(str::as_bytes) == request.header("x-request-id") {
+            if before.request_id.as_deref() == request_id(&request) {
                 self.before = Some(before);
             } else {
                 before.write(host, vm);
             }
         }
         let mut steps = plan.steps(&request);
-        let tripped = active.guards.tripped();
-        let decided = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
-        plan.decide_into(&decided, self.started, &mut steps, &mut self.decision);
-        drop(tripped);
+        match active.guards.tripped() {
+            None => plan.decide_into(&request, self.started, &mut steps, &mut self.decision),
+            Some(tripped) => {
+                let decided = request.clone().with_tripped(&tripped);
+                plan.decide_into(&decided, self.started, &mut steps, &mut self.decision);
+            }
+        }
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
+        let path = self.take_tokens(host, &request);
+        let path = path.as_deref().unwrap_or_else(|| request.path_and_query());
         if self.decision.assignments.is_empty() {
             if self.pass_baggage(host, &request).is_err() {
                 active.count(host, Event::Failure, 1);
@@ -127,14 +141,17 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, path).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request);
+            self.take_back(host, &request, path);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
+        if self.decision.quiet {
+            return flow;
+        }
         self.remember(&request);
         for assignment in &self.decision.assignments {
             active.count_assignment(host, assignment);
@@ -167,11 +184,9 @@ impl Exchange {
         if self.decision.unit_missing {
             self.active.count(host, Event::NoUnit, 1);
         }
-        match self.decision.token {
-            TokenOutcome::None => {}
-            TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
-            _ => self.active.count(host, Event::TokenRejected, 1),
-        }
+        self.active.count(host, Event::TokenAccepted, self.decision.tokens_accepted);
+        self.active.count(host, Event::TokenRejected, self.decision.tokens_rejected);
+        self.active.count(host, Event::Conflict, self.decision.conflicts);
         match self.decision.barred {
             None => {}
             Some(Reason::Bot) => self.active.count(host, Event::Bot, 1),
@@ -179,8 +194,29 @@ impl Exchange {
         }
     }
 
-    /// Routes, rewrites and stamps the request.
-    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+    /// Takes QA tokens off the request: who could read them upstream could use them. Gives the path and query that
+    /// are left if they carried some.
+    fn take_tokens(&self, host: &impl Host, request: &RequestView<'_>) -> Option<Vec<u8>> {
+        let without = self.active.plan.without_tokens(request)?;
+        let mut failures = 0_u32;
+        let mut check =
+            |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
+        if let Some(name) = without.header {
+            check(host.remove(Map::Request, name.as_bytes()));
+        }
+        if let Some(lines) = without.cookies {
+            check(host.remove(Map::Request, b"cookie"));
+            lines.iter().for_each(|line| check(host.add(Map::Request, "cookie", line)));
+        }
+        if let Some(path) = &without.path {
+            check(host.set(Map::Request, ":path", path));
+        }
+        self.active.count(host, Event::Failure, failures);
+        without.path
+    }
+
+    /// Routes, rewrites and stamps the request, whose path and query without tokens are `path`.
+    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8]) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
             host.set(Map::Request, CLUSTER, cluster.as_bytes())?;
@@ -188,13 +224,21 @@ impl Exchange {
         if let Some(authority) = plan.host(&self.decision) {
             host.set(Map::Request, ":authority", authority.as_bytes())?;
         }
-        match plan.path(&self.decision, request) {
+        let mut rewritten = None;
+        match plan.path(&self.decision, path) {
             Rewrite::None => {}
-            Rewrite::To(path) => host.set(Map::Request, ":path", &path)?,
+            Rewrite::To(path) => {
+                host.set(Map::Request, ":path", &path)?;
+                rewritten = Some(path);
+            }
             Rewrite::Refused => {
                 self.rewrite_refused = true;
                 self.active.count(host, Event::RewriteRefused, 1);
             }
+        }
+        if plan.changes_url(&self.decision) {
+            let authority = request.authority().to_vec();
+            self.asked = Some(Box::new(Asked { authority, path: path.to_vec(), rewritten }));
         }
         if let Some(cluster) = plan.shadow(&self.decision) {
             host.set(Map::Request, SHADOW, cluster.as_bytes())?;
@@ -222,8 +266,9 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8]) {
         unmark(host);
+        self.asked = None;
         for change in self.active.plan.request_headers(&self.decision) {
             if let HeaderChange::Set(name, _) | HeaderChange::Add(name, _) = change
                 && self.active.plan.is_ours(name.as_bytes())
@@ -238,8 +283,8 @@ impl Exchange {
             let baggage = without_ours.or_else(|| request.header_joined("baggage")).unwrap_or_default();
             let _ = set_or_remove(host, "baggage", &baggage);
         }
-        for name in [":authority", ":path"] {
-            if let Some(value) = request.header(name) {
+        for (name, value) in [(":authority", request.header(":authority")), (":path", Some(path))] {
+            if let Some(value) = value {
                 let _ = host.set(Map::Request, name, value);
             }
         }
@@ -247,8 +292,7 @@ impl Exchange {
 
     /// Keeps what the exposures will need of the request.
     fn remember(&mut self, request: &RequestView<'_>) {
-        let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
-        self.request_id = id.map(ToOwned::to_owned);
+        self.request_id = request_id(request).map(ToOwned::to_owned);
         for assignment in &self.decision.assignments {
             if self.units.iter().all(|unit| unit.chain != assignment.chain) {
                 let plan = &self.active.plan;
@@ -302,6 +346,9 @@ impl Exchange {
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
         }
+        if let Some(asked) = &self.asked {
+            check(self.restore_location(host, asked));
+        }
         // Before the cookie: a response with a cookie that caches may share is the worse half.
         if self.decision.private {
             check(make_private(host));
@@ -323,9 +370,19 @@ impl Exchange {
         self.active.count(host, Event::Failure, failures);
     }
 
+    /// A redirect leads to where the client's own URLs are, not to the variant's.
+    fn restore_location(&self, host: &impl Host, asked: &Asked) -> Result<(), Failure> {
+        let block = host.pairs(Map::Response)?;
+        let Some((_, location)) = block.iter().find(|(name, _)| *name == b"location") else { return Ok(()) };
+        match self.active.plan.client_location(&self.decision, asked, location) {
+            Some(own) => host.set(Map::Response, "location", &own),
+            None => Ok(()),
+        }
+    }
+
     /// The exchange is over: one exposure record per experiment, and counts.
     pub fn on_log(self: Box<Self>, host: &impl Host, vm: &mut Vm) {
-        if self.decision.assignments.is_empty() && self.before.is_none() {
+        if self.decision.quiet || self.decision.assignments.is_empty() && self.before.is_none() {
             return;
         }
         // Only a proxy can say this; `x-envoy-original-url` could come from a client.
@@ -425,7 +482,7 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         if name == b"cache-control" {
             existing.extend_from_slice(value);
             existing.push(b',');
-        } else if CACHE_OVERRIDES.iter().any(|overriding| name == overriding.as_bytes()) {
+        } else if overrides_cache_control(name) {
             host.remove(Map::Response, name)?;
         }
     }
@@ -438,6 +495,15 @@ fn unmark(host: &impl Host) {
     for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
     }
+}
+
+/// Longest part of a request id that is kept, in bytes: every record has it, and a client may send 60 kB.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id that the proxy gave the request.
+fn request_id<'a>(request: &RequestView<'a>) -> Option<&'a str> {
+    let id = request.header("x-request-id")?;
+    std::str::from_utf8(id.get(..MAX_REQUEST_ID).unwrap_or(id)).ok()
 }
 
 /// An empty value is a header that is not there.
