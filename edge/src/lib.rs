@@ -1,6 +1,6 @@
 //! Splitway for JavaScript edge runtimes.
 //!
-//! The filter's logic ([`splitway_filter::Exchange`]) on a host that lives in this module's memory: a
+//! The exchange ([`splitway_exchange::Exchange`], which the filter runs, too) on a host that lives in this module's memory: a
 //! request comes in as one text, the changes to it go out as another, and `pkg/splitway.js` does
 //! with `Request` and `Response` what they say. So what the filter does, the edge does, and there
 //! is nothing to keep in step.
@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use splitway_engine::{CookieAction, Reason, Timestamp};
-use splitway_filter::{Exchange as Filter, Store, Vm};
+use splitway_exchange::{Exchange as Filter, Store, Vm};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -10,8 +10,7 @@
 use std::ptr::null_mut;
 
 use splitway_engine::{Entropy, Timestamp};
-
-use crate::host::{
+use splitway_exchange::host::{
     Callout, Clock, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties, Respond, SharedData,
     encode_pairs,
 };
