@@ -445,7 +445,7 @@ records! {
         pub timeout: Option<Period>,
         /// Most bytes of records that each worker keeps while the collector cannot be
         /// reached, 65536 to 16777216; what is beyond is dropped and counted.
-        /// Default: 1048576.
+        /// Default: 4194304.
         #[cfg_attr(feature = "schema", schemars(range(min = 65536, max = 16_777_216)))]
         pub buffer: Option<u32>,
     }

@@ -19,6 +19,8 @@ use crate::vm::{Records, Vm};
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
 pub struct Exchange {
+    /// The root context that it belongs to.
+    root: u32,
     active: Rc<Active>,
     decision: Decision,
     started: Timestamp,
@@ -58,7 +60,14 @@ impl Exchange {
     /// An exchange under `active`; it keeps that config to its end.
     #[must_use]
     pub fn new(active: Rc<Active>) -> Self {
+        Self::of(0, active)
+    }
+
+    /// The same, of a root context.
+    #[must_use]
+    pub fn of(root: u32, active: Rc<Active>) -> Self {
         Self {
+            root,
             active,
             decision: Decision::default(),
             started: Timestamp::default(),
@@ -69,6 +78,12 @@ impl Exchange {
             before: None,
             steps: None,
         }
+    }
+
+    /// The root context that it belongs to; 0 where there are none.
+    #[must_use]
+    pub fn root(&self) -> u32 {
+        self.root
     }
 
     /// What was decided.

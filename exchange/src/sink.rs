@@ -9,30 +9,33 @@ use splitway_engine::{Common, Exposure, Otlp, Timestamp};
 
 use crate::host::{Background, Level, Log, Metrics};
 
-/// A batch is closed at this size, in bytes.
-const BATCH: usize = 262_144;
+/// A batch is full at this size, in bytes: with its last record, it has room in 256 KiB.
+const BATCH: usize = 245_760;
+/// Most batches on their way at once.
+const MAX_CALLS: usize = 8;
 /// A batch is dropped when it has failed so often: after some four minutes.
 const MAX_ATTEMPTS: u32 = 14;
 /// Times between attempts, in milliseconds: the first, and the longest.
 const BACKOFF_MS: i64 = 250;
 const MAX_BACKOFF_MS: i64 = 30_000;
+/// No record has fewer bytes.
+const SMALLEST: usize = 256;
 
 /// The way to one collector.
+///
+/// While all is well, several batches are on their way at once, and one that is full goes without
+/// waiting for a tick. While the collector fails, it is asked with one batch at a time, ever later.
 #[derive(Debug)]
 pub struct Sink {
     target: Otlp,
     /// What each batch begins and ends with.
     frame: (String, &'static str),
-    /// Oldest first.
+    /// Oldest first. Only the last can take records.
     batches: VecDeque<Batch>,
-    /// Bytes of all batches.
+    /// Bytes of the records of all batches.
     bytes: usize,
-    /// The oldest batch is on its way: the root context that sent it, and the call's token.
-    call: Option<(u32, u32)>,
-    /// Of the oldest batch.
-    attempts: u32,
-    /// Not before; `None` while all is well.
-    retry_at: Option<Timestamp>,
+    /// The collector fails; `None` while all is well.
+    trouble: Option<Retry>,
     /// Records taken since this was last counted.
     emitted: u32,
     counters: [Option<u32>; 5],
@@ -42,6 +45,57 @@ pub struct Sink {
 struct Batch {
     text: String,
     records: u32,
+    /// It is on its way: the root context that sent it, and the call's token.
+    call: Option<(u32, u32)>,
+    /// It has failed, and may have been received all the same.
+    failed: Option<Retry>,
+}
+
+/// What failed, and when it is tried again.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    /// How often it has failed in a row.
+    failures: u32,
+    /// Not before.
+    at: Timestamp,
+}
+
+impl Retry {
+    /// One more failure.
+    fn after(before: Option<Self>, now: Timestamp) -> Self {
+        let failures = before.map_or(0, |before| before.failures);
+        let wait = BACKOFF_MS.checked_shl(failures.min(16)).unwrap_or(MAX_BACKOFF_MS);
+        let at = Timestamp(now.0.saturating_add(wait.min(MAX_BACKOFF_MS)));
+        Self { failures: failures.saturating_add(1), at }
+    }
+
+    /// Whether it is too early. A clock that was set back must not make it wait for longer.
+    fn waits(self, now: Timestamp) -> bool {
+        (1..=MAX_BACKOFF_MS).contains(&self.at.0.saturating_sub(now.0))
+    }
+}
+
+impl Batch {
+    /// Whether it takes records: what is on its way stays as it is, and so does what may have been
+    /// received already.
+    fn is_open(&self) -> bool {
+        self.call.is_none() && self.failed.is_none() && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.text.len() >= BATCH
+    }
+
+    fn failures(&self) -> u32 {
+        self.failed.map_or(0, |retry| retry.failures)
+    }
+}
+
+/// Which batches are to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    All,
+    Full,
 }
 
 /// What can become of a record, in the order of the counters.
@@ -82,9 +136,7 @@ impl Sink {
             frame: Otlp::frame(namespace),
             batches: VecDeque::new(),
             bytes: 0,
-            call: None,
-            attempts: 0,
-            retry_at: None,
+            trouble: None,
             emitted: 0,
             counters: COUNTERS.map(|name| host.counter(name).ok()),
         }
@@ -105,23 +157,38 @@ impl Sink {
     /// Whether a call of the root context is on its way.
     #[must_use]
     pub fn is_sending_for(&self, root: u32) -> bool {
-        self.call.is_some_and(|(sender, _)| sender == root)
+        self.batches.iter().any(|batch| batch.call.is_some_and(|(sender, _)| sender == root))
+    }
+
+    /// Whether a batch is full and nothing speaks against sending it at once. While the collector
+    /// fails, ticks ask it.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.trouble.is_none()
+            && self
+                .batches
+                .iter()
+                .any(|batch| batch.is_full() && batch.call.is_none() && batch.failed.is_none())
+            && self.calls() < MAX_CALLS
+    }
+
+    fn calls(&self) -> usize {
+        self.batches.iter().filter(|batch| batch.call.is_some()).count()
     }
 
     /// Takes a record, or drops it if there is no room; `common` is of its exchange.
     pub fn push(&mut self, exposure: &Exposure<'_>, common: &mut Common, host: &impl Metrics) {
         self.emitted = self.emitted.saturating_add(1);
-        if self.bytes >= self.target.buffer() {
+        let room = self.target.buffer().saturating_sub(self.bytes);
+        if room < SMALLEST {
             self.count(Fate::BufferFull, 1, host);
             return;
         }
-        // What is on its way stays as it is, and so does what may have been received already.
-        let is_closed = |batch: &Batch, only: bool| {
-            batch.text.len() >= BATCH || only && (self.call.is_some() || self.attempts > 0)
-        };
-        let only = self.batches.len() == 1;
-        if self.batches.back().is_none_or(|last| is_closed(last, only)) {
-            self.batches.push_back(Batch { text: self.frame.0.clone(), records: 0 });
+        if !self.batches.back().is_some_and(Batch::is_open) {
+            // Doubled, it comes to the room of a full batch.
+            let mut text = String::with_capacity(1024);
+            text.push_str(&self.frame.0);
+            self.batches.push_back(Batch { text, ..Batch::default() });
         }
         let Some(batch) = self.batches.back_mut() else { return };
         let before = batch.text.len();
@@ -129,55 +196,87 @@ impl Sink {
             batch.text.push(',');
         }
         exposure.push_otlp(common, &mut batch.text);
-        batch.records = batch.records.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(batch.text.len().saturating_sub(before));
-    }
-
-    /// Sends the oldest batch, if it is time.
-    pub fn send(&mut self, root: u32, host: &impl Background) {
-        let emitted = std::mem::take(&mut self.emitted);
-        self.count(Fate::Emitted, emitted, host);
-        if self.call.is_some() || self.batches.is_empty() {
+        let size = batch.text.len().saturating_sub(before);
+        if size > room {
+            batch.text.truncate(before);
+            if batch.records == 0 {
+                self.batches.pop_back();
+            }
+            self.count(Fate::BufferFull, 1, host);
             return;
         }
-        if let Some(at) = self.retry_at {
-            let wait = at.0.saturating_sub(host.now().0);
-            // A clock that was set back must not make it wait for longer.
-            if (1..=MAX_BACKOFF_MS).contains(&wait) {
-                return;
+        batch.records = batch.records.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(size);
+    }
+
+    /// Sends all that waits, as far as it is time.
+    pub fn send(&mut self, root: u32, host: &impl Background) {
+        self.dispatch(What::All, root, host);
+    }
+
+    /// Sends the batches that are full.
+    pub fn send_full(&mut self, root: u32, host: &impl Background) {
+        self.dispatch(What::Full, root, host);
+    }
+
+    fn dispatch(&mut self, what: What, root: u32, host: &impl Background) {
+        let emitted = std::mem::take(&mut self.emitted);
+        self.count(Fate::Emitted, emitted, host);
+        while let Some(index) = self.next(what, host) {
+            let Some(batch) = self.batches.get_mut(index) else { return };
+            let records = batch.text.len();
+            batch.text.push_str(self.frame.1);
+            let (cluster, timeout) = (self.target.cluster(), self.target.timeout_ms());
+            let headers = self.target.headers();
+            let sent = host.call(cluster, &headers, batch.text.as_bytes(), timeout);
+            batch.text.truncate(records);
+            match sent {
+                Ok(token) => batch.call = Some((root, token)),
+                Err(failure) => {
+                    // Most likely it is not there.
+                    let status = failure.0.to_string();
+                    self.complain(&status, host);
+                    self.end(index, &Outcome::Failed, host);
+                    return;
+                }
             }
         }
-        let Some(batch) = self.batches.front_mut() else { return };
-        let records = batch.text.len();
-        batch.text.push_str(self.frame.1);
-        let (cluster, timeout) = (self.target.cluster(), self.target.timeout_ms());
-        let headers = self.target.headers();
-        let sent = host.call(cluster, &headers, batch.text.as_bytes(), timeout);
-        batch.text.truncate(records);
-        match sent {
-            Ok(token) => self.call = Some((root, token)),
-            Err(failure) => {
-                // Most likely it is not there.
-                let status = failure.0.to_string();
-                self.complain(&status, host);
-                self.end(&Outcome::Failed, host);
-            }
+    }
+
+    /// The batch that is to be sent next, if it is time.
+    fn next(&self, what: What, host: &impl Background) -> Option<usize> {
+        let calls = self.calls();
+        if calls == self.batches.len() || calls >= MAX_CALLS {
+            return None;
         }
+        let now = host.now();
+        // One attempt tells whether the collector is well again.
+        if self.trouble.is_some_and(|trouble| calls > 0 || trouble.waits(now)) {
+            return None;
+        }
+        let is_due = |batch: &Batch| {
+            batch.call.is_none()
+                && (what == What::All || batch.is_full())
+                && batch.failed.is_none_or(|retry| !retry.waits(now))
+        };
+        // A batch that fails for a reason of its own does not hold up others; and one that still takes
+        // records comes last, so that a failing collector does not make many small ones.
+        let due = self.batches.iter().enumerate().filter(|(_, batch)| is_due(batch));
+        due.min_by_key(|(_, batch)| (batch.is_open(), batch.failures())).map(|(index, _)| index)
     }
 
     /// Takes the answer to the call `token` of the root context. Gives whether it was this sink's.
-    /// `body` is only asked for where it says something.
+    /// `body` is only asked for where it says something; an `ending` root context sends all that is left.
     pub fn answered(
         &mut self,
-        root: u32,
-        token: u32,
+        (root, token): (u32, u32),
+        ending: bool,
         host: &impl Background,
         body: impl FnOnce() -> Vec<u8>,
     ) -> bool {
-        if self.call != Some((root, token)) {
+        let Some(index) = self.batches.iter().position(|batch| batch.call == Some((root, token))) else {
             return false;
-        }
-        self.call = None;
+        };
         let block = host.answer().unwrap_or_default();
         let status = block.iter().find(|(name, _)| *name == b":status").map(|(_, value)| value);
         let outcome = match status {
@@ -190,11 +289,9 @@ impl Sink {
             let status = status.and_then(|status| std::str::from_utf8(status).ok());
             self.complain(status.unwrap_or("none"), host);
         }
-        self.end(&outcome, host);
-        // What has waited meanwhile follows at once, unless there is reason to wait.
-        if self.batches.len() > 1 {
-            self.send(root, host);
-        }
+        self.end(index, &outcome, host);
+        // What has waited for this follows at once, unless there is reason to wait.
+        self.dispatch(if ending { What::All } else { What::Full }, root, host);
         true
     }
 
@@ -204,16 +301,42 @@ impl Sink {
         host.log(Level::Warn, &format!("splitway: exposures not taken by {cluster}: status {status}"));
     }
 
-    /// The root context is gone, and with it a call that it made.
+    /// The root context is gone, and with it the calls that it made.
     pub fn forget(&mut self, root: u32, host: &impl Background) {
-        if self.is_sending_for(root) {
-            self.call = None;
-            self.end(&Outcome::Failed, host);
+        let is_lost = |batch: &Batch| batch.call.is_some_and(|(sender, _)| sender == root);
+        while let Some(index) = self.batches.iter().position(is_lost) {
+            self.end(index, &Outcome::Failed, host);
         }
     }
 
-    fn end(&mut self, outcome: &Outcome, host: &impl Background) {
-        let records = self.batches.front().map_or(0, |batch| batch.records);
+    /// An attempt with the batch at `index` has ended.
+    fn end(&mut self, index: usize, outcome: &Outcome, host: &impl Background) {
+        let Some(batch) = self.batches.get_mut(index) else { return };
+        batch.call = None;
+        let records = batch.records;
+        let is_over = match outcome {
+            Outcome::Taken(_) | Outcome::Refused => {
+                self.trouble = None;
+                true
+            }
+            Outcome::Failed => {
+                let now = host.now();
+                // Calls that were on their way together fail for one reason.
+                if !self.trouble.is_some_and(|trouble| trouble.waits(now)) {
+                    self.trouble = Some(Retry::after(self.trouble, now));
+                }
+                let retry = Retry::after(batch.failed, now);
+                batch.failed = Some(retry);
+                retry.failures >= MAX_ATTEMPTS
+            }
+        };
+        if !is_over {
+            return;
+        }
+        if let Some(batch) = self.batches.remove(index) {
+            let size = batch.text.len().saturating_sub(self.frame.0.len());
+            self.bytes = self.bytes.saturating_sub(size);
+        }
         match outcome {
             Outcome::Taken(rejected) => {
                 let rejected = (*rejected).min(records);
@@ -221,22 +344,7 @@ impl Sink {
                 self.count(Fate::Rejected, rejected, host);
             }
             Outcome::Refused => self.count(Fate::Rejected, records, host),
-            Outcome::Failed => {
-                self.attempts = self.attempts.saturating_add(1);
-                if self.attempts < MAX_ATTEMPTS {
-                    let doubled = BACKOFF_MS.checked_shl(self.attempts.saturating_sub(1).min(16));
-                    let wait = doubled.unwrap_or(MAX_BACKOFF_MS).min(MAX_BACKOFF_MS);
-                    self.retry_at = Some(Timestamp(host.now().0.saturating_add(wait)));
-                    return;
-                }
-                self.count(Fate::GaveUp, records, host);
-            }
-        }
-        self.attempts = 0;
-        self.retry_at = None;
-        if let Some(batch) = self.batches.pop_front() {
-            let size = batch.text.len().saturating_sub(self.frame.0.len());
-            self.bytes = self.bytes.saturating_sub(size);
+            Outcome::Failed => self.count(Fate::GaveUp, records, host),
         }
     }
 

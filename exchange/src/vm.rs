@@ -45,10 +45,29 @@ impl Vm {
         }
     }
 
-    /// Takes the answer to a call of the root context; see [`Sink::answered`].
-    pub fn answered(&self, root: u32, token: u32, host: &impl Background, body: impl Fn() -> Vec<u8>) {
+    /// Whether a batch is full and may be sent at once.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.borrow().is_due())
+    }
+
+    /// Sends the batches that are full, in the name of the root context.
+    pub fn send_full(&self, root: u32, host: &impl Background) {
         for sink in &self.sinks {
-            if sink.borrow_mut().answered(root, token, host, &body) {
+            sink.borrow_mut().send_full(root, host);
+        }
+    }
+
+    /// Takes the answer to a call, given as root context and token; see [`Sink::answered`].
+    pub fn answered(
+        &self,
+        call: (u32, u32),
+        ending: bool,
+        host: &impl Background,
+        body: impl Fn() -> Vec<u8>,
+    ) {
+        for sink in &self.sinks {
+            if sink.borrow_mut().answered(call, ending, host, &body) {
                 return;
             }
         }

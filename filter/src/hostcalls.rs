@@ -134,6 +134,12 @@ impl Proxy {
         checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
     }
 
+    /// Acts as the context `id` until the call that the host made has returned.
+    pub(crate) fn act_as(self, id: u32) -> Result<(), Failure> {
+        // SAFETY: a plain number.
+        checked(unsafe { proxy_set_effective_context(id) })
+    }
+
     /// Tells the host that the root context `id`, which asked for time, may go.
     pub(crate) fn done(self, id: u32) {
         // SAFETY: plain numbers. If it fails, the host keeps the context, which does no harm.

@@ -323,6 +323,130 @@ fn records_reach_the_collector_in_batches() -> Result<(), HostError> {
     Ok(())
 }
 
+/// Answers of a collector that takes its time.
+fn slow(answers: usize, after: Duration) -> impl Iterator<Item = UpstreamResponse> {
+    (0..answers).map(move |_| UpstreamResponse::ok("{}").after(after))
+}
+
+/// Each batch of a request, as the number of its records.
+fn batch_sizes(collector: &Collector) -> Vec<usize> {
+    let batches = collector.batches.lock().expect("not poisoned");
+    let records =
+        |batch: &Value| batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().map(Vec::len);
+    batches.iter().filter_map(records).collect()
+}
+
+#[test]
+fn full_batches_go_at_once_and_side_by_side() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    // No time passes: no tick, and no answer.
+    for user in 0..1_500 {
+        host.send(visit(user))?;
+    }
+    let sizes = batch_sizes(&collector);
+    let sent: usize = sizes.iter().sum();
+    assert!(sizes.len() >= 4 && sizes.iter().all(|size| *size > 150), "{sizes:?}");
+    assert!(1_500 - sent <= sizes[0], "no full batch waits: {sizes:?}");
+    assert_eq!(fates(&host)[1..], [0, 0, 0, 0]);
+    host.advance(Duration::from_secs(5));
+    assert_eq!(fates(&host), [1_500, 1_500, 0, 0, 0]);
+    let ids = collector.request_ids();
+    assert_eq!((ids.len(), ids.values().max()), (1_500, Some(&1)));
+    Ok(())
+}
+
+/// A swap while several batches are on their way, to a config that has no collector.
+#[test]
+fn a_swap_waits_for_every_batch_on_its_way() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    for user in 0..4_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(batch_sizes(&collector).len(), 8, "no more at once");
+    host.reconfigure(config(json!({})).to_string())?;
+    host.advance(Duration::from_secs(60));
+    let [emitted, delivered, full, rejected, gave_up] = fates(&host);
+    assert_eq!((emitted, delivered + full, rejected, gave_up), (4_000, 4_000, 0, 0));
+    let ids = collector.request_ids();
+    assert_eq!((ids.len() as u64, ids.values().max()), (delivered, Some(&1)));
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_too_slow_bounds_calls_and_memory() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    for user in 0..8_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(batch_sizes(&collector).len(), 8, "no more at once");
+    let bytes = host.memory_bytes();
+    for user in 0..8_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(host.memory_bytes(), bytes);
+    assert!(bytes.iter().all(|bytes| *bytes < 8 << 20), "{bytes:?}");
+    host.advance(Duration::from_secs(60));
+    let [emitted, delivered, full, rejected, gave_up] = fates(&host);
+    assert_eq!((emitted, delivered + full, rejected, gave_up), (16_000, 16_000, 0, 0));
+    assert!(full > 8_000 && delivered > 3_000, "{delivered} delivered");
+    let ids = collector.request_ids();
+    assert_eq!((ids.len() as u64, ids.values().max()), (delivered, Some(&1)));
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_fails_is_asked_with_one_batch_at_a_time() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    let busy = |times: usize| (0..times).map(|_| UpstreamResponse::status(429));
+    collector.answers.lock().expect("not poisoned").extend(busy(9));
+    for user in 0..1_500 {
+        host.send(visit(user))?;
+        // The answers to those sent at once come with time.
+        host.advance(Duration::from_millis(1));
+    }
+    let at_first = batch_sizes(&collector).len();
+    host.advance(Duration::from_secs(1));
+    let later = batch_sizes(&collector).len();
+    assert!(later - at_first <= 2, "{at_first}, then {later} in a second");
+    host.advance(Duration::from_secs(120));
+    assert_eq!(fates(&host), [1_500, 1_500, 0, 0, 0]);
+    assert_eq!(collector.request_ids().len(), 1_500);
+    Ok(())
+}
+
+/// One batch that a collector cannot take does not hold up the others.
+#[test]
+fn a_batch_that_fails_alone_is_overtaken() -> Result<(), HostError> {
+    let poisoned = |body: &[u8]| body.windows(11).any(|window| window == b"\"user-0000\"");
+    let collector = Arc::new(Collector::default());
+    let own = Arc::clone(&collector);
+    let mut document = to_collector(json!({}));
+    document["exposure"]["unit"] = "raw".into();
+    let mut host = builder(&document)
+        .upstream("otel", move |request| {
+            if poisoned(&request.body) { UpstreamResponse::status(500) } else { own.answer(&request.body) }
+        })
+        .start()?;
+    for user in 0..1_000 {
+        host.send(Request::get("/").header("x-user-id", format!("user-{user:04}")))?;
+    }
+    host.advance(Duration::from_secs(2));
+    let [emitted, delivered, ..] = fates(&host);
+    assert_eq!(emitted, 1_000);
+    let held = emitted - delivered;
+    assert!(held > 0 && held < 300, "{held} are held up");
+    host.advance(Duration::from_secs(600));
+    assert_eq!(fates(&host), [1_000, delivered, 0, 0, held]);
+    Ok(())
+}
+
 /// What the proxy was asked in the log phase of a request.
 fn asked_in_log(host: &mut Host) -> Result<Vec<Hostcall>, HostError> {
     host.take_costs();

@@ -75,6 +75,7 @@ fn chaos(options: &Options) -> Result<(Outcome, String)> {
             units: "u".to_owned(),
             connections: CONNECTIONS,
             pause_ms: options.pause,
+            most: None,
             keeps_answers: true,
         };
         let mut load = Load::start(world.envoy.address(), &load)?;
