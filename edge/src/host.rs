@@ -321,7 +321,10 @@ impl capability::Log for Host {
 impl capability::Properties for Host {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         match path {
-            ["xds", "cluster_name"] => Some(self.cluster.clone()).filter(|name| !name.is_empty()),
+            // The adapter names a cluster only if it was asked.
+            ["xds", "cluster_name"] | ["upstream", "address"] => {
+                Some(self.cluster.clone()).filter(|name| !name.is_empty())
+            }
             ["response", "code"] => Some(i64::from(self.status).to_le_bytes().to_vec()),
             _ => None,
         }

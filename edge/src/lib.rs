@@ -268,12 +268,14 @@ mod tests {
 
     #[test]
     fn records_for_a_collector() {
-        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 2.0).unwrap();
         let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         let (_, record) = told.split_once('\0').unwrap();
-        for part in
-            ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#]
-        {
+        // The time is that of the decision.
+        for part in [
+            r#""timeUnixNano":"2000000","observedTimeUnixNano":"5000000""#,
+            r#"{"key":"splitway.duration_ms","value":{"intValue":"3"}}"#,
+        ] {
             assert!(record.contains(part), "{record}");
         }
     }

@@ -45,6 +45,10 @@ pub struct Additions {
     pub clusters: Vec<(String, SocketAddr)>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
+    /// HTTP filters in front of Splitway's.
+    pub filters_before: Vec<serde_json::Value>,
+    /// HTTP filters between Splitway's and the router.
+    pub filters_after: Vec<serde_json::Value>,
 }
 
 /// `access-log-file.yaml`, writing to `path`.
@@ -81,6 +85,13 @@ impl Additions {
             let anchor = "                http_filters:\n";
             text = replaced(&text, anchor, &format!("                {key}:\n{lines}{anchor}"))?;
         }
+        let entries = |filters: &[serde_json::Value]| -> String {
+            filters.iter().map(|filter| format!("                  - {filter}\n")).collect()
+        };
+        let anchor = "                http_filters:\n";
+        text = replaced(&text, anchor, &format!("{anchor}{}", entries(&self.filters_before)))?;
+        let anchor = "                  - name: envoy.filters.http.router\n";
+        text = replaced(&text, anchor, &format!("{}{anchor}", entries(&self.filters_after)))?;
         let anchor = "                      routes:\n";
         let routes: String =
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();

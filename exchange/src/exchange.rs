@@ -95,11 +95,9 @@ impl Exchange {
     /// Decides for the request and acts on it.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
-        let before = vm.redirected.take();
+        vm.give_up(self.started, host);
         let Ok(block) = host.pairs(Map::Request) else {
-            if let Some(before) = before {
-                before.write(host, vm);
-            }
+            self.before = vm.earlier_pass(self.active.plan.namespace(), None, host);
             self.active.count(host, Event::Failure, 1);
             unmark(host);
             return Flow::Continue;
@@ -120,13 +118,10 @@ impl Exchange {
         }
         active.count(host, Event::Stripped, stripped);
         let request = RequestView::new(&headers).with_entropy(host);
-        if let Some(before) = before {
-            // It follows its first pass at once, before any other request.
-            if before.request_id.as_deref().map(str::as_bytes) == request.header("x-request-id") {
-                self.before = Some(before);
-            } else {
-                before.write(host, vm);
-            }
+        let id = request.header("x-request-id").unwrap_or_default();
+        self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
+        if self.before.is_some() {
+            self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
         }
         let mut steps = plan.steps(&request);
         let tripped = active.guards.tripped();
@@ -284,7 +279,7 @@ impl Exchange {
         let mut common = Common::default();
         for assignment in &self.decision.assignments {
             let shown = self.unit(assignment).and_then(|unit| unit.shown.as_deref());
-            let exposure = self.active.plan.exposure(assignment, shown, self.started, &served);
+            let exposure = self.active.plan.exposure(assignment, shown, self.decided(), &served);
             if all.len() > 1 {
                 all.push(',');
             }
@@ -296,6 +291,26 @@ impl Exchange {
         if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
             self.active.count(host, Event::Failure, 1);
         }
+    }
+
+    /// This pass and those before it, the last first.
+    fn passes(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |pass| pass.before.as_deref())
+    }
+
+    /// When the request was decided on: in the first pass.
+    fn decided(&self) -> Timestamp {
+        self.passes().last().map_or(self.started, |first| first.started)
+    }
+
+    /// The proxy's id of the request.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// The namespace of its config.
+    pub(crate) fn namespace(&self) -> &str {
+        self.active.plan.namespace()
     }
 
     fn unit(&self, assignment: &Assignment) -> Option<&Unit> {
@@ -347,32 +362,40 @@ impl Exchange {
         if !self.responded
             && host.property(&["response", "code_details"]).is_some_and(|said| said == b"internal_redirect")
         {
-            vm.redirected = Some(self);
+            vm.keep_pass(self, host);
             return;
         }
         self.write(host, vm);
     }
 
+    /// Writes the records of a request whose next pass has not come: nobody knows what the client got.
+    pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
+        let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
+        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        self.tell(&served, hears, host, vm);
+    }
+
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
     /// in: the client got one response, and each experiment has one record of it.
     fn write(&self, host: &impl Host, vm: &mut Vm) {
-        let passes = || successors(Some(self), |pass| pass.before.as_deref());
-        let hears = passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
         // Nobody would read it: what the proxy could say of the exchange need not be asked.
-        if !passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
+        if !self.passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
             return;
         }
         let now = host.now();
         let sinks = self.active.plan.sinks();
-        let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
+        // The route's cluster was asked only if one of its hosts was chosen.
+        let was_asked = host.property(&["upstream", "address"]).is_some();
+        let cluster = if was_asked { host.property(&["xds", "cluster_name"]) } else { None };
+        let cluster = cluster.and_then(|name| String::from_utf8(name).ok());
         let status = host.property(&["response", "code"]).and_then(|code| status(&code));
         let asked = sinks.details || status.is_none_or(|status| status >= 500);
         let flags = if asked { host.property(&["response", "flags"]) } else { None };
         let flags = flags.and_then(|bits| number(&bits)).map(flags::names);
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
-        let started = passes().last().map_or(self.started, |first| first.started);
-        let duration_ms = milliseconds_between(started, now);
+        let duration_ms = milliseconds_between(self.decided(), now);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -381,9 +404,15 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            written: Some(now),
         };
+        self.tell(&served, hears, host, vm);
+    }
+
+    fn tell(&self, served: &Served<'_>, hears: bool, host: &impl Host, vm: &mut Vm) {
+        let decided = self.decided();
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
-        for pass in passes() {
+        for pass in self.passes() {
             let active = &pass.active;
             let logs = active.logs(hears, host);
             let mut records = Records::new(logs);
@@ -398,10 +427,10 @@ impl Exchange {
                     written.push(id);
                 }
                 if logs || active.sink.is_some() {
-                    pass.record(assignment, &served, now, &mut records, host, vm);
+                    pass.record(assignment, served, decided, &mut records, host, vm);
                 }
-                if active.counts_service() {
-                    active.count_service(host, assignment, status, duration_ms);
+                if let Some(duration_ms) = served.duration_ms.filter(|_| active.counts_service()) {
+                    active.count_service(host, assignment, served.status, duration_ms);
                 }
             }
             records.flush(host);
@@ -412,7 +441,7 @@ impl Exchange {
         &self,
         assignment: &Assignment,
         served: &Served<'_>,
-        now: Timestamp,
+        decided: Timestamp,
         records: &mut Records,
         host: &impl Host,
         vm: &mut Vm,
@@ -426,7 +455,7 @@ impl Exchange {
             return;
         }
         let shown = unit.and_then(|unit| unit.shown.as_deref());
-        if let Some(exposure) = plan.exposure(assignment, shown, now, served) {
+        if let Some(exposure) = plan.exposure(assignment, shown, decided, served) {
             records.add(&exposure, &self.active, host);
         }
     }

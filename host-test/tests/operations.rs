@@ -125,6 +125,81 @@ fn a_redirect_whose_second_pass_cannot_be_read_keeps_its_record() -> Result<(), 
     Ok(())
 }
 
+/// The second pass is in no experiment, and a third follows.
+#[test]
+fn passes_without_an_experiment_keep_the_request() -> Result<(), HostError> {
+    let document = config(json!({ "experiments": [
+        { "id": "only-a", "targeting": { "path": { "equals": "/a" } }, "variants": [{ "id": "on" }] },
+    ]}));
+    let mut host = builder(&document)
+        .route(Route::prefix("/a").to("moved").internal_redirects(2))
+        .upstream("moved", |request| {
+            let path = request.headers.text(":path").unwrap_or_default();
+            let next = if path == "/a" { "/a/2" } else { "/b" };
+            UpstreamResponse::status(302)
+                .header("location", format!("http://example.com{next}"))
+                .after(Duration::from_millis(700))
+        })
+        .start()?;
+    let request = || Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1");
+    let decided = "2026-01-01T00:00:00.000Z";
+    assert_eq!(host.send(request())?.response.status, 200);
+    let records = exposures(&mut host);
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["splitway.request_id"], "id-1");
+    assert_eq!(records[0]["http.response.status_code"], 200);
+    assert_eq!(
+        (&records[0]["timestamp"], &records[0]["splitway.duration_ms"]),
+        (&json!(decided), &json!(1_400))
+    );
+    Ok(())
+}
+
+/// A pass whose next one is not known for it is told all the same, with what is known.
+#[test]
+fn a_pass_that_nobody_follows_is_told_in_the_end() -> Result<(), HostError> {
+    let mut host = builder(&config(json!({})))
+        .route(Route::prefix("/a").to("moved").internal_redirects(1))
+        .upstream("moved", |_| UpstreamResponse::status(302).header("location", "http://example.com/b"))
+        .start()?;
+    let seen = host.send(Request::get("/a").header("x-user-id", "user-1").on_worker(0))?;
+    assert_eq!((seen.response.status, exposures(&mut host).len()), (200, 1));
+    // As if it came on another connection: the proxy does not say on which it came first.
+    let fault = Fault::Status(Status::NotFound);
+    host.set_faults(&FaultPlan::new().fail(Hostcall::GetProperty, When::Nth(2), fault));
+    host.send(Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1"))?;
+    host.set_faults(&FaultPlan::new());
+    let own = exposures(&mut host);
+    assert_eq!((own.len(), &own[0]["http.response.status_code"]), (1, &json!(200)));
+    host.advance(Duration::from_secs(61));
+    host.send(Request::get("/else"))?;
+    let late = exposures(&mut host);
+    assert_eq!((late.len(), &late[0]["splitway.request_id"]), (1, &json!("id-1")));
+    assert_eq!((&late[0]["timestamp"], late[0].get("splitway.cluster")), (&own[0]["timestamp"], None));
+    Ok(())
+}
+
+#[test]
+fn records_tell_when_the_request_was_decided_on() -> Result<(), HostError> {
+    let document = config(json!({ "exposure": { "filter_state": true, "otlp": { "cluster": "otel" } } }));
+    let slow =
+        |_: &proxy_wasm_host::UpstreamRequest| UpstreamResponse::ok("slow").after(Duration::from_millis(800));
+    let (builder, collector) = with_collector(&document);
+    let mut host = builder.upstream("v1", slow).upstream("v2", slow).start()?;
+    let exchange = host.send(visit(1))?;
+    let records = exposures(&mut host);
+    assert_eq!(records[0]["timestamp"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(records[0]["splitway.duration_ms"], 800);
+    let state: Value = serde_json::from_slice(&exchange.filter_state["splitway_exposures"]).expect("JSON");
+    assert_eq!(state[0]["timestamp"], records[0]["timestamp"]);
+    host.advance(Duration::from_secs(1));
+    let batches = collector.batches.lock().expect("not poisoned");
+    let record = &batches[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["timeUnixNano"], "1767225600000000000");
+    assert_eq!(record["observedTimeUnixNano"], "1767225600800000000");
+    Ok(())
+}
+
 #[test]
 fn what_never_reached_the_filter_gives_no_record() -> Result<(), HostError> {
     let mut host = builder(&config(json!({}))).start()?;

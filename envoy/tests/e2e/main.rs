@@ -9,6 +9,7 @@ mod failure_policy;
 mod metrics;
 mod mirror;
 mod operations;
+mod records;
 mod shop;
 mod split;
 mod spoof;

@@ -279,7 +279,7 @@ impl capability::Properties for Proxy {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         let state = self.state.borrow();
         match path {
-            ["xds", "cluster_name"] => {
+            ["xds", "cluster_name"] | ["upstream", "address"] => {
                 Some(state.cluster.clone().into_bytes()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
