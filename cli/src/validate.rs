@@ -1,10 +1,10 @@
 //! `splitway validate`.
 
 use serde::Serialize;
-use splitway_engine::{Problem, Severity, compile, launch_problems};
+use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems};
 
 use crate::args::Validate;
-use crate::input::Input;
+use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 use crate::underline::underlined;
@@ -33,12 +33,14 @@ struct Report {
 /// Everything that is wrong with one file. Launch rules only make sense of a
 /// document that is otherwise right.
 fn check(input: Input, launch: bool) -> Report {
-    let compiled = input.document().and_then(|document| compile(&document).map(|plan| (document, plan)));
+    let compiled = input
+        .document()
+        .and_then(|document| compile_with(&document, Secrets::WITHHELD).map(|plan| (document, plan)));
     let (version, problems) = match compiled {
         Ok((document, plan)) => {
             let mut problems: Vec<Problem> = plan.warnings().iter().cloned().collect();
             if launch {
-                problems.extend(launch_problems(&document));
+                problems.extend(launch_problems(&document, Secrets::Optional(&variable)));
                 problems.sort_by_key(|problem| problem.span.map(|span| span.start));
             }
             (Some(plan.content_hash().to_owned()), problems)

@@ -36,6 +36,8 @@ pub struct Deployment<'a> {
     pub capabilities: &'a [String],
     /// What a trap means.
     pub failure_policy: FailurePolicy,
+    /// The variables of the proxy's environment that the module may read.
+    pub variables: &'a [String],
 }
 
 /// A piece of a bootstrap, and where in an existing one it goes.
@@ -83,7 +85,7 @@ impl Deployment<'_> {
     /// When `ecds.yaml` no longer has what is replaced.
     pub fn ecds(&self, document: &str) -> Result<String> {
         let template = replaced(ECDS, "value: ${DOCUMENT}", "value: ${QUOTED}")?;
-        let template = self.restricted(&template, "        ")?;
+        let template = self.adapted(&template, "        ")?;
         fill(
             &template,
             &[
@@ -140,7 +142,7 @@ impl Deployment<'_> {
 
     fn fill(&self, template: &str) -> Result<String> {
         let socket = |(host, port): (&str, u16)| format!("address: {}, port_value: {port}", quoted(host));
-        let template = self.restricted(template, "                          ")?;
+        let template = self.adapted(template, "                          ")?;
         fill(
             &template,
             &[
@@ -154,20 +156,28 @@ impl Deployment<'_> {
         )
     }
 
-    /// `template` with the restriction behind its only `failure_policy`.
-    fn restricted(&self, template: &str, indent: &str) -> Result<String> {
-        if self.capabilities.is_empty() {
-            return Ok(template.to_owned());
+    /// `template` with the restriction behind its only `failure_policy`, and the environment behind its
+    /// only `runtime`; `indent` is that of the former.
+    fn adapted(&self, template: &str, indent: &str) -> Result<String> {
+        let mut text = template.to_owned();
+        if !self.variables.is_empty() {
+            let line = "runtime: envoy.wasm.runtime.v8\n";
+            let names = self.variables.join(", ");
+            let more = format!("{line}{indent}  environment_variables: {{ host_env_keys: [{names}] }}\n");
+            text = replaced(&text, line, &more)?;
         }
-        let line = "failure_policy: ${FAILURE_POLICY}\n";
-        let mut more = line.to_owned();
-        let _ = writeln!(more, "{indent}# What this module uses, and nothing else.");
-        let _ = writeln!(more, "{indent}capability_restriction_config:");
-        let _ = writeln!(more, "{indent}  allowed_capabilities:");
-        for name in self.capabilities {
-            let _ = writeln!(more, "{indent}    {name}: {{}}");
+        if !self.capabilities.is_empty() {
+            let line = "failure_policy: ${FAILURE_POLICY}\n";
+            let mut more = line.to_owned();
+            let _ = writeln!(more, "{indent}# What this module uses, and nothing else.");
+            let _ = writeln!(more, "{indent}capability_restriction_config:");
+            let _ = writeln!(more, "{indent}  allowed_capabilities:");
+            for name in self.capabilities {
+                let _ = writeln!(more, "{indent}    {name}: {{}}");
+            }
+            text = replaced(&text, line, &more)?;
         }
-        replaced(template, line, &more)
+        Ok(text)
     }
 
     /// One route per cluster but the first, and the default one.

@@ -34,6 +34,7 @@ pub(super) fn ecds(sources: &Sources, module: &str, policy: FailurePolicy) -> Re
         clusters: &[],
         capabilities: &sources.module.capabilities,
         failure_policy: policy,
+        variables: &sources.variables,
     };
     deployment.ecds(&sources.json).map_err(|error| Failure::Usage(format!("{error:#}")))
 }

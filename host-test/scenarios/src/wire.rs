@@ -40,6 +40,9 @@ pub struct Scenario {
     /// Another module than Splitway's: a path from this file.
     #[serde(default)]
     pub wasm: Option<String>,
+    /// The module's environment: what the config names by `{ env: NAME }`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// The config must be refused: `true`, or texts that the log must then name.
     #[serde(default)]
     pub refused: Option<Refused>,

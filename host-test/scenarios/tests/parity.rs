@@ -136,6 +136,7 @@ fn setup(config: Value) -> Setup {
     Setup {
         wasm: None,
         config: Config::tree(config),
+        environment: BTreeMap::new(),
         now: Timestamp(NOW),
         seed: 0,
         workers: 1,
