@@ -18,9 +18,9 @@ pub(crate) fn run(args: &Validate) -> Outcome {
         let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
         print_answer(&serde_json::json!({ "files": files }))?;
     } else {
-        show(&reports)?;
+        show(&reports, args.deny_warnings)?;
     }
-    let is_bad = reports.iter().any(|report| report.errors() > 0);
+    let is_bad = reports.iter().any(|report| report.is_bad(args.deny_warnings));
     Ok(if is_bad { Exit::Problems } else { Exit::Fine })
 }
 
@@ -50,7 +50,7 @@ fn check(input: Input, launch: bool) -> Report {
     Report { input, version, problems }
 }
 
-fn show(reports: &[Report]) -> Result<(), Failure> {
+fn show(reports: &[Report], denies_warnings: bool) -> Result<(), Failure> {
     let style = Style::stdout();
     let mut text = String::new();
     for report in reports {
@@ -60,6 +60,7 @@ fn show(reports: &[Report]) -> Result<(), Failure> {
         }
         let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());
         let verdict = match (&report.version, errors) {
+            (Some(_), 0) if report.is_bad(denies_warnings) => style.red("refused"),
             (Some(version), 0) => style.green(&format!("ok, version {version}")),
             _ => style.red(&counted(errors, "error")),
         };
@@ -75,6 +76,10 @@ fn counted(number: usize, word: &str) -> String {
 }
 
 impl Report {
+    fn is_bad(&self, denies_warnings: bool) -> bool {
+        self.errors() > 0 || denies_warnings && !self.problems.is_empty()
+    }
+
     fn errors(&self) -> usize {
         self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
     }

@@ -175,6 +175,8 @@ records! {
         /// Keeps shared caches from serving one variant's responses to another's
         /// units (`Vary`, and `private` beside our cookie). Default: true.
         pub cache_safety: Option<bool>,
+        /// Who gets the stamp `x-splitway`. Default: `everyone`.
+        pub stamp: Option<StampFor>,
         /// Where else the assignments are told.
         pub propagation: Option<Propagation>,
         /// Named values that targeting can ask for.
@@ -403,6 +405,16 @@ records! {
     }
 }
 
+words! {
+    /// Who gets the stamp `x-splitway`.
+    pub enum StampFor {
+        /// The upstream and the client.
+        Everyone = "everyone",
+        /// The upstream alone: clients do not learn that they are in the experiment.
+        Upstream = "upstream",
+    }
+}
+
 records! {
     /// Units kept out of experiments, to measure what all of them do together.
     pub struct Holdout {
@@ -557,6 +569,8 @@ records! {
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         #[cfg_attr(feature = "schema", schemars(default))]
         pub variants: Vec<Variant>,
+        /// Who gets its part of the stamp. Default: as the document has it.
+        pub stamp: Option<StampFor>,
         /// Units that always get a given variant: `{ one-step: [tester-1] }`.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,

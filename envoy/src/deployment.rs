@@ -38,6 +38,8 @@ pub struct Deployment<'a> {
     pub failure_policy: FailurePolicy,
     /// The variables of the proxy's environment that the module may read.
     pub variables: &'a [String],
+    /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
+    pub reject_underscores: bool,
 }
 
 /// A piece of a bootstrap, and where in an existing one it goes.
@@ -69,6 +71,7 @@ impl Deployment<'_> {
         let (body, _) = body.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
         let body = replaced(body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
         let body = replaced(&body, "address: 127.0.0.1, port_value: ${ADMIN_PORT}", "${ADMIN}")?;
+        let body = if self.reject_underscores { rejecting_underscores(&body)? } else { body };
         let mut text =
             "# Made by `splitway render envoy`. Run it in this folder: envoy --config-path envoy.yaml\nnode:"
                 .to_owned();
@@ -123,8 +126,8 @@ impl Deployment<'_> {
             ),
             snippet(
                 "connection-manager",
-                "fields of the connection manager: `X_Splitway` reaches nobody",
-                "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n",
+                "fields of the connection manager, unless they are there",
+                &format!("{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
             ),
             snippet("stats", "top level: labels instead of long metric names", &stats),
             snippet(
@@ -214,6 +217,20 @@ impl Deployment<'_> {
         }
         Ok(text)
     }
+}
+
+/// WebSockets, as `bootstrap.yaml` has it.
+const UPGRADES: &str = "upgrade_configs: [{ upgrade_type: websocket }]\n";
+
+/// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
+const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";
+
+/// A bootstrap, or a listener of one, that refuses such requests.
+pub(crate) fn rejecting_underscores(text: &str) -> Result<String> {
+    let indent = " ".repeat(16);
+    let lines = REJECTION.lines().map(|line| format!("{indent}{line}\n"));
+    let upgrades = format!("{indent}{UPGRADES}");
+    replaced(text, &upgrades, &lines.fold(upgrades.clone(), |all, line| all + &line))
 }
 
 const ACCESS_LOG: &str = r#"- name: envoy.access_loggers.stdout

@@ -185,8 +185,8 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
-    if scene.allow_underscores {
-        listener = replaced(&listener, "_action: REJECT_REQUEST\n", "_action: ALLOW\n")?;
+    if !scene.allow_underscores {
+        listener = crate::deployment::rejecting_underscores(&listener)?;
     }
     let listener = fill(
         &listener,
@@ -320,10 +320,10 @@ mod tests {
             wasm: Path::new("/f.wasm"),
             watched_dir: Path::new("/cm"),
             routes: &routes,
-            allow_underscores: true,
+            allow_underscores: false,
         };
         let text = scene_listener(&listener).expect("rendered");
-        assert!(text.contains("use_remote_address: true") && text.contains("ALLOW"), "{text}");
+        assert!(text.contains("use_remote_address: true") && text.contains("REJECT_REQUEST"), "{text}");
         assert!(!text.contains("checkout-v2") && !text.contains("${"), "{text}");
         let ecds =
             scene_ecds("scene-1", "{}", Path::new("/f.wasm"), &BTreeMap::new(), true).expect("rendered");

@@ -89,7 +89,7 @@ impl Stage {
             wasm: &wasm,
             watched_dir: anchor_dir.path(),
             routes: &json!([]),
-            allow_underscores: false,
+            allow_underscores: true,
         })?;
         let listeners = ConfigDir::create(&folder.path().join("lds"), &format!("resources:\n{anchor}"))?;
         let clusters = ConfigDir::create(&folder.path().join("cds"), "resources: []\n")?;

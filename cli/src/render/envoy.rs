@@ -32,6 +32,7 @@ pub(super) fn run(args: &Envoy) -> Outcome {
         capabilities: &sources.module.capabilities,
         failure_policy: args.on_trap.into(),
         variables: &sources.variables,
+        reject_underscores: args.reject_underscores,
     };
     let broken = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let mut files = Files::default();

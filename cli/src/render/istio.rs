@@ -126,11 +126,7 @@ impl Objects<'_> {
                 ]
             }
         };
-        all.push(object(
-            "proxy",
-            self.proxy()?,
-            "Refuses `X_Splitway` for `x-splitway`, and gives the metrics their labels (at a proxy's start).",
-        ));
+        all.push(object("proxy", self.proxy()?, "Gives the metrics their labels (at a proxy's start)."));
         all.push(object(
             "virtualservice",
             self.virtual_service(),
@@ -233,6 +229,7 @@ impl Objects<'_> {
             capabilities: &self.sources.module.capabilities,
             failure_policy: self.args.on_trap.into(),
             variables: &self.sources.variables,
+            reject_underscores: self.args.reject_underscores,
         };
         let broken = |error: String| Failure::Usage(error);
         let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;
@@ -263,22 +260,26 @@ impl Objects<'_> {
         let manager = json!({ "listener": { "filterChain": { "filter": {
             "name": "envoy.filters.network.http_connection_manager",
         } } } });
-        let mut strict = self.snippet("connection-manager")?;
-        strict["@type"] = HTTP_CONNECTION_MANAGER.into();
-        Ok(self.envoy_filter(
-            &self.named("proxy"),
-            json!([
-                {
-                    "applyTo": "NETWORK_FILTER",
-                    "match": manager,
-                    "patch": { "operation": "MERGE", "value": {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": strict,
-                    } },
-                },
-                { "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": self.snippet("stats")? } },
-            ]),
-        ))
+        let stats = self.snippet("stats")?;
+        let mut patches =
+            vec![json!({ "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": stats } })];
+        let mut fields = self.snippet("connection-manager")?;
+        if let Value::Object(fields) = &mut fields {
+            // Istio has it, and Envoy refuses an upgrade that is there twice.
+            fields.remove("upgrade_configs");
+        }
+        if fields != json!({}) {
+            fields["@type"] = HTTP_CONNECTION_MANAGER.into();
+            patches.push(json!({
+                "applyTo": "NETWORK_FILTER",
+                "match": manager,
+                "patch": { "operation": "MERGE", "value": {
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": fields,
+                } },
+            }));
+        }
+        Ok(self.envoy_filter(&self.named("proxy"), patches.into()))
     }
 
     fn envoy_filter(&self, name: &str, patches: Value) -> Value {

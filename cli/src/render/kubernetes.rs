@@ -35,6 +35,7 @@ pub(super) fn ecds(sources: &Sources, module: &str, policy: FailurePolicy) -> Re
         capabilities: &sources.module.capabilities,
         failure_policy: policy,
         variables: &sources.variables,
+        reject_underscores: false,
     };
     deployment.ecds(&sources.json).map_err(|error| Failure::Usage(format!("{error:#}")))
 }

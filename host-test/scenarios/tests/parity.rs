@@ -140,7 +140,7 @@ fn setup(config: Value) -> Setup {
         now: Timestamp(NOW),
         seed: 0,
         workers: 1,
-        allow_underscores: false,
+        allow_underscores: true,
         clusters,
         routes: vec![route],
     }
