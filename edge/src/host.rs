@@ -167,6 +167,8 @@ fn encoded(head: &[u8]) -> Vec<u8> {
 pub(crate) struct Host {
     shared: Rc<Shared>,
     counts: bool,
+    /// Names and values, with a zero byte behind each.
+    environment: Vec<u8>,
     now: Cell<Timestamp>,
     request: RefCell<Message>,
     response: RefCell<Message>,
@@ -180,6 +182,7 @@ impl Host {
         Self {
             shared: Rc::clone(shared),
             counts: true,
+            environment: Vec::new(),
             now: Cell::new(now),
             request: RefCell::new(Message::new(head, shared.encoding)),
             response: RefCell::default(),
@@ -187,6 +190,12 @@ impl Host {
             status: 0,
             cluster: Vec::new(),
         }
+    }
+
+    /// With the variables of a worker or process.
+    pub(crate) fn with_environment(mut self, environment: &[u8]) -> Self {
+        self.environment = environment.to_vec();
+        self
     }
 
     /// Counts nothing.
@@ -301,6 +310,18 @@ impl capability::SharedData for Host {
 
     fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+impl capability::Environment for Host {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let mut parts = self.environment.split(|byte| *byte == 0);
+        while let (Some(known), Some(value)) = (parts.next(), parts.next()) {
+            if known == name.as_bytes() {
+                return Some(value.to_vec());
+            }
+        }
+        None
     }
 }
 

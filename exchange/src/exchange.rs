@@ -326,8 +326,13 @@ impl Exchange {
         let mut failures = 0_u32;
         let mut check =
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
-        if let Some(stamp) = plan.stamp(&self.decision) {
-            check(host.set(Map::Response, STAMP, stamp.as_bytes()));
+        match plan.response_stamp(&self.decision) {
+            Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
+            // The upstream got one, and may have sent it back.
+            None if !self.decision.assignments.is_empty() => {
+                check(host.remove(Map::Response, STAMP.as_bytes()));
+            }
+            None => {}
         }
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));

@@ -27,6 +27,7 @@ impl Host for InProcess {
         let mut run =
             Run { setup: setup.clone(), store: Store::default(), vm: Vm::default(), proxy: Proxy::default() };
         run.proxy.state.borrow_mut().now = setup.now;
+        run.proxy.state.borrow_mut().environment = setup.environment.clone();
         // As Envoy's default config: it serves until a good one comes.
         run.store.load(Config::INERT.as_bytes(), &mut run.vm, &run.proxy);
         run.proxy.state.borrow_mut().log.clear();
@@ -176,6 +177,7 @@ struct State {
     status: u16,
     cluster: String,
     entropy: [u8; 16],
+    environment: BTreeMap<String, String>,
     /// What the filter answered in the upstream's place.
     local: Option<(u16, Headers)>,
     counters: Vec<(String, u64)>,
@@ -266,6 +268,12 @@ impl capability::SharedData for Proxy {
         }
         shared.insert(key.to_owned(), (value.to_vec(), last + 1));
         Ok(())
+    }
+}
+
+impl capability::Environment for Proxy {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        self.state.borrow().environment.get(name).map(|value| value.clone().into_bytes())
     }
 }
 
