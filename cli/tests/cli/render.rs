@@ -261,7 +261,7 @@ async fn secrets_come_from_envoys_environment_and_stay_there() {
     };
     let secret = "7c1d0f9be42a6358a0c4e7f19b3d2586";
     let envoy = start(&[("AROUND_EXPOSURE_KEY", secret)]).await;
-    let call = Call::get("/").header("x-user-id", "canary");
+    let call = Call::get("/").header("x-user-id", "unit-of-a-person");
     let answer = envoy.http1().send(&call).await.unwrap();
     assert_eq!((answer.status, answer.upstream()), (200, Some("v2")), "{}", envoy.log().unwrap());
     let log = splitway_envoy::eventually("the exposure", async || {
@@ -273,7 +273,7 @@ async fn secrets_come_from_envoys_environment_and_stay_there() {
     let dump = envoy.config_dump().await.unwrap();
     assert!(dump.contains("AROUND_EXPOSURE_KEY"), "the name is there");
     for (what, text) in [("config_dump", &dump), ("log", &log)] {
-        assert!(!text.contains(secret) && !text.contains("canary"), "{what}");
+        assert!(!text.contains(secret) && !text.contains("unit-of-a-person"), "{what}");
     }
     drop(envoy);
     for variables in [&[][..], &[("AROUND_EXPOSURE_KEY", "")], &[("AROUND_EXPOSURE_KEY", "too-short")]] {

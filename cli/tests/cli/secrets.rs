@@ -176,7 +176,9 @@ fn values<'t>(text: &'t str, field: &str) -> Vec<&'t str> {
         let end =
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_!+/=".contains(c))).unwrap_or(rest.len());
         let value = &rest[..end];
-        if !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') && value.len() >= 16 {
+        let is_variable = value.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let is_whole_field = !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+        if is_whole_field && !is_variable && value.len() >= 16 {
             all.push(value);
         }
     }
