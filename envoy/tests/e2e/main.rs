@@ -15,3 +15,4 @@ mod split;
 mod spoof;
 mod stamps;
 mod swap;
+mod weighted_clusters;
