@@ -31,6 +31,8 @@ pub(super) fn run(args: &Envoy) -> Outcome {
         clusters: &clusters,
         capabilities: &sources.module.capabilities,
         failure_policy: args.on_trap.into(),
+        is_inside: sources.plan.is_behind_another(),
+        own_headers: &sources.plan.own_headers().map(str::to_owned).collect::<Vec<_>>(),
     };
     let broken = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let mut files = Files::default();

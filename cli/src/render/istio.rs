@@ -199,6 +199,8 @@ impl Objects<'_> {
             clusters: &clusters,
             capabilities: &self.sources.module.capabilities,
             failure_policy: self.args.on_trap.into(),
+            is_inside: false,
+            own_headers: &[],
         };
         let broken = |error: String| Failure::Usage(error);
         let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;

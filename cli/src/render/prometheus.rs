@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use splitway_engine::DEFAULT_NAMESPACE;
 
 use super::args::{Prometheus, RuleFormat};
 use super::kubernetes::yaml;
@@ -20,6 +21,11 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         "\n  # The plan of config {}.\n  - name: splitway-plan\n    rules:",
         plan.content_hash()
     );
+    // The default namespace is no label.
+    let namespace = match plan.namespace() {
+        DEFAULT_NAMESPACE => String::new(),
+        named => format!("splitway_namespace: {}, ", quoted(named)),
+    };
     let mut is_empty = true;
     for (_, experiment) in plan.experiments() {
         if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
@@ -29,7 +35,7 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
             is_empty = false;
             let _ = write!(
                 text,
-                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
+                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ {namespace}experiment: {}, variant: {} }}",
                 variant.share(),
                 quoted(experiment.id()),
                 quoted(variant.id()),
