@@ -179,6 +179,9 @@ records! {
         pub stamp: Option<StampFor>,
         /// Where else the assignments are told.
         pub propagation: Option<Propagation>,
+        /// Other Splitways, with other namespaces, that requests pass before or after this
+        /// one. Default: none, so this one meets clients.
+        pub neighbours: Option<Neighbours>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -412,6 +415,20 @@ words! {
         Everyone = "everyone",
         /// The upstream alone: clients do not learn that they are in the experiment.
         Upstream = "upstream",
+    }
+}
+
+records! {
+    /// Other Splitways that requests pass: filters of the same proxy, or of a proxy in
+    /// front or behind. Experiments of different ones need different ids.
+    pub struct Neighbours {
+        /// Every request comes from another Splitway, which has removed what clients made
+        /// up: its stamp, route and baggage stay, unless a variant of this config says
+        /// otherwise. Never say so where clients can connect. Default: false.
+        pub in_front: Option<bool>,
+        /// Every response comes through another Splitway: its stamp stays, beside the one
+        /// of this config. Without, `x-splitway…` of a response is removed. Default: false.
+        pub behind: Option<bool>,
     }
 }
 

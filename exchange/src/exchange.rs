@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
     Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    push_member,
 };
 
 use crate::config::{Active, Event};
@@ -44,6 +45,27 @@ struct Unit {
     shown: Option<String>,
     /// With `once_per: unit`.
     hash: Option<u64>,
+}
+
+/// What other Splitways in front have put on the request.
+#[derive(Debug, Default)]
+struct Passed<'r> {
+    stamp: Vec<u8>,
+    /// Names and values of the headers that routes go by.
+    routes: SmallVec<[(&'static str, &'r [u8]); 2]>,
+}
+
+impl<'r> Passed<'r> {
+    /// Takes a header, if it is one of theirs.
+    fn take(&mut self, name: &[u8], value: &'r [u8]) -> bool {
+        if name == STAMP.as_bytes() {
+            push_member(&mut self.stamp, value);
+            return true;
+        }
+        let route = [CLUSTER, SHADOW].into_iter().find(|route| name == route.as_bytes());
+        self.routes.extend(route.map(|route| (route, value)));
+        route.is_some()
+    }
 }
 
 /// What becomes of a request.
@@ -99,15 +121,21 @@ impl Exchange {
         let Ok(block) = host.pairs(Map::Request) else {
             self.before = vm.earlier_pass(self.active.plan.namespace(), None, host);
             self.active.count(host, Event::Failure, 1);
-            unmark(host);
+            if !self.active.plan.is_behind_another() {
+                unmark(host);
+            }
             return Flow::Continue;
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
         let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
         let mut stripped = 0_u32;
+        let mut passed = Passed::default();
         for (name, value) in block.iter() {
             if plan.is_ours(name) {
+                if plan.is_behind_another() && passed.take(name, value) {
+                    continue;
+                }
                 stripped = stripped.saturating_add(1);
                 if host.remove(Map::Request, name).is_err() {
                     active.count(host, Event::Failure, 1);
@@ -116,12 +144,20 @@ impl Exchange {
                 headers.push((name, value));
             }
         }
+        if let Cow::Owned(others) = plan.others_in(&passed.stamp) {
+            stripped = stripped.saturating_add(1);
+            if set_or_remove(host, STAMP, &others).is_err() {
+                active.count(host, Event::Failure, 1);
+            }
+            passed.stamp = others;
+        }
         active.count(host, Event::Stripped, stripped);
         let request = RequestView::new(&headers).with_entropy(host);
         let id = request.header("x-request-id").unwrap_or_default();
         self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
         if self.before.is_some() {
             self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
+            self.forget_routes(&mut passed, host);
         }
         let mut steps = plan.steps(&request);
         let tripped = active.guards.tripped();
@@ -137,11 +173,11 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, &passed).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request);
+            self.take_back(host, &request, &passed);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
@@ -153,6 +189,21 @@ impl Exchange {
             self.fill_filter_state(host);
         }
         flow
+    }
+
+    /// The earlier pass of this request has left its own routes on it, as if others had.
+    fn forget_routes(&self, passed: &mut Passed<'_>, host: &impl Host) {
+        let Some(before) = &self.before else { return };
+        let plan = &before.active.plan;
+        passed.routes.retain(|(name, value)| {
+            let own =
+                if *name == CLUSTER { plan.cluster(&before.decision) } else { plan.shadow(&before.decision) };
+            let is_own = own.is_some_and(|own| own.as_bytes() == *value);
+            if is_own && host.remove(Map::Request, name.as_bytes()).is_err() {
+                self.active.count(host, Event::Failure, 1);
+            }
+            !is_own
+        });
     }
 
     /// Answers with a redirect if a variant asks for one.
@@ -190,7 +241,12 @@ impl Exchange {
     }
 
     /// Routes, rewrites and stamps the request.
-    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+    fn apply(
+        &mut self,
+        host: &impl Host,
+        request: &RequestView<'_>,
+        passed: &Passed<'_>,
+    ) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
             host.set(Map::Request, CLUSTER, cluster.as_bytes())?;
@@ -214,9 +270,10 @@ impl Exchange {
         }
         self.pass_baggage(host, request)?;
         if let Some(stamp) = plan.stamp(&self.decision) {
-            host.set(Map::Request, STAMP, stamp.as_bytes())?;
+            let stamp = merged(&passed.stamp, &stamp);
+            host.set(Map::Request, STAMP, &stamp)?;
             // Last: it cannot be taken back.
-            if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
+            if plan.fills_filter_state() && host.set_state("splitway", &stamp).is_err() {
                 // Tracing lacks a tag; the request has what it needs.
                 self.active.count(host, Event::Failure, 1);
             }
@@ -232,8 +289,12 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, passed: &Passed<'_>) {
         unmark(host);
+        let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));
+        for (name, value) in passed.routes.iter().copied().chain(stamp) {
+            let _ = host.set(Map::Request, name, value);
+        }
         for change in self.active.plan.request_headers(&self.decision) {
             if let HeaderChange::Set(name, _) | HeaderChange::Add(name, _) = change
                 && self.active.plan.is_ours(name.as_bytes())
@@ -274,7 +335,11 @@ impl Exchange {
 
     /// Tells the proxy's access loggers what is known before the response.
     fn fill_filter_state(&self, host: &impl Host) {
-        let mut all = String::from("[");
+        // Those of other filters of this proxy, if there are.
+        let others = if self.active.plan.is_behind_another() { host.property(&[EXPOSURES]) } else { None };
+        let others = others.and_then(|json| String::from_utf8(json).ok());
+        let others = others.and_then(|json| Some(json.strip_suffix(']')?.to_owned()));
+        let mut all = others.unwrap_or_else(|| String::from("["));
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
         let mut common = Common::default();
         for assignment in &self.decision.assignments {
@@ -288,7 +353,7 @@ impl Exchange {
             }
         }
         all.push(']');
-        if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
+        if host.set_state(EXPOSURES, all.as_bytes()).is_err() {
             self.active.count(host, Event::Failure, 1);
         }
     }
@@ -326,13 +391,21 @@ impl Exchange {
         let mut failures = 0_u32;
         let mut check =
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
-        match plan.response_stamp(&self.decision) {
-            Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
-            // The upstream got one, and may have sent it back.
-            None if !self.decision.assignments.is_empty() => {
-                check(host.remove(Map::Response, STAMP.as_bytes()));
+        let stamp = plan.response_stamp(&self.decision);
+        if plan.is_in_front_of_another() {
+            // Without a stamp of ours, one that the upstream got and sent back goes.
+            if !self.decision.assignments.is_empty() {
+                check(stamp_beside(host, plan, stamp.as_deref().unwrap_or_default()));
             }
-            None => {}
+        } else {
+            // No application has a say in it.
+            match stamp {
+                Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
+                None => check(host.remove(Map::Response, STAMP.as_bytes())),
+            }
+            for name in [CLUSTER, SHADOW, EXPLAIN] {
+                check(host.remove(Map::Response, name.as_bytes()));
+            }
         }
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
@@ -479,6 +552,31 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         }
     }
     host.set(Map::Response, "cache-control", &private_cache_control(&existing))
+}
+
+/// The filter state that has the records of a request, for access loggers.
+const EXPOSURES: &str = "splitway_exposures";
+
+/// What others say in a stamp, and what we do.
+fn merged(others: &[u8], own: &str) -> Vec<u8> {
+    let mut stamp = others.to_vec();
+    push_member(&mut stamp, own.as_bytes());
+    stamp
+}
+
+/// Stamps a response that others have stamped.
+fn stamp_beside(host: &impl Host, plan: &Plan, own: &str) -> Result<(), Failure> {
+    let block = host.pairs(Map::Response)?;
+    let mut stamp = Vec::new();
+    for (_, value) in block.iter().filter(|(name, _)| *name == STAMP.as_bytes()) {
+        push_member(&mut stamp, value);
+    }
+    let stamp = merged(&plan.others_in(&stamp), own);
+    if stamp.is_empty() {
+        host.remove(Map::Response, STAMP.as_bytes())
+    } else {
+        host.set(Map::Response, STAMP, &stamp)
+    }
 }
 
 /// Takes the route and the stamp off a request. Best effort: it is called when

@@ -4,6 +4,7 @@
 
 mod browser;
 mod caches;
+mod compose;
 mod config;
 mod failure_policy;
 mod metrics;

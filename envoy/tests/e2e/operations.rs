@@ -674,7 +674,10 @@ async fn metrics_are_what_prometheus_reads() {
     // The version of the config, as exposures have it.
     let version = envoy.exposures().expect("a log")[0].text("feature_flag.version").to_owned();
     let number = u64::from_str_radix(&version[..12], 16).expect("hex");
-    assert!(line(&["splitway_config_version{} ", &number.to_string()]), "{version} {metrics}");
+    assert!(
+        line(&["splitway_config_version{splitway_namespace=\"shop\"} ", &number.to_string()]),
+        "{version} {metrics}"
+    );
 
     if Command::new("promtool").arg("--version").output().is_err() {
         return skip::skip("metrics_are_what_prometheus_reads", "no promtool: apt-get install prometheus");
