@@ -6,7 +6,7 @@ use sha2::Sha256;
 use super::Compiler;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::problem::{Code, Place, prose};
+use crate::problem::{Code, Place};
 use crate::source::Source;
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;
@@ -44,17 +44,14 @@ impl<'c> Compiler<'c> {
             enters_when_returning: mint.enter == Some(wire::MintEntry::Returning),
             plain_http: mint.plain_http.unwrap_or(false),
             provisional: match &mint.provisional {
-                Some(provisional) => Some(self.provisional(at.key("provisional"), provisional)?),
+                Some(provisional) => self.provisional(at.key("provisional"), provisional),
                 None => None,
             },
         })
     }
 
     fn provisional(&mut self, at: Place<'_>, provisional: &'c wire::Provisional) -> Option<Provisional> {
-        if provisional.key.len() < MIN_KEY {
-            let found = prose!("{} characters", provisional.key.chars().count());
-            self.error_in(&at, "key", Code::InvalidValue, "at least 16 random characters", &found);
-        }
+        let key = self.secret(at.key("key"), &provisional.key, MIN_KEY);
         if provisional.traits.is_empty() {
             let expected = "what tells browsers apart, such as `- client_address: {}`";
             self.error_in(&at, "traits", Code::MissingField, expected, "none");
@@ -65,9 +62,9 @@ impl<'c> Compiler<'c> {
             self.error_in(&at, "window", Code::OutOfRange, "1s to 10m", found);
         }
         Some(Provisional {
-            keyed: Hmac::<Sha256>::new_from_slice(provisional.key.as_bytes()).ok()?,
-            window_ms: i64::try_from(window).unwrap_or(i64::MAX),
             traits: self.sources(at.key("traits"), &provisional.traits),
+            window_ms: i64::try_from(window).unwrap_or(i64::MAX),
+            keyed: Hmac::<Sha256>::new_from_slice(&key?).ok()?,
         })
     }
 
