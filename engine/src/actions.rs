@@ -178,10 +178,7 @@ impl Plan {
         self.assigned(decision).flat_map(|variant| &variant.actions.response_headers)
     }
 
-    fn assigned<'p, 'd>(
-        &'p self,
-        decision: &'d Decision,
-    ) -> impl Iterator<Item = &'p Variant> + use<'p, 'd> {
+    fn assigned<'p, 'd>(&'p self, decision: &'d Decision) -> impl Iterator<Item = &'p Variant> + use<'p, 'd> {
         decision.assignments.iter().filter_map(|a| self.experiment(a.experiment)?.variant(a.variant))
     }
 }
@@ -202,11 +199,12 @@ impl Experiment {
         let mut actions = self.variants.iter().map(|variant| &variant.actions);
         match when {
             When::Always => true,
-            When::Rewrites => actions.filter_map(|actions| actions.path.as_ref()).any(|rewrite| {
-                rewrite.apply(request.path_and_query()) != Rewrite::None
+            When::Rewrites => actions
+                .filter_map(|actions| actions.path.as_ref())
+                .any(|rewrite| rewrite.apply(request.path_and_query()) != Rewrite::None),
+            When::Redirects => actions.any(|actions| {
+                actions.redirect.as_ref().is_some_and(|to| to.apply(request) != Redirection::None)
             }),
-            When::Redirects => actions
-                .any(|actions| actions.redirect.as_ref().is_some_and(|to| to.apply(request) != Redirection::None)),
         }
     }
 }
@@ -299,7 +297,8 @@ impl Plan {
     /// Whether the upstream sees another host or path than the client's, so that its answer may name them.
     #[must_use]
     pub fn changes_url(&self, decision: &Decision) -> bool {
-        self.assigned(decision).any(|variant| variant.actions.host.is_some() || variant.actions.path.is_some())
+        self.assigned(decision)
+            .any(|variant| variant.actions.host.is_some() || variant.actions.path.is_some())
     }
 
     /// `location`, the response header, as the client knows the URL: the variant's own host is the client's, its prefix

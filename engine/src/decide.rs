@@ -361,7 +361,8 @@ impl Plan {
             in_play: None,
             ruled_out: 0,
         };
-        let grants = self.tokens.as_ref().map(|policy| self.read_tokens(policy, request, now, trace, decision));
+        let grants =
+            self.tokens.as_ref().map(|policy| self.read_tokens(policy, request, now, trace, decision));
         let grants = grants.as_deref().unwrap_or_default();
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             if layer.experiments.is_empty() {
@@ -447,7 +448,9 @@ impl Plan {
                 Err(outcome) => outcome,
             };
             match outcome {
-                TokenOutcome::Accepted => decision.tokens_accepted = decision.tokens_accepted.saturating_add(1),
+                TokenOutcome::Accepted => {
+                    decision.tokens_accepted = decision.tokens_accepted.saturating_add(1)
+                }
                 TokenOutcome::None | TokenOutcome::Elsewhere => {}
                 _ => decision.tokens_rejected = decision.tokens_rejected.saturating_add(1),
             }

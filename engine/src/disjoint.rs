@@ -113,7 +113,9 @@ fn exact(text: &Text) -> bool {
 fn values(test: &Test) -> Option<Vec<&[u8]>> {
     match test {
         Test::Equals(text) if exact(text) => Some(vec![&text.value]),
-        Test::OneOf(texts) if texts.iter().all(exact) => Some(texts.iter().map(|text| &*text.value).collect()),
+        Test::OneOf(texts) if texts.iter().all(exact) => {
+            Some(texts.iter().map(|text| &*text.value).collect())
+        }
         _ => None,
     }
 }

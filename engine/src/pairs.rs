@@ -47,9 +47,10 @@ impl Syntax {
     /// Whether the first pair of `text` has the name that is spelt `name`. Stops at the first difference.
     fn begins(self, text: &[u8], name: &[u8]) -> bool {
         match self {
-            Self::Cookie => text.trim_ascii_start().strip_prefix(name).is_some_and(|rest| {
-                matches!(rest.trim_ascii_start().first(), None | Some(b'=' | b';'))
-            }),
+            Self::Cookie => text
+                .trim_ascii_start()
+                .strip_prefix(name)
+                .is_some_and(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b'=' | b';'))),
             Self::Query => {
                 let end = |(byte, escaped): &(u8, bool)| *escaped || !matches!(byte, b'=' | b'&');
                 let plus = |(byte, escaped): (u8, bool)| if byte == b'+' && !escaped { b' ' } else { byte };

@@ -161,7 +161,8 @@ fn a_tripped_variant_gets_the_control_and_says_why() {
         let request = RequestView::new(&headers);
         let before = plan.decide(&request, Timestamp(0), &mut NoTrace).assignments[0];
         let mut outcome = Outcome::default();
-        let after = plan.decide(&request.clone().with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
+        let after =
+            plan.decide(&request.clone().with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
         assert_eq!((after.variant, after.bucket), (VariantId(0), before.bucket));
         let reason = if before.variant == VariantId(1) { Reason::Guardrail } else { Reason::Split };
         assert_eq!((after.reason, outcome.0), (reason, Some((reason, Some(VariantId(0))))));

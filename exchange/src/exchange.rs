@@ -334,13 +334,7 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(
-        &mut self,
-        host: &impl Host,
-        request: &RequestView<'_>,
-        path: &[u8],
-        passed: &Passed<'_>,
-    ) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8], passed: &Passed<'_>) {
         unmark(host);
         self.asked = None;
         let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));

@@ -1,8 +1,7 @@
 //! What experiments of different layers act on that only one can have.
 
 #[cfg(feature = "advice")]
-use super::Compiler;
-use super::experiment::Draft;
+use super::{Compiler, experiment::Draft};
 use crate::actions::{Claim, HeaderChange, VariantActions, When};
 #[cfg(feature = "advice")]
 use crate::plan::Plan;
@@ -202,6 +201,7 @@ impl std::fmt::Display for Thing<'_> {
 }
 
 /// The places of the experiments in the document, in order of their ids.
+#[cfg(feature = "advice")]
 pub(super) fn positions(drafts: &[Draft<'_>]) -> Vec<usize> {
     drafts.iter().map(|draft| draft.position).collect()
 }

@@ -154,7 +154,8 @@ impl<'c> Compiler<'c> {
         let bots = self.bots(root.key("bots"));
         let holdouts = self.holdouts();
         let experiments = self.experiments();
-        let positions = if ADVICE { conflicts::positions(&experiments) } else { Vec::new() };
+        #[cfg(feature = "advice")]
+        let positions = conflicts::positions(&experiments);
         let (layers, mut experiments) = self.layers(experiments);
         let contested = conflicts::contest(&mut experiments, tokens.is_some());
         let candidates = experiments.iter().filter(|e| e.can_be_entered(tokens.is_some())).count();
