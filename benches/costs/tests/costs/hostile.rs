@@ -55,7 +55,7 @@ fn cases() -> Vec<(&'static str, Value, Request)> {
         (0..count).map(|n| format!("q{n}=")).collect::<Vec<_>>().join(separator)
     };
     let claims = (0..700).map(|n| format!("\"c{n}\":\"value\"")).collect::<Vec<_>>().join(",");
-    let token = |n| format!("v1.k.{}.{}", "A".repeat(600), "B".repeat(40 + n % 3));
+    let token = |n: usize| format!("v1.k.{}.{}", "A".repeat(600), "B".repeat(40 + n % 3));
     vec![
         ("a query of 50 kB", asking(named("query")), query(pairs(7_000, "&"))),
         ("a query of one name", asking(named("query")), query("n1=&".repeat(12_000))),
