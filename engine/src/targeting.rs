@@ -194,8 +194,12 @@ impl Test {
             return request.header(name).is_some() == *expected;
         }
         let value = subject.read(request, unit);
-        let may_match = |value: &[u8]| !matches!(self, Self::Regex(_)) || request.may_match(value.len());
-        self.holds(value.as_deref().filter(|value| value.len() > MAX_VALUE || may_match(value)))
+        let may = |value: &[u8]| match self {
+            Self::Regex(_) => request.may_match(value.len()),
+            Self::Contains(_) => request.may_search(value.len()),
+            _ => true,
+        };
+        self.holds(value.as_deref().filter(|value| value.len() > MAX_VALUE || may(value)))
     }
 
     /// Whether it holds for `value`. Of one that is longer than [`MAX_VALUE`] only the beginning is looked
@@ -240,20 +244,13 @@ impl Text {
     }
 
     fn within(&self, value: &[u8]) -> bool {
-        let Some(first) = self.value.first() else { return true };
-        let other = if self.ignore_case { first.to_ascii_uppercase() } else { *first };
-        let first = if self.ignore_case { first.to_ascii_lowercase() } else { *first };
-        let mut rest = value;
-        // Most bytes are not the first: they are passed over without a comparison of the whole.
-        while let Some(at) = rest.iter().position(|byte| *byte == first || *byte == other) {
-            rest = rest.get(at..).unwrap_or_default();
-            match rest.get(..self.value.len()) {
-                None => return false,
-                Some(window) if self.same(window) => return true,
-                Some(_) => rest = rest.get(1..).unwrap_or_default(),
-            }
-        }
-        false
+        let [Some(first), Some(last)] = [self.value.first(), self.value.last()] else { return true };
+        let same = |a: u8, b: u8| a == b || self.ignore_case && a.eq_ignore_ascii_case(&b);
+        // Most places have not both ends: they are passed over without a comparison of the whole.
+        value.windows(self.value.len()).any(|window| {
+            let [Some(head), Some(tail)] = [window.first(), window.last()] else { return false };
+            same(*head, *first) && same(*tail, *last) && self.same(window)
+        })
     }
 }
 
@@ -352,7 +349,7 @@ mod tests {
             test: Test::Regex(Box::new(Regex::new("a$").unwrap())),
         };
         let held = (0..20).filter(|_| rule.holds(&request, "")).count();
-        assert_eq!(held, 8);
+        assert_eq!(held, 2);
     }
 
     #[test]

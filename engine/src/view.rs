@@ -22,10 +22,14 @@ pub const MAX_VALUE: usize = 4096;
 /// indexed once, so that a long request does not cost its length times the names that a config asks for.
 const LONG: usize = 2048;
 /// Largest JWT payload that is looked at, in bytes of its header.
-const MAX_JWT: usize = 16 * 1024;
-/// Bytes that the regular expressions of one request may look at, all together: each byte takes some
-/// 50 ns.
-const MAX_MATCHED: usize = 32 * 1024;
+const MAX_JWT: usize = 8 * 1024;
+/// Longest path that targeting looks at, in bytes.
+const MAX_PATH: usize = 8 * 1024;
+/// Bytes that the regular expressions of one request may look at, all together: each byte takes about a
+/// thousand instructions.
+const MAX_MATCHED: usize = 8 * 1024;
+/// Bytes that `contains` may look at, all together.
+const MAX_SEARCHED: usize = 128 * 1024;
 
 /// Header pairs in wire order. Names are lower-case, as HTTP/2 and Envoy have
 /// them, and include `:method`, `:path` and `:authority`.
@@ -40,10 +44,12 @@ pub struct RequestView<'a> {
     tripped: Option<&'a Tripped>,
     path: OnceCell<Cow<'a, [u8]>>,
     cookies: OnceCell<Index>,
+    query_text: OnceCell<Option<&'a [u8]>>,
     query: OnceCell<Index>,
     /// Payloads by the header values that hold them.
     jwts: RefCell<Vec<(&'a [u8], Option<Document>)>>,
     matched: Cell<usize>,
+    searched: Cell<usize>,
 }
 
 impl<'a> RequestView<'a> {
@@ -57,9 +63,11 @@ impl<'a> RequestView<'a> {
             tripped: None,
             path: OnceCell::new(),
             cookies: OnceCell::new(),
+            query_text: OnceCell::new(),
             query: OnceCell::new(),
             jwts: RefCell::new(Vec::new()),
             matched: Cell::new(0),
+            searched: Cell::new(0),
         }
     }
 
@@ -86,12 +94,12 @@ impl<'a> RequestView<'a> {
 
     /// Whether regular expressions may look at `bytes` more of this request; if so, they are counted.
     pub(crate) fn may_match(&self, bytes: usize) -> bool {
-        let matched = self.matched.get().saturating_add(bytes);
-        let may = matched <= MAX_MATCHED;
-        if may {
-            self.matched.set(matched);
-        }
-        may
+        spend(&self.matched, bytes, MAX_MATCHED)
+    }
+
+    /// The same of `contains`.
+    pub(crate) fn may_search(&self, bytes: usize) -> bool {
+        spend(&self.searched, bytes, MAX_SEARCHED)
     }
 
     /// Every value of the header `name` (lower-case), in wire order.
@@ -183,10 +191,13 @@ impl<'a> RequestView<'a> {
 
     /// The path as targeting compares it: without query and fragment, `.` and `..` resolved, runs of
     /// slashes made one, `\` taken for `/`, escapes of unreserved characters decoded and other escapes in
-    /// upper case (RFC 3986, 6.2.2).
+    /// upper case (RFC 3986, 6.2.2). Empty for a path of more than 8 kB.
     #[must_use]
     pub fn normal_path(&self) -> &[u8] {
-        self.path.get_or_init(|| normal::path(self.path()))
+        self.path.get_or_init(|| {
+            let path = self.path();
+            if path.len() > MAX_PATH { Cow::Borrowed(&[]) } else { normal::path(path) }
+        })
     }
 
     /// The host as targeting compares it, but for upper case: without port, user information and a
@@ -239,9 +250,11 @@ impl<'a> RequestView<'a> {
 
     /// The query, without `?` and fragment; `None` without one.
     pub(crate) fn raw_query(&self) -> Option<&'a [u8]> {
-        let whole = self.path_and_query();
-        let start = whole.iter().position(|b| *b == b'?')?.saturating_add(1);
-        whole.get(start..)?.split(|b| *b == b'#').next()
+        *self.query_text.get_or_init(|| {
+            let whole = self.path_and_query();
+            let start = whole.iter().position(|b| *b == b'?')?.saturating_add(1);
+            whole.get(start..)?.split(|b| *b == b'#').next()
+        })
     }
 
     /// The first query parameter `name` that has a value, percent-decoded, `+` as a blank
@@ -334,6 +347,16 @@ impl<'a> RequestView<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether `bytes` more are within `most`; if so, they are counted.
+fn spend(spent: &Cell<usize>, bytes: usize, most: usize) -> bool {
+    let all = spent.get().saturating_add(bytes);
+    let may = all <= most;
+    if may {
+        spent.set(all);
+    }
+    may
 }
 
 fn claims(payload: &[u8]) -> Option<Document> {
