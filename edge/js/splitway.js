@@ -36,15 +36,19 @@ export class Splitway {
   #engine;
   #names;
 
-  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false } = {}) {
+  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false, env } = {}) {
     this.#engine = new Engine(latin1, otlp);
-    if (config !== undefined) this.load(config);
+    if (config !== undefined) this.load(config, env);
   }
 
-  /** Takes a config (text or object) into force. One with problems throws, and the last good one stays. */
-  load(config) {
+  /**
+   * Takes a config (text or object) into force; its `{ env: NAME }` are texts of `env`. One with problems throws, and
+   * the last good one stays.
+   */
+  load(config, env = {}) {
     const text = typeof config === 'string' ? config : JSON.stringify(config);
-    const taken = this.#engine.load(encoder.encode(text));
+    const variables = Object.entries(env).filter(([, value]) => typeof value === 'string' && !value.includes('\0'));
+    const taken = this.#engine.load(encoder.encode(text), encoder.encode(variables.flat().join('\0')));
     const log = lines(this.#engine.takeLog());
     if (!taken) throw new ConfigError(log);
     this.#names = undefined;

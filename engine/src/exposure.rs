@@ -37,8 +37,8 @@ impl std::fmt::Debug for ExposurePolicy {
 }
 
 impl ExposurePolicy {
-    pub(crate) fn pseudonym(key: &str) -> Self {
-        Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_or(Self::Nothing, Self::Pseudonym)
+    pub(crate) fn pseudonym(key: &[u8]) -> Self {
+        Hmac::<Sha256>::new_from_slice(key).map_or(Self::Nothing, Self::Pseudonym)
     }
 
     fn show(&self, unit: &str) -> Option<String> {

@@ -55,6 +55,8 @@ pub mod qa_token;
 mod schema;
 mod source;
 mod steps;
+#[cfg(feature = "yaml")]
+mod strength;
 mod targeting;
 mod time;
 mod version;
@@ -63,7 +65,9 @@ pub mod wire;
 
 pub use actions::{HeaderChange, Redirection, Rewrite};
 pub use cache::{CACHE_OVERRIDES, private_cache_control};
-pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
+pub use compile::{
+    MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
+};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
 pub use dedup::Seen;
 #[cfg(feature = "yaml")]

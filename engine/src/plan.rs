@@ -182,6 +182,8 @@ pub struct Variant {
     pub(crate) buckets: u32,
     /// `experiment=variant`, an RFC 9651 dictionary member.
     pub(crate) stamp: Box<str>,
+    /// Clients do not get the stamp.
+    pub(crate) hides_stamp: bool,
     pub(crate) actions: VariantActions,
 }
 
@@ -421,5 +423,11 @@ impl Variant {
     #[must_use]
     pub fn cluster(&self) -> Option<&str> {
         self.actions.cluster.as_deref()
+    }
+
+    /// The cluster that gets a copy of its requests, if it names one.
+    #[must_use]
+    pub fn shadow(&self) -> Option<&str> {
+        self.actions.shadow.as_deref()
     }
 }

@@ -3,6 +3,7 @@
 //! Text with placeholders, and not a tree of structs: the two files are documentation first, and
 //! a person must be able to copy them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -214,8 +215,8 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
-    if scene.allow_underscores {
-        listener = replaced(&listener, "_action: REJECT_REQUEST\n", "_action: ALLOW\n")?;
+    if !scene.allow_underscores {
+        listener = crate::deployment::rejecting_underscores(&listener)?;
     }
     let listener = fill(
         &listener,
@@ -230,12 +231,24 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     Ok(format!("{listener}\n                      routes: {}\n", scene.routes))
 }
 
-/// `ecds.yaml` for the scene `name`. A module of its own gets a VM of its own.
+/// `ecds.yaml` for the scene `name`. A module of its own, or an environment, gets a VM of its own.
 ///
 /// # Errors
 /// As [`scene_listener`].
-pub fn scene_ecds(name: &str, configuration: &str, wasm: &Path, own_vm: bool) -> Result<String> {
+pub fn scene_ecds(
+    name: &str,
+    configuration: &str,
+    wasm: &Path,
+    environment: &BTreeMap<String, String>,
+    own_vm: bool,
+) -> Result<String> {
     let mut template = replaced(ECDS, "\n    name: splitway #", &format!("\n    name: {name} #"))?;
+    if !environment.is_empty() {
+        let values = serde_json::to_string(environment)?;
+        let line = "          runtime: envoy.wasm.runtime.v8\n";
+        let more = format!("{line}          environment_variables: {{ key_values: {values} }}\n");
+        template = replaced(&template, line, &more)?;
+    }
     if own_vm {
         template = replaced(&template, "vm_id: splitway ", &format!("vm_id: {name} "))?;
     }
@@ -337,12 +350,13 @@ mod tests {
             wasm: Path::new("/f.wasm"),
             watched_dir: Path::new("/cm"),
             routes: &routes,
-            allow_underscores: true,
+            allow_underscores: false,
         };
         let text = scene_listener(&listener).expect("rendered");
-        assert!(text.contains("use_remote_address: true") && text.contains("ALLOW"), "{text}");
+        assert!(text.contains("use_remote_address: true") && text.contains("REJECT_REQUEST"), "{text}");
         assert!(!text.contains("checkout-v2") && !text.contains("${"), "{text}");
-        let ecds = scene_ecds("scene-1", "{}", Path::new("/f.wasm"), true).expect("rendered");
+        let ecds =
+            scene_ecds("scene-1", "{}", Path::new("/f.wasm"), &BTreeMap::new(), true).expect("rendered");
         assert!(ecds.contains("name: scene-1 #") && ecds.contains("vm_id: scene-1 "), "{ecds}");
         let bootstrap = scene_bootstrap(Path::new("/l"), Path::new("/c")).expect("rendered");
         assert!(bootstrap.contains("stats_tags") && !bootstrap.contains("${"), "{bootstrap}");

@@ -12,10 +12,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::config::{Active, Event, Store};
-use crate::exchange::{Exchange, Flow};
+use splitway_exchange::config::{Active, Event, Store};
+use splitway_exchange::exchange::{Exchange, Flow};
+use splitway_exchange::vm::Vm;
+
 use crate::hostcalls::Proxy;
-use crate::vm::Vm;
 
 /// `PROXY_ACTION_CONTINUE`.
 const CONTINUE: u32 = 0;

@@ -294,6 +294,8 @@ async fn nothing_forged_passes_where_the_filter_is_disabled() {
         clusters: &[],
         capabilities: &[],
         failure_policy: FailurePolicy::default(),
+        variables: &[],
+        reject_underscores: false,
         is_inside: false,
         own_headers: &own,
     };

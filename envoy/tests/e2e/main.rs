@@ -16,3 +16,4 @@ mod split;
 mod spoof;
 mod stamps;
 mod swap;
+mod weighted_clusters;

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, compile};
+use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, Secrets, compile_with};
 
 use crate::guards::Guards;
-use crate::host::{Clock, Level, Log, Metrics, SharedData};
+use crate::host::{Clock, Level, Log, Metrics, Setup, SharedData};
 use crate::vm::{SharedSink, Vm};
 
 /// Most series with the labels experiment and variant; variants that would make more share those
@@ -253,20 +253,17 @@ impl Store {
         self.active.clone()
     }
 
-    /// Takes `json` into force, or keeps what there is and says why.
-    /// An empty config is the inert one. Gives whether it was taken.
-    pub fn load(
-        &mut self,
-        json: &[u8],
-        vm: &mut Vm,
-        host: &(impl Metrics + Log + SharedData + Clock),
-    ) -> bool {
+    /// Takes `json` into force, or keeps what there is and says why. Secrets that it names by a
+    /// variable come from the host's environment. An empty config is the inert one. Gives whether it
+    /// was taken.
+    pub fn load(&mut self, json: &[u8], vm: &mut Vm, host: &impl Setup) -> bool {
         let parsed = if json.trim_ascii().is_empty() {
             Document::from_json(br#"{"version":1}"#)
         } else {
             Document::from_json(json)
         };
-        match parsed.and_then(|document| compile(&document)) {
+        let secrets = Secrets::Required(&|name| host.variable(name));
+        match parsed.and_then(|document| compile_with(&document, secrets)) {
             Ok(plan) => {
                 self.accept(plan, vm, host);
                 true

@@ -391,10 +391,11 @@ impl Exchange {
         let mut failures = 0_u32;
         let mut check =
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
-        let stamp = plan.stamp(&self.decision);
+        let stamp = plan.response_stamp(&self.decision);
         if plan.is_in_front_of_another() {
-            if let Some(stamp) = stamp {
-                check(stamp_beside(host, plan, &stamp));
+            // Without a stamp of ours, one that the upstream got and sent back goes.
+            if !self.decision.assignments.is_empty() {
+                check(stamp_beside(host, plan, stamp.as_deref().unwrap_or_default()));
             }
         } else {
             // No application has a say in it.
@@ -570,7 +571,12 @@ fn stamp_beside(host: &impl Host, plan: &Plan, own: &str) -> Result<(), Failure>
     for (_, value) in block.iter().filter(|(name, _)| *name == STAMP.as_bytes()) {
         push_member(&mut stamp, value);
     }
-    host.set(Map::Response, STAMP, &merged(&plan.others_in(&stamp), own))
+    let stamp = merged(&plan.others_in(&stamp), own);
+    if stamp.is_empty() {
+        host.remove(Map::Response, STAMP.as_bytes())
+    } else {
+        host.set(Map::Response, STAMP, &stamp)
+    }
 }
 
 /// Takes the route and the stamp off a request. Best effort: it is called when
