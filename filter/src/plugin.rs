@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use splitway_exchange::config::{Active, Event, Store};
 use splitway_exchange::exchange::{Exchange, Flow};
+use splitway_exchange::host::Clock as _;
 use splitway_exchange::vm::Vm;
 
 use crate::hostcalls::Proxy;
@@ -171,7 +172,10 @@ pub(crate) extern "C" fn proxy_on_tick(root: u32) {
         let failures = active.guards.merge(&active.plan, &Proxy);
         active.count(&Proxy, Event::Failure, failures);
     }
-    with_vm(|vm| vm.send(root, &Proxy));
+    with_vm(|vm| {
+        vm.give_up(Proxy.now(), &Proxy);
+        vm.send(root, &Proxy);
+    });
     end_roots();
 }
 

@@ -179,6 +179,26 @@ fn a_pass_that_nobody_follows_is_told_in_the_end() -> Result<(), HostError> {
     Ok(())
 }
 
+/// Where the worker has ticks, no further request is needed for that.
+#[test]
+fn a_pass_that_nobody_follows_is_told_on_a_tick() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder
+        .route(Route::prefix("/a").to("moved").internal_redirects(1))
+        .upstream("moved", |_| UpstreamResponse::status(302).header("location", "http://example.com/b"))
+        .start()?;
+    let fault = Fault::Status(Status::NotFound);
+    host.set_faults(&FaultPlan::new().fail(Hostcall::GetProperty, When::Nth(2), fault));
+    host.send(Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1"))?;
+    host.set_faults(&FaultPlan::new());
+    host.advance(Duration::from_secs(30));
+    assert_eq!(fates(&host), [1, 1, 0, 0, 0]);
+    host.advance(Duration::from_secs(31));
+    assert_eq!(fates(&host), [2, 2, 0, 0, 0]);
+    assert_eq!(collector.request_ids().into_values().collect::<Vec<_>>(), [2]);
+    Ok(())
+}
+
 #[test]
 fn records_tell_when_the_request_was_decided_on() -> Result<(), HostError> {
     let document = config(json!({ "exposure": { "filter_state": true, "otlp": { "cluster": "otel" } } }));
