@@ -179,6 +179,9 @@ records! {
         pub stamp: Option<StampFor>,
         /// Where else the assignments are told.
         pub propagation: Option<Propagation>,
+        /// Other Splitways, with other namespaces, that requests pass before or after this
+        /// one. Default: none, so this one meets clients.
+        pub neighbours: Option<Neighbours>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -416,6 +419,20 @@ words! {
 }
 
 records! {
+    /// Other Splitways that requests pass: filters of the same proxy, or of a proxy in
+    /// front or behind. Experiments of different ones need different ids.
+    pub struct Neighbours {
+        /// Every request comes from another Splitway, which has removed what clients made
+        /// up: its stamp, route and baggage stay, unless a variant of this config says
+        /// otherwise. Never say so where clients can connect. Default: false.
+        pub in_front: Option<bool>,
+        /// Every response comes through another Splitway: its stamp stays, beside the one
+        /// of this config. Without, `x-splitway…` of a response is removed. Default: false.
+        pub behind: Option<bool>,
+    }
+}
+
+records! {
     /// Units kept out of experiments, to measure what all of them do together.
     pub struct Holdout {
         /// Its id.
@@ -493,7 +510,7 @@ records! {
         pub timeout: Option<Period>,
         /// Most bytes of records that each worker keeps while the collector cannot be
         /// reached, 65536 to 16777216; what is beyond is dropped and counted.
-        /// Default: 1048576.
+        /// Default: 4194304.
         #[cfg_attr(feature = "schema", schemars(range(min = 65536, max = 16_777_216)))]
         pub buffer: Option<u32>,
     }

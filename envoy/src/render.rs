@@ -46,6 +46,29 @@ pub struct Additions {
     pub clusters: Vec<(String, SocketAddr)>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
+    /// HTTP filters in front of Splitway's.
+    pub filters_before: Vec<serde_json::Value>,
+    /// HTTP filters between Splitway's and the router.
+    pub filters_after: Vec<serde_json::Value>,
+    /// Requests come from another proxy: see [`inside`].
+    pub is_inside: bool,
+}
+
+/// `template` for a proxy that only others of one's own reach: their request ids and client addresses hold.
+///
+/// # Errors
+/// When `template` no longer has what is replaced.
+pub(crate) fn inside(template: &str) -> Result<String> {
+    const EDGE: &str =
+        "                # This proxy is the edge: it sets x-forwarded-for and x-request-id itself, so a
+                # client cannot choose the request id that exposures are deduplicated by.
+                use_remote_address: true
+";
+    const INSIDE: &str = "                # Another proxy of one's own is in front: its x-forwarded-for and x-request-id hold, so
+                # that the exposures of both tell of the same request.
+                use_remote_address: false
+";
+    replaced(template, EDGE, INSIDE)
 }
 
 /// `access-log-file.yaml`, writing to `path`.
@@ -74,7 +97,7 @@ pub fn otlp_tracing(collector: SocketAddr) -> Result<String> {
 
 impl Additions {
     fn put_into(&self, bootstrap: &str) -> Result<String> {
-        let mut text = bootstrap.to_owned();
+        let mut text = if self.is_inside { inside(bootstrap)? } else { bootstrap.to_owned() };
         let access_logs = self.access_logs.concat();
         for (key, value) in [("access_log", Some(&access_logs)), ("tracing", self.tracing.as_ref())] {
             let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
@@ -82,6 +105,13 @@ impl Additions {
             let anchor = "                http_filters:\n";
             text = replaced(&text, anchor, &format!("                {key}:\n{lines}{anchor}"))?;
         }
+        let entries = |filters: &[serde_json::Value]| -> String {
+            filters.iter().map(|filter| format!("                  - {filter}\n")).collect()
+        };
+        let anchor = "                http_filters:\n";
+        text = replaced(&text, anchor, &format!("{anchor}{}", entries(&self.filters_before)))?;
+        let anchor = "                  - name: envoy.filters.http.router\n";
+        text = replaced(&text, anchor, &format!("{}{anchor}", entries(&self.filters_after)))?;
         let anchor = "                      routes:\n";
         let routes: String =
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();

@@ -10,8 +10,7 @@
 use std::ptr::null_mut;
 
 use splitway_engine::{Entropy, Timestamp};
-
-use crate::host::{
+use splitway_exchange::host::{
     Callout, Clock, Environment, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties,
     Respond, SharedData, encode_pairs,
 };
@@ -138,6 +137,12 @@ impl Proxy {
     pub(crate) fn tick_every(self, milliseconds: u32) -> Result<(), Failure> {
         // SAFETY: a plain number.
         checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+    }
+
+    /// Acts as the context `id` until the call that the host made has returned.
+    pub(crate) fn act_as(self, id: u32) -> Result<(), Failure> {
+        // SAFETY: a plain number.
+        checked(unsafe { proxy_set_effective_context(id) })
     }
 
     /// Tells the host that the root context `id`, which asked for time, may go.

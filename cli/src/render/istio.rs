@@ -234,6 +234,8 @@ impl Objects<'_> {
             failure_policy: self.args.on_trap.into(),
             variables: &self.sources.variables,
             reject_underscores: self.args.reject_underscores,
+            is_inside: false,
+            own_headers: &[],
         };
         let broken = |error: String| Failure::Usage(error);
         let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;

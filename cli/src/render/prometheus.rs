@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use splitway_engine::DEFAULT_NAMESPACE;
 
 use super::args::{Prometheus, RuleFormat};
 use super::kubernetes::yaml;
@@ -20,8 +21,17 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         "\n  # The plan of config {}.\n  - name: splitway-plan\n    rules:",
         plan.content_hash()
     );
+    // The default namespace is no label.
+    let namespace = match plan.namespace() {
+        DEFAULT_NAMESPACE => String::new(),
+        named => format!("splitway_namespace: {}, ", quoted(named)),
+    };
     if let Some(version) = shown_version(plan.content_hash()) {
-        let _ = write!(text, "\n      - record: splitway:rendered_version\n        expr: vector({version})");
+        let _ = write!(
+            text,
+            "\n      - record: splitway:rendered_version\n        expr: vector({version})\n        labels: {{ {} }}",
+            namespace.trim_end_matches(", ")
+        );
     }
     for (_, experiment) in plan.experiments() {
         if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
@@ -30,7 +40,7 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         for variant in experiment.variants() {
             let _ = write!(
                 text,
-                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
+                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ {namespace}experiment: {}, variant: {} }}",
                 variant.share(),
                 quoted(experiment.id()),
                 quoted(variant.id()),

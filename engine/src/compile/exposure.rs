@@ -61,7 +61,7 @@ impl Compiler<'_> {
             let found = otlp.timeout.as_ref().map_or("", |period| &period.0);
             self.error_in(&at, "timeout", Code::OutOfRange, "100ms to 60s", found);
         }
-        let buffer = otlp.buffer.unwrap_or(1_048_576);
+        let buffer = otlp.buffer.unwrap_or(4_194_304);
         if !BUFFER.contains(&buffer) {
             self.error_in(&at, "buffer", Code::OutOfRange, "65536 to 16777216", &prose!("{buffer}"));
         }

@@ -4,11 +4,13 @@
 
 mod browser;
 mod caches;
+mod compose;
 mod config;
 mod failure_policy;
 mod metrics;
 mod mirror;
 mod operations;
+mod records;
 mod shop;
 mod split;
 mod spoof;
