@@ -626,7 +626,7 @@ impl<'p> LayerPass<'p, '_> {
             }
             Err((reason, bucket)) => {
                 trace.step(not_entered(id, reason, bucket));
-                reason == Reason::NotTargeted && experiment.is_for_urls
+                reason == Reason::NotTargeted && experiment.is_for_urls && experiment.can_serve(self.request)
             }
         }
     }
@@ -639,20 +639,20 @@ impl<'p> LayerPass<'p, '_> {
     fn token_override(&self) -> Option<Assignment> {
         let grant = self.grant?;
         let experiment = self.plan.experiment(grant.experiment)?;
-        if experiment.layer != self.index {
+        if experiment.layer != self.index || !experiment.can_serve(self.request) {
             return None;
         }
         Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))
     }
 
     fn allow_list(&self, unit: &str) -> Option<Assignment> {
-        self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
-            |(id, experiment)| {
-                let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
-                let (_, variant) = experiment.overrides.get(index)?;
-                Some(self.overridden(id, *variant, Reason::Override))
-            },
-        )
+        let takes =
+            |experiment: &Experiment| experiment.gate != Gate::Closed && experiment.can_serve(self.request);
+        self.experiments().filter(|(_, experiment)| takes(experiment)).find_map(|(id, experiment)| {
+            let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
+            let (_, variant) = experiment.overrides.get(index)?;
+            Some(self.overridden(id, *variant, Reason::Override))
+        })
     }
 
     fn overridden(&self, experiment: ExperimentId, variant: VariantId, reason: Reason) -> Assignment {
@@ -686,6 +686,10 @@ impl<'p> LayerPass<'p, '_> {
         if self.layer.sole.is_none() {
             let bucket = *layer_bucket.get_or_insert_with(|| self.layer_bucket(value, trace));
             self.check_traffic(id, experiment, bucket, trace).map_err(|reason| (reason, Some(bucket)))?;
+        }
+        if !experiment.can_serve(self.request) {
+            trace.step(Step::Targeting { experiment: id, eligible: false });
+            return Err((Reason::NotTargeted, *layer_bucket));
         }
         if let Some(rule) = &experiment.targeting {
             let eligible = rule.holds(self.request, value);

@@ -5,6 +5,7 @@ use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
+use splitway_engine::guardrail::Outcome;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
     Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
@@ -13,7 +14,7 @@ use splitway_engine::{
 
 use crate::config::{Active, Event};
 use crate::flags;
-use crate::host::{Failure, Host, Level, Map};
+use crate::host::{Clock, Failure, Host, Level, Map, Properties};
 use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
@@ -28,6 +29,12 @@ pub struct Exchange {
     rewrite_refused: bool,
     /// There were response headers.
     responded: bool,
+    /// When the request had arrived whole; `None` before.
+    sent_at: Option<Timestamp>,
+    /// Milliseconds from then to the response's head (see [`Outcome::waited_ms`]).
+    waited_ms: Option<u64>,
+    /// It is a gRPC call.
+    is_grpc: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
     before: Option<Box<Exchange>>,
     /// The decision's steps, for a tester who asked for them.
@@ -40,8 +47,10 @@ struct Unit {
     chain: ChainId,
     /// How exposures show it.
     shown: Option<String>,
-    /// With `once_per: unit`.
+    /// For `once_per: unit` and for guardrails.
     hash: Option<u64>,
+    /// It was made for this request: whether it comes back is not known yet.
+    is_new: bool,
 }
 
 /// What becomes of a request.
@@ -66,6 +75,9 @@ impl Exchange {
             units: SmallVec::new(),
             rewrite_refused: false,
             responded: false,
+            sent_at: None,
+            waited_ms: None,
+            is_grpc: false,
             before: None,
             steps: None,
         }
@@ -249,14 +261,20 @@ impl Exchange {
     fn remember(&mut self, request: &RequestView<'_>) {
         let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
         self.request_id = id.map(ToOwned::to_owned);
+        self.is_grpc = request.is_grpc();
+        if !self.active.guards.is_empty() && request.is_upgrade() {
+            // What follows on its head is for the protocol after it.
+            self.sent_at = Some(self.started);
+        }
         for assignment in &self.decision.assignments {
             if self.units.iter().all(|unit| unit.chain != assignment.chain) {
                 let plan = &self.active.plan;
-                let once = plan.sinks().once_per_unit;
+                let hashes = plan.sinks().once_per_unit || !self.active.guards.is_empty();
                 self.units.push(Unit {
                     chain: assignment.chain,
                     shown: plan.context_id(&self.decision, assignment, request),
-                    hash: if once { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    hash: if hashes { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    is_new: self.decision.minted && assignment.chain == ChainId(0),
                 });
             }
         }
@@ -287,11 +305,43 @@ impl Exchange {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
 
+    /// The request has arrived whole: with its head, or else with the last piece of its body.
+    pub fn on_request_end(&mut self, is_with_head: bool, host: &impl Clock) {
+        // Only guardrails want to know.
+        if self.sent_at.is_none() && !self.active.guards.is_empty() {
+            self.sent_at = Some(if is_with_head { self.started } else { host.now() });
+        }
+    }
+
+    /// Milliseconds since the request had arrived whole.
+    fn waited(&self, host: &impl Clock) -> Option<u64> {
+        self.sent_at.map(|sent| milliseconds_between(sent, host.now()))
+    }
+
+    /// What became of the exchange, for guardrails and metrics.
+    fn outcome(&self, status: Option<u16>, host: &impl Host) -> Outcome {
+        let waited_ms = if self.responded { self.waited_ms } else { self.waited(host) };
+        Outcome { status, grpc_status: self.grpc_status(host), waited_ms }
+    }
+
+    /// The status of a gRPC call. Where there is none, Envoy makes one of the HTTP status, UNKNOWN for 200: so it is, if
+    /// the upstream broke off, but not if the client did.
+    fn grpc_status(&self, host: &impl Properties) -> Option<u64> {
+        const UNKNOWN: u64 = 2;
+        if !self.is_grpc {
+            return None;
+        }
+        let status = number(&host.property(&["response", "grpc_status"])?)?;
+        let flags = || host.property(&["response", "flags"]).and_then(|bits| number(&bits)).unwrap_or(0);
+        (status != UNKNOWN || flags() & flags::CLIENT_LEFT == 0).then_some(status)
+    }
+
     /// Stamps the response, whoever made it, and tells caches and the browser what
     /// they must know. The parts do not depend on each other: one that fails is
     /// counted, the others are done.
     pub fn on_response(&mut self, host: &impl Host) {
         self.responded = true;
+        self.waited_ms = self.waited(host);
         let plan = &self.active.plan;
         let mut failures = 0_u32;
         let mut check =
@@ -358,6 +408,7 @@ impl Exchange {
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
         let started = passes().last().map_or(self.started, |first| first.started);
         let duration_ms = milliseconds_between(started, now);
+        let outcome = self.outcome(status, host);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -366,6 +417,7 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            grpc_status: outcome.grpc_status,
         };
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
         for pass in passes() {
@@ -386,7 +438,8 @@ impl Exchange {
                     pass.record(assignment, &served, now, &mut records, host, vm);
                 }
                 if active.counts_service() {
-                    active.count_service(host, assignment, status, duration_ms);
+                    let unit = pass.unit(assignment).filter(|unit| !unit.is_new).and_then(|unit| unit.hash);
+                    active.count_service(host, assignment, unit, &outcome, duration_ms);
                 }
             }
             records.flush(host);
@@ -404,7 +457,8 @@ impl Exchange {
     ) {
         let plan = &self.active.plan;
         let unit = self.unit(assignment);
-        if let Some(hash) = unit.and_then(|unit| unit.hash)
+        if plan.sinks().once_per_unit
+            && let Some(hash) = unit.and_then(|unit| unit.hash)
             && let Some(key) = plan.exposure_key(assignment, hash)
             && !vm.seen.is_new(key)
         {

@@ -48,7 +48,7 @@ pub(crate) const ADVICE: bool = cfg!(feature = "advice");
 pub fn compile(document: &Document) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
-    let mut compiler = Compiler { problems, ..Compiler::new(&config) };
+    let mut compiler = Compiler { problems, ..Compiler::new(document, &config) };
     let plan = compiler.plan(document.content_hash());
     #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
@@ -73,6 +73,7 @@ pub fn read_wire(document: &Document) -> wire::Config {
 }
 
 struct Compiler<'c> {
+    document: &'c Document,
     config: &'c wire::Config,
     namespace: &'c str,
     problems: Problems,
@@ -93,8 +94,9 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c wire::Config) -> Self {
+    fn new(document: &'c Document, config: &'c wire::Config) -> Self {
         Self {
+            document,
             config,
             namespace: config.namespace.as_deref().unwrap_or("splitway"),
             problems: Problems::default(),

@@ -102,6 +102,37 @@ impl Document {
         hex(&digest.finalize(), 8)
     }
 
+    /// Identifies what decides the experiment at `position`, and its guardrail at `index`: its variants, bucketing,
+    /// targeting, layer and unit. Another owner, more traffic, another status or an edit of another experiment
+    /// leave it as it is.
+    pub(crate) fn digest_of_guardrail(&self, position: usize, index: usize) -> u64 {
+        let experiment = self.root.get("experiments").and_then(|list| list.item(position));
+        let own = |name: &str| experiment?.get(name);
+        let is_own_layer = |layer: &&Node| match (layer.get("id"), own("layer")) {
+            (Some(id), Some(name)) => {
+                matches!((&id.value, &name.value), (Value::Text(a), Value::Text(b)) if a == b)
+            }
+            _ => false,
+        };
+        let layer = self.root.get("layers").and_then(|list| list.items().iter().find(is_own_layer));
+        let parts = [
+            own("variants"),
+            own("bucketing"),
+            own("targeting"),
+            layer.or_else(|| own("layer")),
+            own("unit").or_else(|| self.root.get("unit")),
+            own("guardrails").and_then(|list| list.item(index)),
+        ];
+        let mut digest = Sha256::new();
+        for part in parts {
+            match part {
+                Some(part) => part.hash_into(&mut digest),
+                None => digest.update([0]),
+            }
+        }
+        digest.finalize().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// The number that the whole document is.
     pub(crate) fn number(&self) -> Option<f64> {
         match self.root.value {
@@ -113,12 +144,7 @@ impl Document {
 
     /// The value of a field of the whole document.
     pub(crate) fn field(&self, name: &str) -> Option<&Value> {
-        match &self.root.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| &node.value)
-            }
-            _ => None,
-        }
+        self.root.get(name).map(|node| &node.value)
     }
 
     /// The source place of `path`, or of its nearest existing ancestor.
@@ -170,6 +196,26 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
 }
 
 impl Node {
+    /// The value of a field.
+    fn get(&self, name: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// The values of a list; of anything else, none.
+    fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    fn item(&self, index: usize) -> Option<&Self> {
+        self.items().get(index)
+    }
+
     /// Feeds kind, length and content, so that no two trees feed the same.
     fn hash_into(&self, digest: &mut Sha256) {
         let mut put = |kind: u8, length: usize, bytes: &[u8]| {

@@ -87,6 +87,7 @@ impl Session for Run {
         let mut exchange = self.store.active().map(FilterExchange::new).map(Box::new);
         if let Some(exchange) = &mut exchange {
             flow = exchange.on_request(proxy, &mut self.vm);
+            exchange.on_request_end(true, proxy);
         }
         let sent = proxy.state.borrow().request.clone();
         let answer = match flow {
