@@ -47,8 +47,8 @@ pub enum Reason {
     Override,
     /// Entered: a valid QA token names the variant.
     QaToken,
-    /// Its variant was switched off by a guardrail. Entered, with the control,
-    /// unless that is what is off.
+    /// Its variant was switched off by a guardrail. Entered, with the control;
+    /// where that is what is off, only to be recorded (see [`Assignment::withheld`]).
     Guardrail,
     /// Entered: by its bucket.
     Split,
@@ -123,6 +123,9 @@ pub struct Assignment {
     pub chain: ChainId,
     /// Decided within the clock skew of a schedule or ramp boundary.
     pub clock_edge: bool,
+    /// A guardrail has switched the variant off, and there is no other: nothing of it is applied or stamped, but the
+    /// analysis must know.
+    pub withheld: bool,
 }
 
 /// What was decided for a request. Reuse one to decide without allocating.
@@ -606,10 +609,7 @@ impl<'p> LayerPass<'p, '_> {
             // the hash.
             Ok((variant, bucket)) => {
                 let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
-                if off && variant == experiment.control {
-                    trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
-                    return false;
-                }
+                let withheld = off && variant == experiment.control;
                 let (variant, reason) =
                     if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
                 let assignment = Assignment {
@@ -619,8 +619,13 @@ impl<'p> LayerPass<'p, '_> {
                     reason,
                     chain: self.layer.chain,
                     clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                    withheld,
                 };
-                trace.step(entered(&assignment));
+                trace.step(if withheld {
+                    not_entered(id, reason, Some(bucket))
+                } else {
+                    entered(&assignment)
+                });
                 decision.add(assignment);
                 false
             }
@@ -656,7 +661,8 @@ impl<'p> LayerPass<'p, '_> {
     }
 
     fn overridden(&self, experiment: ExperimentId, variant: VariantId, reason: Reason) -> Assignment {
-        Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
+        let chain = self.layer.chain;
+        Assignment { experiment, variant, bucket: 0, reason, chain, clock_edge: false, withheld: false }
     }
 
     /// Step 5 of [`Plan::decide`]: the variant and its bucket, or why not and

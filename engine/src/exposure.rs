@@ -166,6 +166,7 @@ impl Plan {
         self.exposure.show(&self.unit_of(decision, assignment, request)?)
     }
 
+    #[inline(never)]
     fn unit_of<'r>(
         &self,
         decision: &'r Decision,

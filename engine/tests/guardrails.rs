@@ -324,7 +324,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["owner"] = "me@shop.example".into(),
         |document| document["experiments"][0]["traffic"] = "50%".into(),
         |document| document["experiments"][0]["status"] = "paused".into(),
-        |document| document["layers"][1]["salt"] = "new".into(),
+        |document| document["layers"].as_array_mut().unwrap().push(serde_json::json!({"id": "n"})),
         |document| document["experiments"].as_array_mut().unwrap().swap(0, 1),
         |document| {
             let more = serde_json::json!({"metric": "latency", "slower_than": "1s"});
@@ -343,7 +343,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["targeting"]["path"]["prefix"] = "/b".into(),
         |document| document["experiments"][0]["unit"] = serde_json::json!([{"cookie": "u"}]),
         |document| document["unit"] = serde_json::json!([{"cookie": "u"}]),
-        |document| document["layers"][0]["salt"] = "new".into(),
+        |document| document["experiments"][0]["layer"] = "m".into(),
         |document| {
             document["experiments"][0]["bucketing"] =
                 serde_json::json!({"dialect": "splitway", "salt": "new"})
@@ -385,10 +385,15 @@ fn a_tripped_variant_gets_the_control_and_says_why() {
         let reason = if before.variant == VariantId(1) { Reason::Guardrail } else { Reason::Split };
         assert_eq!((after.reason, outcome.0), (reason, Some((reason, Some(VariantId(0))))));
         moved += u32::from(reason == Reason::Guardrail);
-        // With the control itself off, as a one-armed rollout may be, nobody is in.
+        // With the control itself off, as a one-armed rollout may be, it is recorded and nothing is applied.
         let none = plan.decide(&request.with_tripped(&both), Timestamp(0), &mut outcome);
         if before.variant == VariantId(0) {
-            assert_eq!((none.assignments.len(), outcome.0), (0, Some((Reason::Guardrail, None))));
+            assert_eq!(outcome.0, Some((Reason::Guardrail, None)));
+            assert_eq!(
+                none.assignments.iter().map(|a| (a.withheld, a.reason)).collect::<Vec<_>>(),
+                [(true, Reason::Guardrail)]
+            );
+            assert_eq!((plan.stamp(&none), after.withheld), (None, false));
         }
     }
     assert!((30..70).contains(&moved), "{moved}");

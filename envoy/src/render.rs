@@ -43,6 +43,10 @@ pub struct Additions {
     pub tracing: Option<String>,
     /// Further clusters on loopback.
     pub clusters: Vec<(String, SocketAddr)>,
+    /// Whether clients may upgrade to WebSocket.
+    pub websockets: bool,
+    /// The names of those of them that speak HTTP/2.
+    pub http2: Vec<String>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
 }
@@ -85,8 +89,13 @@ impl Additions {
         let routes: String =
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();
         text = replaced(&text, anchor, &format!("{anchor}{routes}"))?;
+        if self.websockets {
+            let anchor = "                use_remote_address: true\n";
+            let upgrades = "                upgrade_configs: [{ upgrade_type: websocket }]\n";
+            text = replaced(&text, anchor, &format!("{anchor}{upgrades}"))?;
+        }
         for (name, address) in &self.clusters {
-            let cluster = serde_json::json!({
+            let mut cluster = serde_json::json!({
                 "name": name,
                 "type": "STATIC",
                 "connect_timeout": "1s",
@@ -94,6 +103,14 @@ impl Additions {
                     "address": { "socket_address": { "address": "127.0.0.1", "port_value": address.port() } },
                 }}]}]},
             });
+            if self.http2.contains(name) {
+                cluster["typed_extension_protocol_options"] = serde_json::json!({
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": { "http2_protocol_options": {} },
+                    },
+                });
+            }
             text.push_str(&format!("    - {cluster}\n"));
         }
         Ok(text)

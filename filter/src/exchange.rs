@@ -148,7 +148,7 @@ impl Exchange {
             return Flow::Continue;
         };
         self.remember(&request);
-        for assignment in &self.decision.assignments {
+        for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             active.count_assignment(host, assignment);
         }
         if plan.sinks().filter_state {
@@ -437,7 +437,7 @@ impl Exchange {
                 if logs || active.sink.is_some() {
                     pass.record(assignment, &served, now, &mut records, host, vm);
                 }
-                if active.counts_service() {
+                if active.counts_service() && !assignment.withheld {
                     let unit = pass.unit(assignment).filter(|unit| !unit.is_new).and_then(|unit| unit.hash);
                     active.count_service(host, assignment, unit, &outcome, duration_ms);
                 }

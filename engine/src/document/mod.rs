@@ -108,18 +108,11 @@ impl Document {
     pub(crate) fn digest_of_guardrail(&self, position: usize, index: usize) -> u64 {
         let experiment = self.root.get("experiments").and_then(|list| list.item(position));
         let own = |name: &str| experiment?.get(name);
-        let is_own_layer = |layer: &&Node| match (layer.get("id"), own("layer")) {
-            (Some(id), Some(name)) => {
-                matches!((&id.value, &name.value), (Value::Text(a), Value::Text(b)) if a == b)
-            }
-            _ => false,
-        };
-        let layer = self.root.get("layers").and_then(|list| list.items().iter().find(is_own_layer));
         let parts = [
             own("variants"),
             own("bucketing"),
             own("targeting"),
-            layer.or_else(|| own("layer")),
+            own("layer"),
             own("unit").or_else(|| self.root.get("unit")),
             own("guardrails").and_then(|list| list.item(index)),
         ];
@@ -204,16 +197,12 @@ impl Node {
         }
     }
 
-    /// The values of a list; of anything else, none.
-    fn items(&self) -> &[Self] {
-        match &self.value {
-            Value::List(items) => items,
-            _ => &[],
-        }
-    }
-
+    /// A value of a list.
     fn item(&self, index: usize) -> Option<&Self> {
-        self.items().get(index)
+        match &self.value {
+            Value::List(items) => items.get(index),
+            _ => None,
+        }
     }
 
     /// Feeds kind, length and content, so that no two trees feed the same.

@@ -112,6 +112,7 @@ impl Guardrail {
     }
 
     /// Adds what the variants had since the last time.
+    #[inline(never)]
     pub fn add_to(&self, window: &mut Window, tallies: &[Tally], now: crate::Timestamp) {
         window.add(tallies, now, self.slot_ms, self.capacity);
     }
@@ -124,6 +125,7 @@ impl Guardrail {
 
     /// What `window` shows against each variant of `experiment`, of those that have not tripped
     /// yet. They have from now on.
+    #[inline(never)]
     pub fn judge(&self, experiment: &Experiment, window: &mut Window) -> Vec<Finding> {
         let mut findings = Vec::new();
         for variant in 0..experiment.variants.len() {

@@ -81,6 +81,7 @@ impl Arm {
     }
 
     /// Adds what was counted in the slot at `position`.
+    #[inline(never)]
     fn absorb(&mut self, tally: &Tally, position: usize, capacity: usize) {
         if let Some(requests) = self.requests.get_mut(position) {
             *requests = requests.saturating_add(tally.requests);
@@ -167,6 +168,7 @@ impl Window {
 
     /// Reads what [`Self::to_bytes`] wrote; `None` for anything else, and for a window of another digest.
     #[must_use]
+    #[inline(never)]
     pub fn from_bytes(bytes: &[u8], digest: u64, variants: usize) -> Option<Self> {
         let (tripped, mut rest) = header(bytes, digest)?;
         let newest = i64::from_le_bytes(take(&mut rest)?);

@@ -6,6 +6,7 @@ mod browser;
 mod caches;
 mod config;
 mod failure_policy;
+mod guardrails;
 mod metrics;
 mod mirror;
 mod operations;
