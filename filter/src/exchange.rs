@@ -89,6 +89,12 @@ impl Exchange {
         &self.decision
     }
 
+    /// Whether it is a gRPC call that is in an experiment.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
     /// Decides for the request and acts on it.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();

@@ -284,6 +284,11 @@ impl filter::Properties for Proxy {
                 Some(state.cluster.clone().into_bytes()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
+            ["response", "grpc_status"] => {
+                let status = state.response.get("grpc-status")?;
+                let status: i64 = std::str::from_utf8(status).ok()?.parse().ok()?;
+                Some(status.to_le_bytes().to_vec())
+            }
             _ => None,
         }
     }
