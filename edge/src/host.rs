@@ -295,6 +295,8 @@ impl filter::Metrics for Host {
 
 /// Isolates share nothing.
 impl filter::SharedData for Host {
+    const IS_SHARED: bool = false;
+
     fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
         Err(filter::NOT_FOUND)
     }

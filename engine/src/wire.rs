@@ -672,7 +672,8 @@ records! {
         pub host: Option<String>,
         /// New path.
         pub path: Option<PathRewrite>,
-        /// Answered by the proxy with a redirect to another path of the same host.
+        /// Answered by the proxy with a redirect to another path of the same host. gRPC calls and upgrades (WebSocket)
+        /// would fail on one, so they take no part in an experiment in which a variant redirects.
         pub redirect: Option<Redirect>,
         /// A cluster that gets a copy of each request, whose answer is dropped: sent
         /// to the proxy's mirror policy as `x-splitway-shadow`.

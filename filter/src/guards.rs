@@ -39,8 +39,8 @@ struct Rail {
 impl Guards {
     /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
     /// because the first of them to configure does so alone.
-    pub fn new(plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData + Entropy)) -> Self {
-        if plan.guardrails().is_empty() {
+    pub fn new<H: Clock + Metrics + Log + SharedData + Entropy>(plan: &Plan, host: &H) -> Self {
+        if !H::IS_SHARED || plan.guardrails().is_empty() {
             return Self::default();
         }
         let (mut last, mut index) = (None, 0_u32);

@@ -84,6 +84,9 @@ pub trait Metrics {
 
 /// Data that all workers of the proxy share.
 pub trait SharedData {
+    /// Whether any other worker sees what one sets: without, no guardrail is judged.
+    const IS_SHARED: bool = true;
+
     /// The value of `key`, and its version.
     ///
     /// # Errors

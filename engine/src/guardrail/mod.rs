@@ -143,7 +143,9 @@ impl Guardrail {
     fn finding(&self, experiment: &Experiment, variant: usize, window: &Window) -> Option<Finding> {
         let control = experiment.control.index();
         let share = |index: usize| experiment.variants.get(index).map_or(0.0, crate::plan::Variant::share);
-        for [seen, compared] in window.parts([variant, control]) {
+        for slots in 1..=SLOTS as i64 {
+            let mask = window.newest(slots);
+            let (seen, compared) = (window.part(variant, mask)?, window.part(control, mask)?);
             if seen.requests < self.min_requests || seen.count.bad < self.min_bad_units {
                 continue;
             }

@@ -111,11 +111,8 @@ impl Arm {
 
     /// Forgets the slot at `position`.
     fn forget(&mut self, position: usize) {
-        for (place, value) in [(self.requests.get_mut(position), 0), (self.cuts.get_mut(position), u32::MAX)]
-        {
-            if let Some(place) = place {
-                *place = value;
-            }
+        if let (Some(requests), Some(cut)) = (self.requests.get_mut(position), self.cuts.get_mut(position)) {
+            (*requests, *cut) = (0, u32::MAX);
         }
         let bit = bit(position);
         for unit in &mut self.units {
@@ -234,25 +231,24 @@ impl Window {
         }
     }
 
-    /// What two variants had in the newest slot, in the two newest, and so on to all slots.
-    pub(super) fn parts(&self, variants: [usize; 2]) -> impl Iterator<Item = [Part; 2]> {
-        let mut mask = 0;
-        (0_i64..).take(SLOTS).filter_map(move |age| {
-            mask |= bit(position(self.newest.saturating_sub(age)));
-            let part = |variant: usize| {
-                let arm = self.arms.get(variant)?;
-                let slots = (0..SLOTS).zip(arm.requests.iter().zip(&arm.cuts));
-                let (mut requests, mut cut) = (0_u32, u32::MAX);
-                for (_, (more, lower)) in slots.filter(|(position, _)| mask & bit(*position) != 0) {
-                    requests = requests.saturating_add(*more);
-                    cut = cut.min(*lower);
-                }
-                let sampled = f64::from(cut) / f64::from(u32::MAX);
-                Some(Part { requests, count: arm.count(mask, cut), sampled })
-            };
-            let [variant, control] = variants;
-            Some([part(variant)?, part(control)?])
-        })
+    /// The bits of the newest slots, at most [`SLOTS`].
+    pub(super) fn newest(&self, slots: i64) -> u8 {
+        (0..slots).fold(0, |mask, age| mask | bit(position(self.newest.saturating_sub(age))))
+    }
+
+    /// What a variant had in the slots of `mask`.
+    #[inline(never)]
+    pub(super) fn part(&self, variant: usize, mask: u8) -> Option<Part> {
+        let arm = self.arms.get(variant)?;
+        let (mut requests, mut cut) = (0_u32, u32::MAX);
+        for (position, (more, lower)) in arm.requests.iter().zip(&arm.cuts).enumerate() {
+            if mask & bit(position) != 0 {
+                requests = requests.saturating_add(*more);
+                cut = cut.min(*lower);
+            }
+        }
+        let sampled = f64::from(cut) / f64::from(u32::MAX);
+        Some(Part { requests, count: arm.count(mask, cut), sampled })
     }
 
     /// Whether a variant has tripped.
@@ -315,8 +311,8 @@ mod tests {
     }
 
     /// Requests, units and bad units of the first variant in the newest `slots` slots.
-    fn seen(window: &Window, slots: usize) -> (u32, u32, u32) {
-        let [part, _] = window.parts([0, 0]).nth(slots - 1).unwrap();
+    fn seen(window: &Window, slots: i64) -> (u32, u32, u32) {
+        let part = window.part(0, window.newest(slots)).unwrap();
         (part.requests, part.count.units, part.count.bad)
     }
 
@@ -331,7 +327,7 @@ mod tests {
         }
         assert_eq!(seen(&window, 1), (2, 2, 0), "7 is good in the slot that has begun, 8 is new");
         assert_eq!(seen(&window, 2), (6, 3, 1));
-        assert_eq!(seen(&window, SLOTS), (6, 3, 1));
+        assert_eq!(seen(&window, 6), (6, 3, 1));
     }
 
     #[test]
@@ -342,17 +338,18 @@ mod tests {
             window.add(&[tally([(second, second % 2 == 0), (1_000, false)])], Timestamp(now), SLOT, ROOM);
             // The slot that has begun, and the five before.
             let seconds = second % 10 + 1 + 10 * (second / 10).min(5);
-            let (requests, units, _) = seen(&window, SLOTS);
+            let (requests, units, _) = seen(&window, 6);
             assert_eq!((requests, units), (2 * seconds, seconds + 1), "{second}");
         }
         window.add(&[tally([(1, true)])], Timestamp(1_000_000), SLOT, ROOM);
-        assert_eq!(seen(&window, SLOTS), (1, 1, 1));
+        assert_eq!(seen(&window, 6), (1, 1, 1));
     }
 
     #[test]
     fn a_full_variant_keeps_the_lowest_hashes_and_says_so() {
-        let sampled =
-            |window: &Window| window.parts([0, 0]).map(|[part, _]| part.sampled).collect::<Vec<_>>();
+        let sampled = |window: &Window| {
+            (1..=6).map(|slots| window.part(0, window.newest(slots)).unwrap().sampled).collect::<Vec<_>>()
+        };
         let mut window = Window::new(0, 1);
         window.add(&[tally((0..80).map(|n| (n << 24, n % 2 == 0)))], Timestamp(0), SLOT, 100);
         assert_eq!((seen(&window, 1), sampled(&window)[0]), ((80, 80, 40), 1.0));
@@ -378,7 +375,7 @@ mod tests {
         let mut window = Window::new(0, 1);
         window.add(&[tally.clone()], Timestamp(0), SLOT, 1_000);
         assert_eq!(seen(&window, 1), (200, 50, 50));
-        let [part, _] = window.parts([0, 0]).next().unwrap();
+        let part = window.part(0, window.newest(1)).unwrap();
         assert!((part.sampled - 50.0 / 256.0).abs() < 1e-6);
         tally.clear();
         assert!(tally.is_empty());
@@ -393,14 +390,14 @@ mod tests {
         let mut window = Window::new(0, 1);
         window.add(&[hundred()], Timestamp(1_000_000), SLOT, ROOM);
         window.add(&[tally([(1, false)])], Timestamp(1_000_000 - DAY), SLOT, ROOM);
-        assert_eq!(seen(&window, SLOTS), (1, 1, 0));
+        assert_eq!(seen(&window, 6), (1, 1, 0));
         window.add(&[hundred()], Timestamp(1_000_000 + DAY), SLOT, ROOM);
-        assert_eq!(seen(&window, SLOTS), (100, 100, 100));
+        assert_eq!(seen(&window, 6), (100, 100, 100));
         // By less than the window: another worker's tick may be a moment old.
         window.add(&[tally([(1, false)])], Timestamp(1_000_000 + DAY - SLOT), SLOT, ROOM);
         assert_eq!((seen(&window, 1), seen(&window, 2)), ((100, 100, 100), (101, 100, 100)));
         window.add(&[tally([(1, true)])], Timestamp(-5), SLOT, ROOM);
-        assert_eq!(seen(&window, SLOTS), (1, 1, 1));
+        assert_eq!(seen(&window, 6), (1, 1, 1));
     }
 
     #[test]
