@@ -224,7 +224,6 @@ async fn long_exchanges_are_judged_by_the_time_to_their_head() {
     let rail = json!([{ "metric": "latency", "slower_than": "900ms", "min_requests": 20, "max": "1%" }]);
     let streams = streams().await;
     let envoy = start(&guarded("streams", &rail), &v1, &v2, |config| {
-        config.additions.websockets = true;
         config.additions.clusters = vec![("streams".to_owned(), streams)];
         config.additions.routes = vec![json!({
             "match": { "prefix": "/", "headers": [{ "name": "x-splitway-cluster", "string_match": { "exact": "streams" } }] },

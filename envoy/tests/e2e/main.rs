@@ -4,14 +4,17 @@
 
 mod browser;
 mod caches;
+mod compose;
 mod config;
 mod failure_policy;
 mod guardrails;
 mod metrics;
 mod mirror;
 mod operations;
+mod records;
 mod shop;
 mod split;
 mod spoof;
 mod stamps;
 mod swap;
+mod weighted_clusters;
