@@ -49,8 +49,8 @@ pub enum Reason {
     Override,
     /// Entered: a valid QA token names the variant.
     QaToken,
-    /// Its variant was switched off by a guardrail. Entered, with the control,
-    /// unless that is what is off.
+    /// Its variant was switched off by a guardrail. Entered, with the control;
+    /// where that is what is off, only to be recorded (see [`Assignment::withheld`]).
     Guardrail,
     /// Entered: by its bucket.
     Split,
@@ -127,6 +127,9 @@ pub struct Assignment {
     pub chain: ChainId,
     /// Decided within the clock skew of a schedule or ramp boundary.
     pub clock_edge: bool,
+    /// A guardrail has switched the variant off, and there is no other: nothing of it is applied or stamped, but the
+    /// analysis must know.
+    pub withheld: bool,
 }
 
 /// What was decided for a request. Reuse one to decide without allocating.
@@ -474,7 +477,7 @@ impl Plan {
         // Those who come first are told first, and ids are in order already.
         let mut ranked: SmallVec<[(bool, u16, Assignment); 4]> = SmallVec::new();
         for assignment in &decision.assignments {
-            let Some(experiment) = contested(assignment) else { continue };
+            let Some(experiment) = contested(assignment).filter(|_| !assignment.withheld) else { continue };
             let rank = (assignment.reason.is_override(), experiment.priority);
             let place = ranked.partition_point(|(by_person, priority, _)| (*by_person, *priority) >= rank);
             ranked.insert(place, (rank.0, rank.1, *assignment));
@@ -701,10 +704,7 @@ impl<'p> LayerPass<'p, '_> {
             // the hash.
             Ok((variant, bucket)) => {
                 let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
-                if off && variant == experiment.control {
-                    trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
-                    return false;
-                }
+                let withheld = off && variant == experiment.control;
                 let (variant, reason) =
                     if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
                 let assignment = Assignment {
@@ -714,14 +714,19 @@ impl<'p> LayerPass<'p, '_> {
                     reason,
                     chain: self.layer.chain,
                     clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                    withheld,
                 };
-                self.tell(&assignment, trace);
+                if withheld {
+                    trace.step(not_entered(id, reason, Some(bucket)));
+                } else {
+                    self.tell(&assignment, trace);
+                }
                 decision.add(assignment);
                 false
             }
             Err((reason, bucket)) => {
                 trace.step(not_entered(id, reason, bucket));
-                reason == Reason::NotTargeted && experiment.is_for_urls
+                reason == Reason::NotTargeted && experiment.is_for_urls && experiment.can_serve(self.request)
             }
         }
     }
@@ -742,25 +747,28 @@ impl<'p> LayerPass<'p, '_> {
 
     fn token_override(&self) -> Option<Assignment> {
         let in_layer = |grant: &&Grant| {
-            self.plan.experiment(grant.experiment).is_some_and(|experiment| experiment.layer == self.index)
+            self.plan.experiment(grant.experiment).is_some_and(|experiment| {
+                experiment.layer == self.index && experiment.can_serve(self.request)
+            })
         };
         let grant = self.grants.iter().find(in_layer)?;
         Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))
     }
 
     fn allow_list(&self, unit: &str) -> Option<Assignment> {
-        self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
-            |(id, experiment)| {
-                let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
-                let (_, variant) = experiment.overrides.get(index)?;
-                let applies = experiment.applies_to_somebody(self.request);
-                applies.then(|| self.overridden(id, *variant, Reason::Override))
-            },
-        )
+        let takes =
+            |experiment: &Experiment| experiment.gate != Gate::Closed && experiment.can_serve(self.request);
+        self.experiments().filter(|(_, experiment)| takes(experiment)).find_map(|(id, experiment)| {
+            let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
+            let (_, variant) = experiment.overrides.get(index)?;
+            let applies = experiment.applies_to_somebody(self.request);
+            applies.then(|| self.overridden(id, *variant, Reason::Override))
+        })
     }
 
     fn overridden(&self, experiment: ExperimentId, variant: VariantId, reason: Reason) -> Assignment {
-        Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
+        let chain = self.layer.chain;
+        Assignment { experiment, variant, bucket: 0, reason, chain, clock_edge: false, withheld: false }
     }
 
     /// Step 5 of [`Plan::decide`]: the variant and its bucket, or why not and
@@ -790,6 +798,10 @@ impl<'p> LayerPass<'p, '_> {
         if self.layer.sole.is_none() {
             let bucket = *layer_bucket.get_or_insert_with(|| self.layer_bucket(value, trace));
             self.check_traffic(id, experiment, bucket, trace).map_err(|reason| (reason, Some(bucket)))?;
+        }
+        if !experiment.can_serve(self.request) {
+            trace.step(Step::Targeting { experiment: id, eligible: false });
+            return Err((Reason::NotTargeted, *layer_bucket));
         }
         if let Some(rule) = &experiment.targeting {
             let eligible = rule.holds(self.request, value);

@@ -20,6 +20,7 @@ use crate::qa_token::TokenPolicy;
 use crate::source::Source;
 use crate::targeting::Rule;
 use crate::time::Timestamp;
+use crate::view::RequestView;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -148,6 +149,8 @@ pub struct Experiment {
     /// Buckets of the layer that it owns.
     pub(crate) owned: u32,
     pub(crate) targeting: Option<Rule>,
+    /// Some variant answers with a redirect.
+    pub(crate) redirects: bool,
     /// The targeting looks at nothing but the URL.
     pub(crate) is_for_urls: bool,
     pub(crate) split: Split,
@@ -401,6 +404,18 @@ impl Experiment {
     /// Whether some request can be in it at some time; `by_token` as above.
     pub(crate) fn can_be_entered(&self, by_token: bool) -> bool {
         self.gate == Gate::Open || self.is_overridable(by_token)
+    }
+
+    /// Whether the request is of a kind that the experiment can act on: gRPC calls and protocol upgrades fail on a
+    /// redirect, so an experiment in which a variant redirects takes none of them, for no variant.
+    pub(crate) fn can_serve(&self, request: &RequestView<'_>) -> bool {
+        !self.redirects || !request.is_grpc() && !request.is_upgrade()
+    }
+
+    /// Whether its status lets units in, whatever the schedule is.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gate == Gate::Open
     }
 
     /// Whether its status and schedule let units in at `now`.

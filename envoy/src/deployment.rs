@@ -47,6 +47,25 @@ pub struct Deployment<'a> {
     pub own_headers: &'a [String],
 }
 
+/// `name` with `-` and `_` in every combination: many servers take one for the other, and Envoy's lists do not. Of
+/// names with more than five, only as it is and with `_` throughout.
+fn spellings(name: &str) -> Vec<String> {
+    let parts: Vec<&str> = name.split('-').collect();
+    let dashes = parts.len() - 1;
+    if dashes > 5 {
+        return vec![name.to_owned(), parts.join("_")];
+    }
+    let spelling = |mask: usize| -> String {
+        let mut text = parts[0].to_owned();
+        for (place, part) in parts[1..].iter().enumerate() {
+            text.push(if mask >> place & 1 == 0 { '-' } else { '_' });
+            text.push_str(part);
+        }
+        text
+    };
+    (0..1_usize << dashes).map(spelling).collect()
+}
+
 /// A piece of a bootstrap, and where in an existing one it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
@@ -161,7 +180,7 @@ impl Deployment<'_> {
     pub fn disabled_route(&self) -> Vec<(&'static str, Value)> {
         let stamps = ["x-splitway", "x-splitway-cluster", "x-splitway-shadow"];
         let own = self.own_headers.iter().map(String::as_str);
-        let of_request: Vec<&str> = stamps.into_iter().chain(own).collect();
+        let of_request: Vec<String> = stamps.into_iter().chain(own).flat_map(spellings).collect();
         let of_response: Vec<&str> = stamps.into_iter().chain(["x-splitway-explain"]).collect();
         let disabled = json!({
             "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",

@@ -5,6 +5,7 @@ use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
+use splitway_engine::guardrail::Outcome;
 use splitway_engine::{
     Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange, Plan, Reason,
     Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, overrides_cache_control,
@@ -13,7 +14,7 @@ use splitway_engine::{
 
 use crate::config::{Active, Event};
 use crate::flags;
-use crate::host::{Failure, Host, Level, Map};
+use crate::host::{Clock, Failure, Host, Level, Map, Properties};
 use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
@@ -32,6 +33,12 @@ pub struct Exchange {
     asked: Option<Box<Asked>>,
     /// There were response headers.
     responded: bool,
+    /// When the request had arrived whole; `None` before.
+    sent_at: Option<Timestamp>,
+    /// Milliseconds from then to the response's head (see [`Outcome::waited_ms`]).
+    waited_ms: Option<u64>,
+    /// It is a gRPC call.
+    is_grpc: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
     before: Option<Box<Exchange>>,
     /// The decision's steps, for a tester who asked for them.
@@ -44,8 +51,10 @@ struct Unit {
     chain: ChainId,
     /// How exposures show it.
     shown: Option<String>,
-    /// With `once_per: unit`.
+    /// For `once_per: unit` and for guardrails.
     hash: Option<u64>,
+    /// It was made for this request: whether it comes back is not known yet.
+    is_new: bool,
 }
 
 /// What other Splitways in front have put on the request.
@@ -99,6 +108,9 @@ impl Exchange {
             rewrite_refused: false,
             asked: None,
             responded: false,
+            sent_at: None,
+            waited_ms: None,
+            is_grpc: false,
             before: None,
             steps: None,
         }
@@ -119,7 +131,13 @@ impl Exchange {
     /// Whether [`Self::on_response`] needs to know the response's headers.
     #[must_use]
     pub fn reads_response(&self) -> bool {
-        self.decision.private || self.asked.is_some()
+        self.decision.private || self.asked.is_some() || self.is_grpc
+    }
+
+    /// Whether it is a gRPC call that is in an experiment.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.is_grpc
     }
 
     /// Decides for the request and acts on it.
@@ -196,7 +214,7 @@ impl Exchange {
             return flow;
         }
         self.remember(&request);
-        for assignment in &self.decision.assignments {
+        for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             active.count_assignment(host, assignment);
         }
         if plan.sinks().filter_state {
@@ -365,14 +383,20 @@ impl Exchange {
     /// Keeps what the exposures will need of the request.
     fn remember(&mut self, request: &RequestView<'_>) {
         self.request_id = request_id(request).map(ToOwned::to_owned);
+        self.is_grpc = request.is_grpc();
+        if !self.active.guards.is_empty() && request.is_upgrade() {
+            // What follows on its head is for the protocol after it.
+            self.sent_at = Some(self.started);
+        }
         for assignment in &self.decision.assignments {
             if self.units.iter().all(|unit| unit.chain != assignment.chain) {
                 let plan = &self.active.plan;
-                let once = plan.sinks().once_per_unit;
+                let hashes = plan.sinks().once_per_unit || !self.active.guards.is_empty();
                 self.units.push(Unit {
                     chain: assignment.chain,
                     shown: plan.context_id(&self.decision, assignment, request),
-                    hash: if once { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    hash: if hashes { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    is_new: self.decision.minted && assignment.chain == ChainId(0),
                 });
             }
         }
@@ -427,11 +451,43 @@ impl Exchange {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
 
+    /// The request has arrived whole: with its head, or else with the last piece of its body.
+    pub fn on_request_end(&mut self, is_with_head: bool, host: &impl Clock) {
+        // Only guardrails want to know.
+        if self.sent_at.is_none() && !self.active.guards.is_empty() {
+            self.sent_at = Some(if is_with_head { self.started } else { host.now() });
+        }
+    }
+
+    /// Milliseconds since the request had arrived whole.
+    fn waited(&self, host: &impl Clock) -> Option<u64> {
+        self.sent_at.map(|sent| milliseconds_between(sent, host.now()))
+    }
+
+    /// What became of the exchange, for guardrails and metrics.
+    fn outcome(&self, status: Option<u16>, host: &impl Host) -> Outcome {
+        let waited_ms = if self.responded { self.waited_ms } else { self.waited(host) };
+        Outcome { status, grpc_status: self.grpc_status(host), waited_ms }
+    }
+
+    /// The status of a gRPC call. Where there is none, Envoy makes one of the HTTP status, UNKNOWN for 200: so it is, if
+    /// the upstream broke off, but not if the client did.
+    fn grpc_status(&self, host: &impl Properties) -> Option<u64> {
+        const UNKNOWN: u64 = 2;
+        if !self.is_grpc {
+            return None;
+        }
+        let status = number(&host.property(&["response", "grpc_status"])?)?;
+        let flags = || host.property(&["response", "flags"]).and_then(|bits| number(&bits)).unwrap_or(0);
+        (status != UNKNOWN || flags() & flags::CLIENT_LEFT == 0).then_some(status)
+    }
+
     /// Stamps the response, whoever made it, and tells caches and the browser what
     /// they must know. The parts do not depend on each other: one that fails is
     /// counted, the others are done.
     pub fn on_response(&mut self, host: &impl Host) {
         self.responded = true;
+        self.waited_ms = self.waited(host);
         let plan = &self.active.plan;
         let mut failures = 0_u32;
         let mut check =
@@ -508,7 +564,7 @@ impl Exchange {
     pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
         let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
         let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, None, hears, host, vm);
     }
 
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
@@ -532,6 +588,7 @@ impl Exchange {
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
         let duration_ms = milliseconds_between(self.decided(), now);
+        let outcome = self.outcome(status, host);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -540,12 +597,20 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            grpc_status: outcome.grpc_status,
             written: Some(now),
         };
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, Some(&outcome), hears, host, vm);
     }
 
-    fn tell(&self, served: &Served<'_>, hears: bool, host: &impl Host, vm: &mut Vm) {
+    fn tell(
+        &self,
+        served: &Served<'_>,
+        outcome: Option<&Outcome>,
+        hears: bool,
+        host: &impl Host,
+        vm: &mut Vm,
+    ) {
         let decided = self.decided();
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
         for pass in self.passes() {
@@ -565,8 +630,12 @@ impl Exchange {
                 if logs || active.sink.is_some() {
                     pass.record(assignment, served, decided, &mut records, host, vm);
                 }
-                if let Some(duration_ms) = served.duration_ms.filter(|_| active.counts_service()) {
-                    active.count_service(host, assignment, served.status, duration_ms);
+                if let (Some(outcome), Some(duration_ms)) = (outcome, served.duration_ms)
+                    && active.counts_service()
+                    && !assignment.withheld
+                {
+                    let unit = pass.unit(assignment).filter(|unit| !unit.is_new).and_then(|unit| unit.hash);
+                    active.count_service(host, assignment, unit, outcome, duration_ms);
                 }
             }
             records.flush(host);
@@ -584,7 +653,8 @@ impl Exchange {
     ) {
         let plan = &self.active.plan;
         let unit = self.unit(assignment);
-        if let Some(hash) = unit.and_then(|unit| unit.hash)
+        if plan.sinks().once_per_unit
+            && let Some(hash) = unit.and_then(|unit| unit.hash)
             && let Some(key) = plan.exposure_key(assignment, hash)
             && !vm.seen.is_new(key)
         {

@@ -61,7 +61,7 @@ pub fn compile(document: &Document) -> Result<Plan, Problems> {
 pub fn compile_with(document: &Document, secrets: Secrets<'_>) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
-    let mut compiler = Compiler { problems, ..Compiler::new(&config, secrets) };
+    let mut compiler = Compiler { problems, ..Compiler::new(document, &config, secrets) };
     let plan = compiler.plan(document.content_hash());
     #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
@@ -86,6 +86,7 @@ pub fn read_wire(document: &Document) -> wire::Config {
 }
 
 struct Compiler<'c> {
+    document: &'c Document,
     config: &'c wire::Config,
     secrets: Secrets<'c>,
     namespace: &'c str,
@@ -107,8 +108,9 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c wire::Config, secrets: Secrets<'c>) -> Self {
+    fn new(document: &'c Document, config: &'c wire::Config, secrets: Secrets<'c>) -> Self {
         Self {
+            document,
             config,
             secrets,
             namespace: config.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
