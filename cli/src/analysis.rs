@@ -358,7 +358,7 @@ fn stated(rules: &Rules, config: &wire::Config) -> Result<(), Failure> {
 fn has_shares(experiment: &Experiment, shares: &[(String, f64)]) -> bool {
     let share = |id: &str| shares.iter().find(|(variant, _)| variant == id).map_or(0.0, |(_, share)| *share);
     let known = experiment.variants();
-    known.iter().all(|v| (v.share() - share(v.id())).abs() < 1e-6)
+    known.iter().zip(experiment.shares()).all(|(v, planned)| (planned - share(v.id())).abs() < 1e-6)
         && shares.iter().all(|(id, share)| *share == 0.0 || known.iter().any(|v| v.id() == id))
 }
 

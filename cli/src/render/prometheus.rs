@@ -25,12 +25,12 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
             continue;
         }
-        for variant in experiment.variants() {
+        for (variant, share) in experiment.variants().iter().zip(experiment.shares()) {
             is_empty = false;
             let _ = write!(
                 text,
                 "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
-                variant.share(),
+                share,
                 quoted(experiment.id()),
                 quoted(variant.id()),
             );

@@ -11,7 +11,7 @@
 //!
 //! Buckets are `0..sum(weights)`.
 
-use super::{ParameterError, Pick, cumulative, murmur3_32};
+use super::{ParameterError, Pick, cumulative, murmur3_32, shares};
 
 /// A `fractional` rule.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,11 @@ impl Flagd {
         // Two factors of 32 bits fit 64; after the shift the value is below the total.
         let bucket = (u64::from(hash).wrapping_mul(u64::from(self.total)) >> 32) as u32;
         Pick::from_index(self.sums.iter().position(|&sum| bucket < sum), bucket)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let claims = shares::cumulative(self.sums.iter().enumerate().map(|(index, sum)| (Some(index), *sum)));
+        shares::first_wins(variants, &claims, &[], &shares::scaled(self.total))
     }
 }
 
