@@ -36,6 +36,12 @@ impl Plan {
         &self.layers
     }
 
+    /// Whether it mints units into a cookie.
+    #[must_use]
+    pub fn mints(&self) -> bool {
+        self.identity.mint.is_some()
+    }
+
     /// Whether everything is switched off.
     #[must_use]
     pub fn is_killed(&self) -> bool {
