@@ -250,11 +250,11 @@ pub fn outcomes(
 }
 
 fn count_one(counts: &mut BTreeMap<String, u64>, name: &str) {
-    match counts.get_mut(name) {
-        Some(count) => *count += 1,
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+    } else if counts.len() < 1000 {
         // As many names as an analysis has metrics; a hostile file must not fill the memory.
-        None if counts.len() < 1000 => drop(counts.insert(name.to_owned(), 1)),
-        None => {}
+        counts.insert(name.to_owned(), 1);
     }
 }
 

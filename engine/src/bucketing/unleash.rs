@@ -9,6 +9,9 @@
 //! hashed like any other. Unleash's own stickiness falls back to a random draw when there is no
 //! unit: a decision without a unit never gets here.
 //!
+//! Unleash's Node SDK hashes UTF-16 code units cut to bytes, so that it gives ids that are not ASCII other variants than
+//! Unleash's other SDKs and this do.
+//!
 //! Buckets are `N` of the variant hash (1..=sum), or `N` of the rollout hash (1..=100) for a unit
 //! that is out.
 

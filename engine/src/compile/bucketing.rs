@@ -276,7 +276,11 @@ impl<'c> Compiler<'c> {
 
     fn flagd(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::FlagdBucketing) -> Made {
         let weights = self.whole_weights(at.key("weights"), experiment, &own.weights)?;
-        let dialect = Flagd::new(&FlagdParameters { flag_key: &own.flag_key, weights: &weights })?;
+        let dialect = Flagd::new(&FlagdParameters {
+            flag_key: &own.flag_key,
+            weights: &weights,
+            revision: own.revision.unwrap_or(2),
+        })?;
         Ok((Dialect::Flagd(dialect), "weights", shares(&weights)))
     }
 
