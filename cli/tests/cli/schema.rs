@@ -153,7 +153,7 @@ fn an_independent_validator_accepts_what_the_engine_accepts() {
     let known = known();
     let validator = jsonschema::draft202012::new(&splitway_engine::schema()).unwrap();
     for folder in ["docs", "examples", "scenarios", "corpus"] {
-        assert!(known.iter().filter(|(path, _)| path.contains(folder)).count() > 2, "{folder}");
+        assert!(known.iter().filter(|(path, _)| path.contains(folder)).count() > 0, "{folder}");
     }
     let check = |name: &str, config: &Value| {
         if let Err(error) = validator.validate(config) {
