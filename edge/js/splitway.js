@@ -191,7 +191,7 @@ export class Exchange {
   /** The response as the client gets it. `cluster` is what answered, if `apply` cannot know. */
   finish(response, { now = Date.now(), cluster = this.#cluster } = {}) {
     // A switched protocol is no message that could be changed.
-    if (!this.#handle || response.status === 101) return response;
+    if (response.status === 101) return response;
     const changes = this.respond(response.headers, response.status, { now, cluster });
     if (changes.length === 0) return response;
     const finished = new Response(response.body, response);
@@ -202,14 +202,33 @@ export class Exchange {
   /** As `finish`, for those who have no `Response`: the changes to a response with these headers. */
   respond(headers, status, { now = Date.now(), cluster = this.#cluster } = {}) {
     const handle = this.#handle;
-    if (!handle) return [];
+    const forged = forgedIn(headers);
+    if (!handle) return forged;
     this.#handle = undefined;
     // Frees the handle.
     const told = handle.finish(endOf(cluster, this.#readsResponse ? headers : []), status, now);
     const end = told.indexOf('\0');
     this.exposures = lines(told.slice(end + 1));
-    return triples(told.slice(0, end));
+    return [...forged, ...triples(told.slice(0, end))];
   }
+}
+
+const STAMPS = ['x-splitway', 'x-splitway-cluster', 'x-splitway-shadow', 'x-splitway-explain'];
+
+/** No application has a say in these: the changes that take them off a response with `headers`. */
+function forgedIn(headers) {
+  const has = typeof headers.has === 'function' ? (name) => headers.has(name) : (name) => headers.some?.(([known]) => known === name);
+  return STAMPS.filter(has).map((name) => ['remove', name, '']);
+}
+
+/** A response without what an application wrote in our place, where there is no exchange to finish it. */
+export function withoutStamps(response) {
+  if (response.status === 101) return response;
+  const changes = forgedIn(response.headers);
+  if (changes.length === 0) return response;
+  const cleaned = new Response(response.body, response);
+  change(cleaned.headers, changes);
+  return cleaned;
 }
 
 /** Applies changes, as in `Exchange.changes`, to Headers. */

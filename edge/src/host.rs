@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use splitway_engine::{Entropy, Timestamp};
+use splitway_engine::{Entropy, STAMP, Timestamp};
 use splitway_exchange::host::{self as capability, Failure, HeaderBlock, Level, Map};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -255,6 +255,10 @@ impl capability::Headers for Host {
     }
 
     fn remove(&self, map: Map, name: &[u8]) -> Result<(), Failure> {
+        // The adapter does that by itself, where the response has them: it crosses cheaper.
+        if map == Map::Response && name.starts_with(STAMP.as_bytes()) {
+            return Ok(());
+        }
         self.message(map).borrow_mut().change(Verb::Remove, name, b"");
         Ok(())
     }
@@ -304,6 +308,8 @@ impl capability::Metrics for Host {
 
 /// Isolates share nothing.
 impl capability::SharedData for Host {
+    const IS_SHARED: bool = false;
+
     fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
         Err(capability::NOT_FOUND)
     }
@@ -347,6 +353,18 @@ impl capability::Properties for Host {
                 Some(self.cluster.clone()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(self.status).to_le_bytes().to_vec()),
+            // Of the trailers `fetch` shows nothing; an error without a message has its status in the head.
+            ["response", "grpc_status"] => {
+                let head = self.response.borrow();
+                let mut pairs = head.head.split(|byte| *byte == 0);
+                while let (Some(name), Some(value)) = (pairs.next(), pairs.next()) {
+                    if name == b"grpc-status" {
+                        let status: i64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+                        return Some(status.to_le_bytes().to_vec());
+                    }
+                }
+                None
+            }
             _ => None,
         }
     }

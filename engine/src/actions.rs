@@ -158,7 +158,8 @@ impl Plan {
         &'p self,
         decision: &'d Decision,
     ) -> impl DoubleEndedIterator<Item = &'p Variant> + use<'p, 'd> {
-        decision.assignments.iter().filter_map(|a| self.experiment(a.experiment)?.variant(a.variant))
+        let applied = decision.assignments.iter().filter(|assignment| !assignment.withheld);
+        applied.filter_map(|a| self.experiment(a.experiment)?.variant(a.variant))
     }
 }
 

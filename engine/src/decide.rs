@@ -47,8 +47,8 @@ pub enum Reason {
     Override,
     /// Entered: a valid QA token names the variant.
     QaToken,
-    /// Its variant was switched off by a guardrail. Entered, with the control,
-    /// unless that is what is off.
+    /// Its variant was switched off by a guardrail. Entered, with the control;
+    /// where that is what is off, only to be recorded (see [`Assignment::withheld`]).
     Guardrail,
     /// Entered: by its bucket.
     Split,
@@ -123,6 +123,9 @@ pub struct Assignment {
     pub chain: ChainId,
     /// Decided within the clock skew of a schedule or ramp boundary.
     pub clock_edge: bool,
+    /// A guardrail has switched the variant off, and there is no other: nothing of it is applied or stamped, but the
+    /// analysis must know.
+    pub withheld: bool,
 }
 
 /// What was decided for a request. Reuse one to decide without allocating.
@@ -606,10 +609,7 @@ impl<'p> LayerPass<'p, '_> {
             // the hash.
             Ok((variant, bucket)) => {
                 let off = self.request.tripped().is_some_and(|tripped| tripped.has(id, variant));
-                if off && variant == experiment.control {
-                    trace.step(not_entered(id, Reason::Guardrail, Some(bucket)));
-                    return false;
-                }
+                let withheld = off && variant == experiment.control;
                 let (variant, reason) =
                     if off { (experiment.control, Reason::Guardrail) } else { (variant, Reason::Split) };
                 let assignment = Assignment {
@@ -619,14 +619,19 @@ impl<'p> LayerPass<'p, '_> {
                     reason,
                     chain: self.layer.chain,
                     clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
+                    withheld,
                 };
-                trace.step(entered(&assignment));
+                trace.step(if withheld {
+                    not_entered(id, reason, Some(bucket))
+                } else {
+                    entered(&assignment)
+                });
                 decision.add(assignment);
                 false
             }
             Err((reason, bucket)) => {
                 trace.step(not_entered(id, reason, bucket));
-                reason == Reason::NotTargeted && experiment.is_for_urls
+                reason == Reason::NotTargeted && experiment.is_for_urls && experiment.can_serve(self.request)
             }
         }
     }
@@ -639,24 +644,25 @@ impl<'p> LayerPass<'p, '_> {
     fn token_override(&self) -> Option<Assignment> {
         let grant = self.grant?;
         let experiment = self.plan.experiment(grant.experiment)?;
-        if experiment.layer != self.index {
+        if experiment.layer != self.index || !experiment.can_serve(self.request) {
             return None;
         }
         Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))
     }
 
     fn allow_list(&self, unit: &str) -> Option<Assignment> {
-        self.experiments().filter(|(_, experiment)| experiment.gate != Gate::Closed).find_map(
-            |(id, experiment)| {
-                let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
-                let (_, variant) = experiment.overrides.get(index)?;
-                Some(self.overridden(id, *variant, Reason::Override))
-            },
-        )
+        let takes =
+            |experiment: &Experiment| experiment.gate != Gate::Closed && experiment.can_serve(self.request);
+        self.experiments().filter(|(_, experiment)| takes(experiment)).find_map(|(id, experiment)| {
+            let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
+            let (_, variant) = experiment.overrides.get(index)?;
+            Some(self.overridden(id, *variant, Reason::Override))
+        })
     }
 
     fn overridden(&self, experiment: ExperimentId, variant: VariantId, reason: Reason) -> Assignment {
-        Assignment { experiment, variant, bucket: 0, reason, chain: self.layer.chain, clock_edge: false }
+        let chain = self.layer.chain;
+        Assignment { experiment, variant, bucket: 0, reason, chain, clock_edge: false, withheld: false }
     }
 
     /// Step 5 of [`Plan::decide`]: the variant and its bucket, or why not and
@@ -686,6 +692,10 @@ impl<'p> LayerPass<'p, '_> {
         if self.layer.sole.is_none() {
             let bucket = *layer_bucket.get_or_insert_with(|| self.layer_bucket(value, trace));
             self.check_traffic(id, experiment, bucket, trace).map_err(|reason| (reason, Some(bucket)))?;
+        }
+        if !experiment.can_serve(self.request) {
+            trace.step(Step::Targeting { experiment: id, eligible: false });
+            return Err((Reason::NotTargeted, *layer_bucket));
         }
         if let Some(rule) = &experiment.targeting {
             let eligible = rule.holds(self.request, value);

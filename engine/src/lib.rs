@@ -45,6 +45,7 @@ mod identity;
 mod inspect;
 #[cfg(feature = "yaml")]
 mod launch;
+mod neighbours;
 mod order;
 mod partition;
 mod plan;
@@ -81,8 +82,10 @@ pub use identity::{CookieAction, Entropy, minted_unit};
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]
 pub use launch::launch_problems;
+pub use neighbours::push_member;
 pub use plan::{
-    ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant, VariantId,
+    ChainId, DEFAULT_NAMESPACE, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant,
+    VariantId,
 };
 pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
 #[cfg(feature = "schema")]

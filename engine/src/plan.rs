@@ -13,12 +13,14 @@ use crate::exposure::{ExposurePolicy, Otlp};
 use crate::guardrail::Guardrail;
 use crate::headers::OurHeaders;
 use crate::identity::Identity;
+use crate::neighbours::Neighbours;
 use crate::partition::Partition;
 use crate::problem::Problems;
 use crate::qa_token::TokenPolicy;
 use crate::source::Source;
 use crate::targeting::Rule;
 use crate::time::Timestamp;
+use crate::view::RequestView;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -49,6 +51,9 @@ ids! {
     ChainId;
 }
 
+/// The namespace of configs that name none.
+pub const DEFAULT_NAMESPACE: &str = "splitway";
+
 /// A compiled config.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -74,6 +79,7 @@ pub struct Plan {
     pub(crate) reads: Box<str>,
     pub(crate) baggage: bool,
     pub(crate) filter_state: bool,
+    pub(crate) neighbours: Neighbours,
     pub(crate) warnings: Problems,
 }
 
@@ -137,6 +143,8 @@ pub struct Experiment {
     /// Buckets of the layer that it owns.
     pub(crate) owned: u32,
     pub(crate) targeting: Option<Rule>,
+    /// Some variant answers with a redirect.
+    pub(crate) redirects: bool,
     /// The targeting looks at nothing but the URL.
     pub(crate) is_for_urls: bool,
     pub(crate) split: Split,
@@ -242,6 +250,11 @@ impl Plan {
     #[must_use]
     pub fn is_ours(&self, name: &[u8]) -> bool {
         self.ours.contains(name)
+    }
+
+    /// The names of request headers beyond `x-splitway…` that are ours, because only variants set them.
+    pub fn own_headers(&self) -> impl Iterator<Item = &str> {
+        self.ours.names()
     }
 
     /// The clusters that variants route or mirror to.
@@ -377,6 +390,18 @@ impl Experiment {
     /// Whether some request can be in it at some time; `by_token` as above.
     pub(crate) fn can_be_entered(&self, by_token: bool) -> bool {
         self.gate == Gate::Open || self.is_overridable(by_token)
+    }
+
+    /// Whether the request is of a kind that the experiment can act on: gRPC calls and protocol upgrades fail on a
+    /// redirect, so an experiment in which a variant redirects takes none of them, for no variant.
+    pub(crate) fn can_serve(&self, request: &RequestView<'_>) -> bool {
+        !self.redirects || !request.is_grpc() && !request.is_upgrade()
+    }
+
+    /// Whether its status lets units in, whatever the schedule is.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gate == Gate::Open
     }
 
     /// Whether its status and schedule let units in at `now`.

@@ -105,6 +105,18 @@ impl<'a> RequestView<'a> {
         self.header(":path").unwrap_or_default()
     }
 
+    /// Whether it is a gRPC call, gRPC-Web included.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.header("content-type").is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    }
+
+    /// Whether it asks for another protocol, such as WebSocket (RFC 9110, 7.8), or for a tunnel.
+    #[must_use]
+    pub fn is_upgrade(&self) -> bool {
+        self.header("upgrade").is_some() || self.method() == b"CONNECT"
+    }
+
     /// The path, without query and fragment.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {

@@ -178,6 +178,9 @@ records! {
         pub stamp: Option<StampFor>,
         /// Where else the assignments are told.
         pub propagation: Option<Propagation>,
+        /// Other Splitways, with other namespaces, that requests pass before or after this
+        /// one. Default: none, so this one meets clients.
+        pub neighbours: Option<Neighbours>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -415,6 +418,20 @@ words! {
 }
 
 records! {
+    /// Other Splitways that requests pass: filters of the same proxy, or of a proxy in
+    /// front or behind. Experiments of different ones need different ids.
+    pub struct Neighbours {
+        /// Every request comes from another Splitway, which has removed what clients made
+        /// up: its stamp, route and baggage stay, unless a variant of this config says
+        /// otherwise. Never say so where clients can connect. Default: false.
+        pub in_front: Option<bool>,
+        /// Every response comes through another Splitway: its stamp stays, beside the one
+        /// of this config. Without, `x-splitway…` of a response is removed. Default: false.
+        pub behind: Option<bool>,
+    }
+}
+
+records! {
     /// Units kept out of experiments, to measure what all of them do together.
     pub struct Holdout {
         /// Its id.
@@ -574,7 +591,7 @@ records! {
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,
         /// What the proxies themselves watch: a variant that does harm gets the
-        /// control's treatment until the config changes.
+        /// control's treatment until the experiment changes or was paused.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub guardrails: Vec<Guardrail>,
 
@@ -614,21 +631,28 @@ words! {
 }
 
 records! {
-    /// A limit that a variant must not cross. (`metrics.guardrails` are names for the
-    /// analysis; the proxy does not read those.)
+    /// A limit that a variant must not cross. What counts is how many of its units had a bad exchange, not how many
+    /// exchanges were bad. (`metrics.guardrails` are names for the analysis; the proxy does not read those.)
     pub struct Guardrail {
         /// What is counted.
         pub metric: GuardrailMetric,
-        /// For `latency`: exchanges that take longer are slow.
+        /// For `latency`: exchanges are slow if the response does not begin within this time after the request's
+        /// end.
         pub slower_than: Option<Period>,
-        /// How much more than the control's the variant's share may be, in points.
+        /// For `http_5xx_rate`: a client that leaves without a response counts as an error once it has waited
+        /// longer than this after the end of its request. Default: 500ms.
+        pub abandoned_after: Option<Period>,
+        /// How much more than the control's the variant's share of units may be, in points.
         /// Default: 0%, unless there is `max`.
         pub max_increase: Option<Share>,
-        /// The largest share, whatever the control's is.
+        /// The largest share of the variant's units, whatever the control's is.
         pub max: Option<Share>,
         /// Requests of the variant before it is judged. Default: 500.
         #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
         pub min_requests: Option<u32>,
+        /// Distinct units of the variant with a bad exchange before it can trip. Default: 10.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 64)))]
+        pub min_bad_units: Option<u32>,
         /// How far it looks back, 6s to 1h. Default: 60s.
         pub window: Option<Period>,
         /// How likely it may be, within one window, that a variant trips which is not
@@ -643,9 +667,10 @@ records! {
 words! {
     /// What a guardrail counts.
     pub enum GuardrailMetric {
-        /// The share of responses with a status of 500 and more.
+        /// The share of units with an error: a status of 500 and more, a gRPC status that is the server's error, or
+        /// a client that gave up waiting.
         Http5xxRate = "http_5xx_rate",
-        /// The share of exchanges that take longer than `slower_than`.
+        /// The share of units with an exchange that was slower than `slower_than`.
         Latency = "latency",
     }
 }
@@ -655,7 +680,7 @@ words! {
     pub enum GuardrailAction {
         /// The variant is off on every worker of the proxy.
         Kill = "kill",
-        /// It is told, nothing more.
+        /// A line is logged and a gauge set; the variant stays on.
         Observe = "observe",
     }
 }
@@ -713,7 +738,8 @@ records! {
         pub host: Option<String>,
         /// New path.
         pub path: Option<PathRewrite>,
-        /// Answered by the proxy with a redirect to another path of the same host.
+        /// Answered by the proxy with a redirect to another path of the same host. gRPC calls and upgrades (WebSocket)
+        /// would fail on one, so they take no part in an experiment in which a variant redirects.
         pub redirect: Option<Redirect>,
         /// A cluster that gets a copy of each request, whose answer is dropped: sent
         /// to the proxy's mirror policy as `x-splitway-shadow`.

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
 
-use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, quoted, replaced};
+use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, inside, quoted, replaced};
 
 /// Where a variant's requests may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,29 @@ pub struct Deployment<'a> {
     pub variables: &'a [String],
     /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
     pub reject_underscores: bool,
+    /// Requests come from another proxy of one's own, which has a Splitway.
+    pub is_inside: bool,
+    /// The request headers that only variants set.
+    pub own_headers: &'a [String],
+}
+
+/// `name` with `-` and `_` in every combination: many servers take one for the other, and Envoy's lists do not. Of
+/// names with more than five, only as it is and with `_` throughout.
+fn spellings(name: &str) -> Vec<String> {
+    let parts: Vec<&str> = name.split('-').collect();
+    let dashes = parts.len() - 1;
+    if dashes > 5 {
+        return vec![name.to_owned(), parts.join("_")];
+    }
+    let spelling = |mask: usize| -> String {
+        let mut text = parts[0].to_owned();
+        for (place, part) in parts[1..].iter().enumerate() {
+            text.push(if mask >> place & 1 == 0 { '-' } else { '_' });
+            text.push_str(part);
+        }
+        text
+    };
+    (0..1_usize << dashes).map(spelling).collect()
 }
 
 /// A piece of a bootstrap, and where in an existing one it goes.
@@ -69,7 +93,8 @@ impl Deployment<'_> {
     pub fn bootstrap(&self) -> Result<String> {
         let (_, body) = BOOTSTRAP.split_once("\nnode:").context("no node in bootstrap.yaml")?;
         let (body, _) = body.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
-        let body = replaced(body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
+        let body = if self.is_inside { inside(body)? } else { body.to_owned() };
+        let body = replaced(&body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
         let body = replaced(&body, "address: 127.0.0.1, port_value: ${ADMIN_PORT}", "${ADMIN}")?;
         let body = if self.reject_underscores { rejecting_underscores(&body)? } else { body };
         let mut text =
@@ -111,6 +136,8 @@ impl Deployment<'_> {
         };
         let filter = format!("{FILTER}{}", between(FILTER, ROUTER)?);
         let stats = format!("stats_config:{}", between("\nstats_config:", "\nstatic_resources:")?);
+        let fields = self.disabled_route().into_iter();
+        let disabled: String = fields.map(|(name, value)| format!("{name}: {value}\n")).collect();
         let snippet = |name, place, text: &str| Snippet { name, place, text: dedented(text) };
         Ok(vec![
             snippet(
@@ -129,6 +156,11 @@ impl Deployment<'_> {
                 "fields of the connection manager, unless they are there",
                 &format!("{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
             ),
+            snippet(
+                "disabled-routes",
+                "each route where the filter is disabled, so that what clients make up reaches nobody there either",
+                &disabled,
+            ),
             snippet("stats", "top level: labels instead of long metric names", &stats),
             snippet(
                 "access-log",
@@ -141,6 +173,24 @@ impl Deployment<'_> {
                 TRACING,
             ),
         ])
+    }
+
+    /// The fields of a route without the filter, by name. Elsewhere they would remove what the filter sets.
+    #[must_use]
+    pub fn disabled_route(&self) -> Vec<(&'static str, Value)> {
+        let stamps = ["x-splitway", "x-splitway-cluster", "x-splitway-shadow"];
+        let own = self.own_headers.iter().map(String::as_str);
+        let of_request: Vec<String> = stamps.into_iter().chain(own).flat_map(spellings).collect();
+        let of_response: Vec<&str> = stamps.into_iter().chain(["x-splitway-explain"]).collect();
+        let disabled = json!({
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "disabled": true,
+        });
+        vec![
+            ("typed_per_filter_config", json!({ "splitway": disabled })),
+            ("request_headers_to_remove", json!(of_request)),
+            ("response_headers_to_remove", json!(of_response)),
+        ]
     }
 
     fn fill(&self, template: &str) -> Result<String> {

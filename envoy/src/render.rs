@@ -44,12 +44,33 @@ pub struct Additions {
     pub tracing: Option<String>,
     /// Further clusters on loopback.
     pub clusters: Vec<(String, SocketAddr)>,
+    /// The names of those of them that speak HTTP/2.
+    pub http2: Vec<String>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
     /// HTTP filters in front of Splitway's.
     pub filters_before: Vec<serde_json::Value>,
     /// HTTP filters between Splitway's and the router.
     pub filters_after: Vec<serde_json::Value>,
+    /// Requests come from another proxy: see [`inside`].
+    pub is_inside: bool,
+}
+
+/// `template` for a proxy that only others of one's own reach: their request ids and client addresses hold.
+///
+/// # Errors
+/// When `template` no longer has what is replaced.
+pub(crate) fn inside(template: &str) -> Result<String> {
+    const EDGE: &str =
+        "                # This proxy is the edge: it sets x-forwarded-for and x-request-id itself, so a
+                # client cannot choose the request id that exposures are deduplicated by.
+                use_remote_address: true
+";
+    const INSIDE: &str = "                # Another proxy of one's own is in front: its x-forwarded-for and x-request-id hold, so
+                # that the exposures of both tell of the same request.
+                use_remote_address: false
+";
+    replaced(template, EDGE, INSIDE)
 }
 
 /// `access-log-file.yaml`, writing to `path`.
@@ -78,7 +99,7 @@ pub fn otlp_tracing(collector: SocketAddr) -> Result<String> {
 
 impl Additions {
     fn put_into(&self, bootstrap: &str) -> Result<String> {
-        let mut text = bootstrap.to_owned();
+        let mut text = if self.is_inside { inside(bootstrap)? } else { bootstrap.to_owned() };
         let access_logs = self.access_logs.concat();
         for (key, value) in [("access_log", Some(&access_logs)), ("tracing", self.tracing.as_ref())] {
             let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
@@ -98,7 +119,7 @@ impl Additions {
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();
         text = replaced(&text, anchor, &format!("{anchor}{routes}"))?;
         for (name, address) in &self.clusters {
-            let cluster = serde_json::json!({
+            let mut cluster = serde_json::json!({
                 "name": name,
                 "type": "STATIC",
                 "connect_timeout": "1s",
@@ -106,6 +127,14 @@ impl Additions {
                     "address": { "socket_address": { "address": "127.0.0.1", "port_value": address.port() } },
                 }}]}]},
             });
+            if self.http2.contains(name) {
+                cluster["typed_extension_protocol_options"] = serde_json::json!({
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": { "http2_protocol_options": {} },
+                    },
+                });
+            }
             text.push_str(&format!("    - {cluster}\n"));
         }
         Ok(text)

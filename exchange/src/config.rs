@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
-use splitway_engine::{Assignment, Document, Plan, Problems, Secrets, compile_with};
+use splitway_engine::guardrail::Outcome;
+use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, Secrets, compile_with};
 
 use crate::guards::Guards;
-use crate::host::{Clock, Level, Log, Metrics, Setup, SharedData};
+use crate::host::{Level, Log, Metrics, Setup};
 use crate::vm::{SharedSink, Vm};
 
 /// Most series with the labels experiment and variant; variants that would make more share those
@@ -36,7 +37,7 @@ struct Series {
 /// What is counted with `service_metrics`.
 #[derive(Clone, Copy, Debug)]
 struct Service {
-    /// By the first digit of the status; the first is for those without.
+    /// By [`Outcome::class`].
     responses: [Option<u32>; 6],
     duration: Option<u32>,
 }
@@ -49,14 +50,16 @@ impl Series {
 
     fn new(plan: &Plan, experiment: &str, variant: &str, host: &impl Metrics) -> Self {
         let service = plan.has_service_metrics().then(|| {
-            let responses = series("responses", experiment, variant);
-            let class = |class: &str| define(host, &format!("{responses}.class.{class}"));
+            let class = |class: &str| {
+                let name = format!("responses.experiment.{experiment}.variant.{variant}.class.{class}");
+                define(host, &named(plan.namespace(), &name))
+            };
             Service {
                 responses: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
-                duration: host.histogram(&series("duration_ms", experiment, variant)).ok(),
+                duration: host.histogram(&series(plan, "duration_ms", experiment, variant)).ok(),
             }
         });
-        Self { assignments: define(host, &series("assignments", experiment, variant)), service }
+        Self { assignments: define(host, &series(plan, "assignments", experiment, variant)), service }
     }
 }
 
@@ -104,7 +107,7 @@ pub enum Event {
 }
 
 impl Active {
-    fn new(plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) -> Self {
+    fn new(plan: Plan, vm: &mut Vm, host: &impl Setup) -> Self {
         let each = Series::count(&plan);
         let mut left = MAX_SERIES;
         let mut other = None;
@@ -121,25 +124,26 @@ impl Active {
                 experiment.variants().iter().map(of).collect()
             })
             .collect();
-        let event = |name: &str| define(host, &format!("splitway.{name}"));
+        let event = |name: &str| define(host, &named(plan.namespace(), name));
+        let events = Events {
+            stripped: event("stripped_headers"),
+            no_unit: event("no_unit"),
+            rewrite_refused: event("rewrite_refused"),
+            failures: event("hostcall_failures"),
+            token_accepted: event("qa_token_accepted"),
+            token_rejected: event("qa_token_rejected"),
+            bots: event("bots"),
+            no_consent: event("no_consent"),
+            minted: event("units_minted"),
+            renewed: event("units_renewed"),
+            redirected: event("redirects"),
+        };
         Self {
             guards: Guards::new(&plan, host),
             sink: if host.is_sink() { None } else { vm.sink(&plan, host) },
             plan,
             series: all,
-            events: Events {
-                stripped: event("stripped_headers"),
-                no_unit: event("no_unit"),
-                rewrite_refused: event("rewrite_refused"),
-                failures: event("hostcall_failures"),
-                token_accepted: event("qa_token_accepted"),
-                token_rejected: event("qa_token_rejected"),
-                bots: event("bots"),
-                no_consent: event("no_consent"),
-                minted: event("units_minted"),
-                renewed: event("units_renewed"),
-                redirected: event("redirects"),
-            },
+            events,
         }
     }
 
@@ -164,18 +168,20 @@ impl Active {
         self.plan.has_service_metrics() || !self.guards.is_empty()
     }
 
-    /// Counts what became of an exchange with this assignment.
+    /// Counts what became of an exchange with this assignment; `unit` is the hash of a unit that can be counted.
     pub fn count_service(
         &self,
         host: &impl Metrics,
         assignment: &Assignment,
-        status: Option<u16>,
+        unit: Option<u64>,
+        outcome: &Outcome,
         duration_ms: u64,
     ) {
-        self.guards.count(&self.plan, assignment, status, duration_ms);
+        if let Some(hash) = unit {
+            self.guards.count(&self.plan, assignment, hash, outcome);
+        }
         let Some(service) = self.series(assignment).and_then(|series| series.service) else { return };
-        let class = usize::from(status.unwrap_or(0) / 100);
-        increment(host, service.responses.get(class).copied().flatten(), 1);
+        increment(host, service.responses.get(usize::from(outcome.class())).copied().flatten(), 1);
         if let Some(duration) = service.duration {
             host.record(duration, duration_ms);
         }
@@ -211,8 +217,18 @@ impl Active {
 }
 
 /// The name that Envoy's `stats_tags` turn into labels.
-pub(crate) fn series(name: &str, experiment: &str, variant: &str) -> String {
-    format!("splitway.{name}.experiment.{experiment}.variant.{variant}")
+pub(crate) fn series(plan: &Plan, name: &str, experiment: &str, variant: &str) -> String {
+    named(plan.namespace(), &format!("{name}.experiment.{experiment}.variant.{variant}"))
+}
+
+/// The metric `name` of a namespace. The default one is not told, so that a proxy with one config has
+/// short names.
+pub(crate) fn named(namespace: &str, name: &str) -> String {
+    if namespace == DEFAULT_NAMESPACE {
+        format!("splitway.{name}")
+    } else {
+        format!("splitway.{name}.namespace.{namespace}")
+    }
 }
 
 fn define(host: &impl Metrics, name: &str) -> Option<u32> {
@@ -262,19 +278,20 @@ impl Store {
         }
     }
 
-    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) {
+    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &impl Setup) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
         }
         let experiments = plan.experiments().count();
         let line = format!("splitway: config {} in force, {experiments} experiments", plan.content_hash());
         host.log(Level::Info, &line);
-        increment(host, define(host, "splitway.config_accepted"), 1);
+        let of_plan = |name: &str| named(plan.namespace(), name);
+        increment(host, define(host, &of_plan("config_accepted")), 1);
         // A gauge is a float in Prometheus, which holds 53 bits exactly: 48 of the hash's 64 are told.
         let version = plan.content_hash().get(..12).and_then(|hex| u64::from_str_radix(hex, 16).ok());
         let since = u64::try_from(host.now().0 / 1000).ok();
-        for (name, value) in [("splitway.config_version", version), ("splitway.config_since", since)] {
-            if let (Ok(gauge), Some(value)) = (host.gauge(name), value) {
+        for (name, value) in [("config_version", version), ("config_since", since)] {
+            if let (Ok(gauge), Some(value)) = (host.gauge(&of_plan(name)), value) {
                 host.record(gauge, value);
             }
         }

@@ -5,15 +5,17 @@ use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
+use splitway_engine::guardrail::Outcome;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
     Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    push_member,
 };
 
 use crate::config::{Active, Event};
 use crate::flags;
-use crate::host::{Failure, Host, Level, Map};
+use crate::host::{Clock, Failure, Host, Level, Map, Properties};
 use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
@@ -30,6 +32,12 @@ pub struct Exchange {
     rewrite_refused: bool,
     /// There were response headers.
     responded: bool,
+    /// When the request had arrived whole; `None` before.
+    sent_at: Option<Timestamp>,
+    /// Milliseconds from then to the response's head (see [`Outcome::waited_ms`]).
+    waited_ms: Option<u64>,
+    /// It is a gRPC call.
+    is_grpc: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
     before: Option<Box<Exchange>>,
     /// The decision's steps, for a tester who asked for them.
@@ -42,8 +50,31 @@ struct Unit {
     chain: ChainId,
     /// How exposures show it.
     shown: Option<String>,
-    /// With `once_per: unit`.
+    /// For `once_per: unit` and for guardrails.
     hash: Option<u64>,
+    /// It was made for this request: whether it comes back is not known yet.
+    is_new: bool,
+}
+
+/// What other Splitways in front have put on the request.
+#[derive(Debug, Default)]
+struct Passed<'r> {
+    stamp: Vec<u8>,
+    /// Names and values of the headers that routes go by.
+    routes: SmallVec<[(&'static str, &'r [u8]); 2]>,
+}
+
+impl<'r> Passed<'r> {
+    /// Takes a header, if it is one of theirs.
+    fn take(&mut self, name: &[u8], value: &'r [u8]) -> bool {
+        if name == STAMP.as_bytes() {
+            push_member(&mut self.stamp, value);
+            return true;
+        }
+        let route = [CLUSTER, SHADOW].into_iter().find(|route| name == route.as_bytes());
+        self.routes.extend(route.map(|route| (route, value)));
+        route.is_some()
+    }
 }
 
 /// What becomes of a request.
@@ -75,6 +106,9 @@ impl Exchange {
             units: SmallVec::new(),
             rewrite_refused: false,
             responded: false,
+            sent_at: None,
+            waited_ms: None,
+            is_grpc: false,
             before: None,
             steps: None,
         }
@@ -92,6 +126,12 @@ impl Exchange {
         &self.decision
     }
 
+    /// Whether it is a gRPC call that is in an experiment.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
     /// Decides for the request and acts on it.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
@@ -99,15 +139,21 @@ impl Exchange {
         let Ok(block) = host.pairs(Map::Request) else {
             self.before = vm.earlier_pass(self.active.plan.namespace(), None, host);
             self.active.count(host, Event::Failure, 1);
-            unmark(host);
+            if !self.active.plan.is_behind_another() {
+                unmark(host);
+            }
             return Flow::Continue;
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
         let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
         let mut stripped = 0_u32;
+        let mut passed = Passed::default();
         for (name, value) in block.iter() {
             if plan.is_ours(name) {
+                if plan.is_behind_another() && passed.take(name, value) {
+                    continue;
+                }
                 stripped = stripped.saturating_add(1);
                 if host.remove(Map::Request, name).is_err() {
                     active.count(host, Event::Failure, 1);
@@ -116,12 +162,20 @@ impl Exchange {
                 headers.push((name, value));
             }
         }
+        if let Cow::Owned(others) = plan.others_in(&passed.stamp) {
+            stripped = stripped.saturating_add(1);
+            if set_or_remove(host, STAMP, &others).is_err() {
+                active.count(host, Event::Failure, 1);
+            }
+            passed.stamp = others;
+        }
         active.count(host, Event::Stripped, stripped);
         let request = RequestView::new(&headers).with_entropy(host);
         let id = request.header("x-request-id").unwrap_or_default();
         self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
         if self.before.is_some() {
             self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
+            self.forget_routes(&mut passed, host);
         }
         let mut steps = plan.steps(&request);
         let tripped = active.guards.tripped();
@@ -137,22 +191,37 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, &passed).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request);
+            self.take_back(host, &request, &passed);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
         self.remember(&request);
-        for assignment in &self.decision.assignments {
+        for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             active.count_assignment(host, assignment);
         }
         if plan.sinks().filter_state {
             self.fill_filter_state(host);
         }
         flow
+    }
+
+    /// The earlier pass of this request has left its own routes on it, as if others had.
+    fn forget_routes(&self, passed: &mut Passed<'_>, host: &impl Host) {
+        let Some(before) = &self.before else { return };
+        let plan = &before.active.plan;
+        passed.routes.retain(|(name, value)| {
+            let own =
+                if *name == CLUSTER { plan.cluster(&before.decision) } else { plan.shadow(&before.decision) };
+            let is_own = own.is_some_and(|own| own.as_bytes() == *value);
+            if is_own && host.remove(Map::Request, name.as_bytes()).is_err() {
+                self.active.count(host, Event::Failure, 1);
+            }
+            !is_own
+        });
     }
 
     /// Answers with a redirect if a variant asks for one.
@@ -190,7 +259,12 @@ impl Exchange {
     }
 
     /// Routes, rewrites and stamps the request.
-    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+    fn apply(
+        &mut self,
+        host: &impl Host,
+        request: &RequestView<'_>,
+        passed: &Passed<'_>,
+    ) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
             host.set(Map::Request, CLUSTER, cluster.as_bytes())?;
@@ -214,9 +288,10 @@ impl Exchange {
         }
         self.pass_baggage(host, request)?;
         if let Some(stamp) = plan.stamp(&self.decision) {
-            host.set(Map::Request, STAMP, stamp.as_bytes())?;
+            let stamp = merged(&passed.stamp, &stamp);
+            host.set(Map::Request, STAMP, &stamp)?;
             // Last: it cannot be taken back.
-            if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
+            if plan.fills_filter_state() && host.set_state("splitway", &stamp).is_err() {
                 // Tracing lacks a tag; the request has what it needs.
                 self.active.count(host, Event::Failure, 1);
             }
@@ -232,8 +307,12 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, passed: &Passed<'_>) {
         unmark(host);
+        let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));
+        for (name, value) in passed.routes.iter().copied().chain(stamp) {
+            let _ = host.set(Map::Request, name, value);
+        }
         for change in self.active.plan.request_headers(&self.decision) {
             if let HeaderChange::Set(name, _) | HeaderChange::Add(name, _) = change
                 && self.active.plan.is_ours(name.as_bytes())
@@ -259,14 +338,20 @@ impl Exchange {
     fn remember(&mut self, request: &RequestView<'_>) {
         let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
         self.request_id = id.map(ToOwned::to_owned);
+        self.is_grpc = request.is_grpc();
+        if !self.active.guards.is_empty() && request.is_upgrade() {
+            // What follows on its head is for the protocol after it.
+            self.sent_at = Some(self.started);
+        }
         for assignment in &self.decision.assignments {
             if self.units.iter().all(|unit| unit.chain != assignment.chain) {
                 let plan = &self.active.plan;
-                let once = plan.sinks().once_per_unit;
+                let hashes = plan.sinks().once_per_unit || !self.active.guards.is_empty();
                 self.units.push(Unit {
                     chain: assignment.chain,
                     shown: plan.context_id(&self.decision, assignment, request),
-                    hash: if once { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    hash: if hashes { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    is_new: self.decision.minted && assignment.chain == ChainId(0),
                 });
             }
         }
@@ -274,7 +359,11 @@ impl Exchange {
 
     /// Tells the proxy's access loggers what is known before the response.
     fn fill_filter_state(&self, host: &impl Host) {
-        let mut all = String::from("[");
+        // Those of other filters of this proxy, if there are.
+        let others = if self.active.plan.is_behind_another() { host.property(&[EXPOSURES]) } else { None };
+        let others = others.and_then(|json| String::from_utf8(json).ok());
+        let others = others.and_then(|json| Some(json.strip_suffix(']')?.to_owned()));
+        let mut all = others.unwrap_or_else(|| String::from("["));
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
         let mut common = Common::default();
         for assignment in &self.decision.assignments {
@@ -288,7 +377,7 @@ impl Exchange {
             }
         }
         all.push(']');
-        if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
+        if host.set_state(EXPOSURES, all.as_bytes()).is_err() {
             self.active.count(host, Event::Failure, 1);
         }
     }
@@ -317,22 +406,62 @@ impl Exchange {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
 
+    /// The request has arrived whole: with its head, or else with the last piece of its body.
+    pub fn on_request_end(&mut self, is_with_head: bool, host: &impl Clock) {
+        // Only guardrails want to know.
+        if self.sent_at.is_none() && !self.active.guards.is_empty() {
+            self.sent_at = Some(if is_with_head { self.started } else { host.now() });
+        }
+    }
+
+    /// Milliseconds since the request had arrived whole.
+    fn waited(&self, host: &impl Clock) -> Option<u64> {
+        self.sent_at.map(|sent| milliseconds_between(sent, host.now()))
+    }
+
+    /// What became of the exchange, for guardrails and metrics.
+    fn outcome(&self, status: Option<u16>, host: &impl Host) -> Outcome {
+        let waited_ms = if self.responded { self.waited_ms } else { self.waited(host) };
+        Outcome { status, grpc_status: self.grpc_status(host), waited_ms }
+    }
+
+    /// The status of a gRPC call. Where there is none, Envoy makes one of the HTTP status, UNKNOWN for 200: so it is, if
+    /// the upstream broke off, but not if the client did.
+    fn grpc_status(&self, host: &impl Properties) -> Option<u64> {
+        const UNKNOWN: u64 = 2;
+        if !self.is_grpc {
+            return None;
+        }
+        let status = number(&host.property(&["response", "grpc_status"])?)?;
+        let flags = || host.property(&["response", "flags"]).and_then(|bits| number(&bits)).unwrap_or(0);
+        (status != UNKNOWN || flags() & flags::CLIENT_LEFT == 0).then_some(status)
+    }
+
     /// Stamps the response, whoever made it, and tells caches and the browser what
     /// they must know. The parts do not depend on each other: one that fails is
     /// counted, the others are done.
     pub fn on_response(&mut self, host: &impl Host) {
         self.responded = true;
+        self.waited_ms = self.waited(host);
         let plan = &self.active.plan;
         let mut failures = 0_u32;
         let mut check =
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
-        match plan.response_stamp(&self.decision) {
-            Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
-            // The upstream got one, and may have sent it back.
-            None if !self.decision.assignments.is_empty() => {
-                check(host.remove(Map::Response, STAMP.as_bytes()));
+        let stamp = plan.response_stamp(&self.decision);
+        if plan.is_in_front_of_another() {
+            // Without a stamp of ours, one that the upstream got and sent back goes.
+            if !self.decision.assignments.is_empty() {
+                check(stamp_beside(host, plan, stamp.as_deref().unwrap_or_default()));
             }
-            None => {}
+        } else {
+            // No application has a say in it.
+            match stamp {
+                Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
+                None => check(host.remove(Map::Response, STAMP.as_bytes())),
+            }
+            for name in [CLUSTER, SHADOW, EXPLAIN] {
+                check(host.remove(Map::Response, name.as_bytes()));
+            }
         }
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
@@ -377,7 +506,7 @@ impl Exchange {
     pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
         let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
         let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, None, hears, host, vm);
     }
 
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
@@ -401,6 +530,7 @@ impl Exchange {
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
         let duration_ms = milliseconds_between(self.decided(), now);
+        let outcome = self.outcome(status, host);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -409,12 +539,20 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            grpc_status: outcome.grpc_status,
             written: Some(now),
         };
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, Some(&outcome), hears, host, vm);
     }
 
-    fn tell(&self, served: &Served<'_>, hears: bool, host: &impl Host, vm: &mut Vm) {
+    fn tell(
+        &self,
+        served: &Served<'_>,
+        outcome: Option<&Outcome>,
+        hears: bool,
+        host: &impl Host,
+        vm: &mut Vm,
+    ) {
         let decided = self.decided();
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
         for pass in self.passes() {
@@ -434,8 +572,12 @@ impl Exchange {
                 if logs || active.sink.is_some() {
                     pass.record(assignment, served, decided, &mut records, host, vm);
                 }
-                if let Some(duration_ms) = served.duration_ms.filter(|_| active.counts_service()) {
-                    active.count_service(host, assignment, served.status, duration_ms);
+                if let (Some(outcome), Some(duration_ms)) = (outcome, served.duration_ms)
+                    && active.counts_service()
+                    && !assignment.withheld
+                {
+                    let unit = pass.unit(assignment).filter(|unit| !unit.is_new).and_then(|unit| unit.hash);
+                    active.count_service(host, assignment, unit, outcome, duration_ms);
                 }
             }
             records.flush(host);
@@ -453,7 +595,8 @@ impl Exchange {
     ) {
         let plan = &self.active.plan;
         let unit = self.unit(assignment);
-        if let Some(hash) = unit.and_then(|unit| unit.hash)
+        if plan.sinks().once_per_unit
+            && let Some(hash) = unit.and_then(|unit| unit.hash)
             && let Some(key) = plan.exposure_key(assignment, hash)
             && !vm.seen.is_new(key)
         {
@@ -479,6 +622,31 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         }
     }
     host.set(Map::Response, "cache-control", &private_cache_control(&existing))
+}
+
+/// The filter state that has the records of a request, for access loggers.
+const EXPOSURES: &str = "splitway_exposures";
+
+/// What others say in a stamp, and what we do.
+fn merged(others: &[u8], own: &str) -> Vec<u8> {
+    let mut stamp = others.to_vec();
+    push_member(&mut stamp, own.as_bytes());
+    stamp
+}
+
+/// Stamps a response that others have stamped.
+fn stamp_beside(host: &impl Host, plan: &Plan, own: &str) -> Result<(), Failure> {
+    let block = host.pairs(Map::Response)?;
+    let mut stamp = Vec::new();
+    for (_, value) in block.iter().filter(|(name, _)| *name == STAMP.as_bytes()) {
+        push_member(&mut stamp, value);
+    }
+    let stamp = merged(&plan.others_in(&stamp), own);
+    if stamp.is_empty() {
+        host.remove(Map::Response, STAMP.as_bytes())
+    } else {
+        host.set(Map::Response, STAMP, &stamp)
+    }
 }
 
 /// Takes the route and the stamp off a request. Best effort: it is called when

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use splitway_engine::{Common, Exposure, Otlp, Timestamp};
 
+use crate::config::named;
 use crate::host::{Background, Level, Log, Metrics};
 
 /// A batch is full at this size, in bytes: with its last record, it has room in 256 KiB.
@@ -112,11 +113,11 @@ enum Fate {
 }
 
 const COUNTERS: [&str; 5] = [
-    "splitway.exposures_emitted",
-    "splitway.exposures_delivered",
-    "splitway.exposures_dropped.reason.buffer_full",
-    "splitway.exposures_dropped.reason.rejected",
-    "splitway.exposures_dropped.reason.gave_up",
+    "exposures_emitted",
+    "exposures_delivered",
+    "exposures_dropped.reason.buffer_full",
+    "exposures_dropped.reason.rejected",
+    "exposures_dropped.reason.gave_up",
 ];
 
 /// How an attempt ended.
@@ -138,7 +139,7 @@ impl Sink {
             bytes: 0,
             trouble: None,
             emitted: 0,
-            counters: COUNTERS.map(|name| host.counter(name).ok()),
+            counters: COUNTERS.map(|name| host.counter(&named(namespace, name)).ok()),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) fn run(args: &Envoy) -> Outcome {
         failure_policy: args.on_trap.into(),
         variables: &sources.variables,
         reject_underscores: args.reject_underscores,
+        is_inside: sources.plan.is_behind_another(),
+        own_headers: &sources.plan.own_headers().map(str::to_owned).collect::<Vec<_>>(),
     };
     let broken = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let mut files = Files::default();

@@ -26,11 +26,12 @@ pub(super) fn run(args: &Istio) -> Outcome {
     sources.must_know(&args.cluster, None)?;
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
-    if let Some(patch) = workload_patch(args, &sources.variables) {
-        files.add("workload-patch.yaml", patch?);
-    }
+    let patch = workload_patch(args, &sources.variables).transpose()?;
     if args.chart {
         super::chart::write(args, &sources, &objects, &mut files)?;
+        if let Some(patch) = patch {
+            files.add("workload-patch.yaml", patch);
+        }
         let folder = args.output.out.display();
         return files.finish(&args.output, &format!("install it: helm install {} {folder}", args.name));
     }
@@ -46,6 +47,9 @@ pub(super) fn run(args: &Istio) -> Outcome {
     for (name, namespace) in &args.overlay {
         let overlay = json!({ "resources": ["../../base"], "namespace": namespace });
         files.add(format!("overlays/{name}/kustomization.yaml"), kustomization(&overlay)?);
+    }
+    if let Some(patch) = patch {
+        files.add("workload-patch.yaml", patch);
     }
     let folder = args.output.out.display();
     files.finish(&args.output, &format!("apply it: kubectl apply --server-side -k {folder}/base"))
@@ -230,6 +234,8 @@ impl Objects<'_> {
             failure_policy: self.args.on_trap.into(),
             variables: &self.sources.variables,
             reject_underscores: self.args.reject_underscores,
+            is_inside: false,
+            own_headers: &[],
         };
         let broken = |error: String| Failure::Usage(error);
         let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;

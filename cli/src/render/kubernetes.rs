@@ -36,6 +36,8 @@ pub(super) fn ecds(sources: &Sources, module: &str, policy: FailurePolicy) -> Re
         failure_policy: policy,
         variables: &sources.variables,
         reject_underscores: false,
+        is_inside: false,
+        own_headers: &[],
     };
     deployment.ecds(&sources.json).map_err(|error| Failure::Usage(format!("{error:#}")))
 }

@@ -102,6 +102,7 @@ impl<'c> Compiler<'c> {
                 end,
                 traffic: Traffic::Fixed(0),
                 owned: 0,
+                redirects: variants.iter().any(|variant| variant.actions.redirect.is_some()),
                 is_for_urls: targeting.as_ref().is_some_and(Rule::is_for_urls),
                 targeting,
                 split,

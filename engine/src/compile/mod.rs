@@ -17,7 +17,8 @@ use crate::cache::CacheSafety;
 use crate::document::{Document, read};
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
-use crate::plan::{ChainId, Plan};
+use crate::neighbours::Neighbours;
+use crate::plan::{ChainId, DEFAULT_NAMESPACE, Plan};
 use crate::problem::{Code, Path, Place, Problem, Problems, prose, said};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
@@ -59,7 +60,7 @@ pub fn compile(document: &Document) -> Result<Plan, Problems> {
 pub fn compile_with(document: &Document, secrets: Secrets<'_>) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
-    let mut compiler = Compiler { problems, ..Compiler::new(&config, secrets) };
+    let mut compiler = Compiler { problems, ..Compiler::new(document, &config, secrets) };
     let plan = compiler.plan(document.content_hash());
     #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
@@ -84,6 +85,7 @@ pub fn read_wire(document: &Document) -> wire::Config {
 }
 
 struct Compiler<'c> {
+    document: &'c Document,
     config: &'c wire::Config,
     secrets: Secrets<'c>,
     namespace: &'c str,
@@ -105,11 +107,12 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c wire::Config, secrets: Secrets<'c>) -> Self {
+    fn new(document: &'c Document, config: &'c wire::Config, secrets: Secrets<'c>) -> Self {
         Self {
+            document,
             config,
             secrets,
-            namespace: config.namespace.as_deref().unwrap_or("splitway"),
+            namespace: config.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
             problems: Problems::default(),
             chains: Vec::new(),
             attributes: Vec::new(),
@@ -170,6 +173,7 @@ impl<'c> Compiler<'c> {
         }
         let reads = reads.join(" ").into();
         self.check_read_headers(&ours);
+        let neighbours = config.neighbours.as_ref();
         Some(Plan {
             namespace: self.namespace.into(),
             content_hash: content_hash.into(),
@@ -191,6 +195,10 @@ impl<'c> Compiler<'c> {
             reads,
             baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
             filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
+            neighbours: Neighbours {
+                in_front: neighbours.and_then(|n| n.in_front).unwrap_or(false),
+                behind: neighbours.and_then(|n| n.behind).unwrap_or(false),
+            },
             warnings: Problems::default(),
         })
     }

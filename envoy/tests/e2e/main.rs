@@ -4,8 +4,10 @@
 
 mod browser;
 mod caches;
+mod compose;
 mod config;
 mod failure_policy;
+mod guardrails;
 mod metrics;
 mod mirror;
 mod operations;
@@ -15,3 +17,4 @@ mod split;
 mod spoof;
 mod stamps;
 mod swap;
+mod weighted_clusters;

@@ -236,7 +236,10 @@ async fn measure_trips(options: &Options) -> Result<Vec<f64>> {
     };
     let load = Load::start(envoy.address(), &load)?;
     let assigned = async || -> Result<u64> {
-        let name = format!("wasmcustom.splitway.assignments.experiment.{}.variant.one-step", rig::EXPERIMENT);
+        let name = format!(
+            "wasmcustom.splitway.assignments.experiment.{}.variant.one-step.namespace.shop",
+            rig::EXPERIMENT
+        );
         Ok(envoy.stats().await?.get(&name).copied().unwrap_or_default())
     };
     let mut trips = Vec::new();

@@ -88,6 +88,7 @@ impl Session for Run {
         let mut exchange = self.store.active().map(FilterExchange::new).map(Box::new);
         if let Some(exchange) = &mut exchange {
             flow = exchange.on_request(proxy, &mut self.vm);
+            exchange.on_request_end(true, proxy);
         }
         let sent = proxy.state.borrow().request.clone();
         let answer = match flow {
@@ -291,6 +292,11 @@ impl capability::Properties for Proxy {
                 Some(state.cluster.clone().into_bytes()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
+            ["response", "grpc_status"] => {
+                let status = state.response.get("grpc-status")?;
+                let status: i64 = std::str::from_utf8(status).ok()?.parse().ok()?;
+                Some(status.to_le_bytes().to_vec())
+            }
             _ => None,
         }
     }
