@@ -65,7 +65,9 @@ pub struct Judgement {
     pub remarks: Vec<String>,
     /// Which intervals decided.
     pub method: Method,
-    /// Significance level of each comparison with the control: alpha / treatments.
+    /// Units an arm around which the intervals of every look are narrowest.
+    pub tuned_for: u64,
+    /// Significance level of each comparison with the control: alpha / treatments that the config plans units for.
     pub alpha: f64,
     /// In the config's order.
     pub arms: Vec<Arm>,
@@ -112,6 +114,8 @@ pub struct SampleRatio {
     /// The one that decides: of a single look that was planned and has units enough, else that of many.
     #[serde(skip)]
     pub(crate) decides: Option<f64>,
+    /// Below this the one that decides is a mismatch.
+    pub threshold: f64,
     /// Segments and days on their own, Bonferroni-corrected; those below the threshold.
     pub mismatches: Vec<Mismatch>,
     /// How many segments and days were tested.
@@ -144,6 +148,8 @@ pub struct MetricResult {
     pub values: Vec<Value>,
     /// Each treatment against the control.
     pub comparisons: Vec<Comparison>,
+    /// Treatments that could not be compared, while others could.
+    pub unmeasured: Vec<Unmeasured>,
     /// Why there are no numbers.
     pub problem: Option<String>,
 }
@@ -157,7 +163,7 @@ pub struct Value {
     pub value: f64,
     /// Of that value.
     pub standard_error: f64,
-    /// Flat prior, all variants together; better is the metric's way. Absent where nothing varies.
+    /// Flat prior, all variants together, after covariates; better is the metric's way. Absent where an arm does not vary.
     pub standing: Option<Standing>,
 }
 
@@ -178,7 +184,8 @@ pub struct Comparison {
     pub interval: Interval,
     /// The relative one.
     pub relative_interval: Option<Interval>,
-    /// What belongs to it; of planned looks, that of this look alone.
+    /// What belongs to it: below alpha exactly when the interval excludes 0. Of planned looks the repeated p value
+    /// (Jennison, Turnbull 1989).
     pub p: f64,
     /// Benjamini-Hochberg, over the secondary metrics; absent for others.
     pub p_adjusted: Option<f64>,
@@ -186,12 +193,59 @@ pub struct Comparison {
     pub variance_removed: f64,
     /// What the deciding interval says.
     pub effect: Effect,
+    /// Why the interval is not to be taken at its word; absent where it is.
+    pub doubt: Option<Doubt>,
+    /// How skewed the units' numbers are; absent for quantiles, and for events, whose intervals hold at any size.
+    pub skew: Option<Skew>,
     /// By day of first exposure, units so far: what was known then.
     pub series: Vec<Point>,
     /// Segments on their own.
     pub segments: Vec<Segment>,
     /// Of the primary metric: how long which effects take, at the traffic seen.
     pub plan: Option<Planning>,
+}
+
+/// Why an interval is not to be taken at its word.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// All units of an arm have the same number, so that the arm's error is not known.
+    Constant,
+    /// The smaller arm has fewer units than the config asks for, and than a normal interval takes.
+    FewUnits {
+        /// Units in the smaller arm.
+        units: f64,
+        /// `min_units_per_arm`.
+        needed: u64,
+    },
+}
+
+/// How skewed the units' numbers of an arm are; of two arms the one that has the fewest units for it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Skew {
+    /// Third central moment / variance^1.5, of ratios that of the linearised metric.
+    pub skewness: f64,
+    /// Units an arm from which a normal interval holds: 355 x skewness^2.
+    pub needed: f64,
+    /// Units that the arm has.
+    pub units: f64,
+}
+
+impl Skew {
+    /// Whether a normal interval holds.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.units >= self.needed
+    }
+}
+
+/// A treatment that could not be compared with the control.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unmeasured {
+    /// The treatment.
+    pub treatment: String,
+    /// Why.
+    pub problem: String,
 }
 
 /// What an experiment can find, from the metric and the traffic it had.
@@ -286,9 +340,9 @@ pub struct Segment {
     pub units: f64,
     /// Treatment - control.
     pub absolute: f64,
-    /// One look.
+    /// By the judgement's method.
     pub interval: Interval,
-    /// Benjamini-Hochberg over the segments.
+    /// By the judgement's method, Benjamini-Hochberg over the segments.
     pub p_adjusted: f64,
 }
 
@@ -312,7 +366,8 @@ pub struct Evidence<'e> {
 pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
     let own: Vec<&Group> =
         evidence.groups.iter().filter(|group| group.experiment == rules.experiment).collect();
-    let treatments = rules.shares.len().saturating_sub(1).max(1);
+    let takes_part = |(variant, share): &&(String, f64)| *variant != rules.control && *share > 0.0;
+    let treatments = rules.shares.iter().filter(takes_part).count().max(1);
     let alpha = rules.alpha / treatments as f64;
     let quantiles =
         evidence.quantiles.iter().filter(|quantile| quantile.experiment == rules.experiment).collect();
@@ -333,6 +388,7 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
         reasons: Vec::new(),
         remarks: Vec::new(),
         method: rules.method.clone(),
+        tuned_for: rules.tuned_for,
         alpha,
         arms: table.arms(),
         sample_ratio: table.sample_ratio(),
@@ -345,7 +401,7 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
         metrics,
     };
     judgement.decide(rules);
-    judgement.remark();
+    judgement.remark(rules);
     judgement
 }
 
@@ -406,6 +462,7 @@ mod tests {
             power: 0.8,
             effect: Some(0.01),
             min_units: 1000,
+            tuned_for: 1000,
             method: Method::Fixed,
         }
     }
