@@ -817,4 +817,250 @@ mod tests {
         let standing = found.metrics[1].values[2].standing.unwrap();
         assert!(standing.probability_best < 1e-6);
     }
+
+    /// Two arms with one metric, of units' numbers.
+    fn of_numbers(metric: &Metric, arms: &[(&str, Vec<f64>)]) -> Vec<Group> {
+        let group_of = |variant: &str, numbers: &Vec<f64>| {
+            let centre = numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
+            let sum = |power: i32| numbers.iter().map(|x| (x - centre).powi(power)).sum::<f64>();
+            let moments = Moments::from_centred(&splitway_stats::Sums {
+                count: numbers.len() as f64,
+                centres: vec![centre],
+                sums: vec![numbers.iter().sum()],
+                products: vec![sum(2)],
+                thirds: vec![([0; 3], sum(3))],
+            });
+            Group { moments: moments.unwrap(), outcomes: 9.0, inside: 9.0, ..group(variant, "", 1.0, 0.0) }
+        };
+        assert_eq!(Columns::of(std::slice::from_ref(metric), false).triples(), [[0; 3]]);
+        arms.iter().map(|(variant, numbers)| group_of(variant, numbers)).collect()
+    }
+
+    fn judged_by(rules: &Rules, metric: &Metric, groups: &[Group]) -> Judgement {
+        let names = metric.outcomes().map(|name| (name.to_owned(), 9)).collect();
+        let columns = Columns::of(std::slice::from_ref(metric), false);
+        judge(rules, &Evidence { groups, columns, outcomes: Some(&names), ..Evidence::default() })
+    }
+
+    /// One of 8,000 units has 20 or 50 errors, nobody else any: binomial trials made .0024 and 9e-8 of it.
+    #[test]
+    fn one_retrying_client_flips_no_verdict() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("http_5xx_rate");
+        rules.metrics = vec![(metric.clone(), Role::Guardrail)];
+        rules.metrics.push((Metric::named("orders"), Role::Primary));
+        for errors in [20.0, 50.0] {
+            for method in [Method::Fixed, Method::Sequential] {
+                rules.method = method;
+                let arm = |variant: &str, errors: f64| {
+                    let (all, with) = (12_000.0 + errors, errors * (3.0 + errors));
+                    let squares = 9.0 * 3999.0 + (3.0 + errors).powi(2);
+                    let products = [errors * errors, with, with, squares];
+                    let moments = Moments::from_sums(4000.0, &[errors, all], &products).unwrap();
+                    Group { moments, ..group(variant, "", 1.0, 0.0) }
+                };
+                let groups = [arm("control", 0.0), arm("big", errors)];
+                let found = judged_by(&rules, &metric, &groups);
+                let c = &found.metrics[0].comparisons[0];
+                assert_eq!((found.verdict, c.effect), (Verdict::Inconclusive, Effect::Unclear), "{c:?}");
+                assert!(c.p > 0.3, "{c:?}");
+                assert_eq!(c.series.len(), 1);
+                assert!(c.series[0].interval.contains(0.0), "{:?}", c.series);
+            }
+        }
+    }
+
+    /// `reweight z=0`, one unit, nobody: each comparison stands alone, and harm of 24.7 points is found.
+    #[test]
+    fn an_empty_arm_hides_nothing() {
+        for (share, units) in [(0.0, 0.0), (0.0001, 1.0), (0.0001, 0.0)] {
+            let mut rules = rules(&[]);
+            rules.metrics = vec![(Metric::named("orders"), Role::Primary)];
+            rules.shares = vec![
+                ("control".to_owned(), 0.5 - share / 2.0),
+                ("big".to_owned(), 0.5 - share / 2.0),
+                ("z".to_owned(), share),
+            ];
+            let metric = Metric::named("orders");
+            let of = |variant: &str, units: f64, rate: f64| {
+                let good = (units * rate).round();
+                let moments = Moments::from_sums(units, &[good], &[good]).unwrap();
+                Group { moments, ..group(variant, "", 1.0, 0.0) }
+            };
+            let mut groups = vec![of("control", 4000.0, 0.5), of("big", 4000.0, 0.253)];
+            if units > 0.0 {
+                groups.push(of("z", units, 0.0));
+            }
+            let found = judged_by(&rules, &metric, &groups);
+            assert_eq!(
+                (found.verdict, found.treatment.as_deref()),
+                (Verdict::DoNotShip, Some("big")),
+                "{:?}",
+                found.reasons
+            );
+            let c = &found.metrics[0].comparisons;
+            assert!(c.len() == 1 && (c[0].fixed.absolute + 0.247).abs() < 1e-3, "{c:?}");
+            assert_eq!(found.alpha, if share == 0.0 { 0.05 } else { 0.025 });
+            assert_eq!(found.metrics[0].unmeasured.len(), usize::from(share > 0.0));
+        }
+    }
+
+    #[test]
+    fn units_where_nobody_is_planned_make_it_invalid() {
+        let mut rules = rules(&["complaints"]);
+        rules.shares[2].1 = 0.0;
+        rules.shares[1].1 = 0.5;
+        for method in [Method::Fixed, Method::Sequential] {
+            rules.method = method;
+            let mut groups = vec![group("control", "", 4000.0, 0.1), group("big", "", 4000.0, 0.1)];
+            assert_ne!(judged(&rules, &groups).verdict, Verdict::Invalid);
+            groups.push(group("huge", "", 30.0, 0.1));
+            assert_eq!(judged(&rules, &groups).verdict, Verdict::Invalid);
+        }
+    }
+
+    /// A loss of 10 that becomes one of 5 is 50 % better.
+    #[test]
+    fn a_smaller_loss_is_a_rise() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        let metric = Metric::named("profit");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let numbers = |mean: f64| (0..2000).map(|i| mean + f64::from(i % 7) - 3.0).collect::<Vec<_>>();
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", numbers(-10.0)), ("big", numbers(-5.0))]),
+        );
+        let c = &found.metrics[0].comparisons[0];
+        let relative = c.relative_interval.unwrap();
+        assert!((c.fixed.relative.unwrap() - 0.5).abs() < 1e-3, "{c:?}");
+        assert!(0.47 < relative.low && relative.high < 0.53 && c.effect == Effect::Better, "{c:?}");
+    }
+
+    /// scipy.stats.ttest_ind(equal_var=False) of the same numbers: p = .028.
+    #[test]
+    fn a_large_mean_costs_no_digits() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("size");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        // Of deviation 1 and LIFT apart: t = LIFT sqrt(n / 2).
+        let numbers = |lift: f64| {
+            (0..2000).map(|i| 1e7 + lift + if i % 2 == 0 { 1.0 } else { -1.0 }).collect::<Vec<_>>()
+        };
+        let lift = 2.1987 / 1000.0_f64.sqrt();
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", numbers(0.0)), ("big", numbers(lift))]),
+        );
+        let c = &found.metrics[0].comparisons[0];
+        assert!((c.p - 0.028).abs() < 1e-3, "{c:?}");
+    }
+
+    /// What cannot be said is not said: an arm that does not vary has no known error.
+    #[test]
+    fn constant_arms_prove_nothing() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("orders");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let four: Vec<f64> = (0..2000).map(|i| if i < 4 { 1.0 } else { 0.0 }).collect();
+        let found =
+            judged_by(&rules, &metric, &of_numbers(&metric, &[("control", four), ("big", vec![0.0; 2000])]));
+        let c = &found.metrics[0].comparisons[0];
+        assert_eq!(
+            (found.verdict, c.doubt),
+            (Verdict::Inconclusive, Some(Doubt::Constant)),
+            "{:?}",
+            found.reasons
+        );
+        assert_eq!((c.fixed.relative, c.relative_interval), (None, None));
+        let constant = |value: f64| vec![value; 2000];
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", constant(10.0)), ("big", constant(12.0))]),
+        );
+        let said = found.metrics[0].problem.clone().unwrap();
+        assert!(said.contains("the same for all units of an arm (10, 12)"), "{said}");
+    }
+
+    /// Few units with skewed numbers do not prove harm, whatever the interval.
+    #[test]
+    fn harm_needs_units_as_shipping_does() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("revenue");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let arm = |units: u32, every: u32| {
+            (0..units)
+                .map(|i| if i % every == 0 { f64::from(1 + i % 37).powi(3) } else { 0.0 })
+                .collect::<Vec<_>>()
+        };
+        let groups = |units| of_numbers(&metric, &[("control", arm(units, 5)), ("big", arm(units, 50))]);
+        let found = judged_by(&rules, &metric, &groups(500));
+        let c = &found.metrics[0].comparisons[0];
+        assert_eq!(c.effect, Effect::Worse, "{c:?}");
+        assert!(matches!(c.doubt, Some(Doubt::FewUnits { needed: 1000, .. })), "{c:?}");
+        assert_eq!(found.verdict, Verdict::Inconclusive, "{:?}", found.reasons);
+        assert!(
+            found.reasons[0].contains("500 units in the smaller arm do not prove it, 1000 are needed"),
+            "{:?}",
+            found.reasons
+        );
+        assert!(found.remarks.iter().any(|said| said.contains("--cap revenue=p99")), "{:?}", found.remarks);
+        assert_eq!(judged_by(&rules, &metric, &groups(2000)).verdict, Verdict::DoNotShip);
+        // Numbers that are not skewed need no more than their interval.
+        let plain = |mean: f64| (0..300).map(|i| mean + f64::from(i % 7) - 3.0).collect::<Vec<_>>();
+        let even = of_numbers(&metric, &[("control", plain(10.0)), ("big", plain(8.0))]);
+        assert_eq!(judged_by(&rules, &metric, &even).verdict, Verdict::DoNotShip);
+    }
+
+    #[test]
+    fn segments_are_judged_by_the_method_and_p_fits_the_interval() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        let mut groups = Vec::new();
+        for segment in ["desktop", "phone"] {
+            groups.push(group("control", segment, 4000.0, 0.10));
+            groups.push(group("big", segment, 4000.0, 0.115));
+        }
+        let planned = Method::Planned { spending: Spending::ObrienFleming, looks: vec![0.5, 0.75] };
+        let mut widths = Vec::new();
+        for method in [Method::Fixed, planned, Method::Sequential] {
+            rules.method = method;
+            let found = judged(&rules, &groups);
+            let c = &found.metrics[1].comparisons[0];
+            assert_eq!(c.p < found.alpha, !c.interval.contains(0.0), "{c:?}");
+            assert_eq!(c.segments.len(), 2);
+            widths.push(c.segments[0].interval.high - c.segments[0].interval.low);
+        }
+        assert!(widths[0] < widths[1] && widths[1] < widths[2], "{widths:?}");
+        // One look at .5 of the units found z = 2.2: p of that look alone is below .05, and its bound 2.96 is not reached.
+        rules.method = Method::Planned { spending: Spending::ObrienFleming, looks: vec![0.5] };
+        let found = judged(&rules, &[group("control", "", 4000.0, 0.10), group("big", "", 4000.0, 0.115)]);
+        let c = &found.metrics[1].comparisons[0];
+        assert!(c.fixed.p < 0.05 && c.p > 0.05 && c.interval.contains(0.0), "{c:?}");
+    }
+
+    #[test]
+    fn units_asked_for_afterwards_change_no_interval() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        rules.method = Method::Sequential;
+        let groups = [group("control", "", 4000.0, 0.10), group("big", "", 4000.0, 0.12)];
+        let before = judged(&rules, &groups);
+        rules.min_units = 100;
+        let after = judged(&rules, &groups);
+        assert_eq!(before.metrics[1].comparisons[0].p, after.metrics[1].comparisons[0].p);
+        assert!(
+            after.remarks.iter().any(|said| said.contains("min_units_per_arm was 1000")),
+            "{:?}",
+            after.remarks
+        );
+        assert!(!before.remarks.iter().any(|said| said.contains("min_units_per_arm was")));
+    }
 }

@@ -168,16 +168,12 @@ impl Reduction {
                 None => format!("w.c{i}"),
                 Some(Cap::At(at)) => {
                     let at = format!("CAST({at} AS {})", dialect.double());
-                    format!(
-                        "CASE WHEN w.c{i} > {at} THEN {at} WHEN w.c{i} < -{at} THEN -{at} ELSE w.c{i} END"
-                    )
+                    format!("GREATEST(LEAST(w.c{i}, {at}), -{at})")
                 }
                 Some(Cap::Percentile(_)) => {
-                    let _ = write!(joins, "\n  JOIN {0} ON {0}.experiment = w.experiment", cut(i));
-                    format!(
-                        "CASE WHEN w.c{i} > {0}.high THEN {0}.high WHEN w.c{i} < {0}.low THEN {0}.low ELSE w.c{i} END",
-                        cut(i)
-                    )
+                    let cut = cut(i);
+                    let _ = write!(joins, "\n  JOIN {cut} ON {cut}.experiment = w.experiment");
+                    format!("GREATEST(LEAST(w.c{i}, {cut}.high), {cut}.low)")
                 }
             };
             let _ = write!(centred, ",\n    l.m{i} AS m{i}, {capped} AS v{i}, {capped} - l.m{i} AS x{i}");
