@@ -435,6 +435,9 @@ fn number(value: f64) -> String {
 }
 
 fn says(metric: &MetricResult, c: &Comparison) -> &'static str {
+    if c.doubt.is_some() {
+        return "too few units, or an arm without variance";
+    }
     if metric.role == Role::Guardrail && c.effect != Effect::Better {
         return match metric.guards(c) {
             Guard::Broken => "broken",
