@@ -96,15 +96,15 @@ class State {
     text ??= this.#tried === undefined ? this.#text(env) : undefined;
     const isNew = text !== undefined && text !== null && text !== this.#tried;
     if (isNew) this.#tried = text;
-    if (isNew && this.#load(text, isKilled)) this.#good = text;
-    else if (isKilled !== this.#isKilled && this.#good !== undefined) this.#load(this.#good, isKilled);
+    if (isNew && this.#load(text, isKilled, env)) this.#good = text;
+    else if (isKilled !== this.#isKilled && this.#good !== undefined) this.#load(this.#good, isKilled, env);
     this.#isKilled = isKilled;
   }
 
   /** Whether the config was taken into force. The kill switch is the config's own, so that it does what it does there. */
-  #load(text, isKilled) {
+  #load(text, isKilled, env) {
     try {
-      for (const line of this.splitway.load(isKilled ? killed(text) : text)) this.log(line);
+      for (const line of this.splitway.load(isKilled ? killed(text) : text, env)) this.log(line);
       return true;
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;

@@ -1,6 +1,6 @@
 //! Splitway for JavaScript edge runtimes.
 //!
-//! The filter's logic ([`splitway_filter::Exchange`]) on a host that lives in this module's memory: a
+//! The exchange ([`splitway_exchange::Exchange`], which the filter runs, too) on a host that lives in this module's memory: a
 //! request comes in as one text, the changes to it go out as another, and `pkg/splitway.js` does
 //! with `Request` and `Response` what they say. So what the filter does, the edge does, and there
 //! is nothing to keep in step.
@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use splitway_engine::{CookieAction, Reason, Timestamp};
-use splitway_filter::{Exchange as Filter, Store, Vm};
+use splitway_exchange::{Exchange as Filter, Store, Vm};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -69,10 +69,11 @@ impl Engine {
         Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding, otlp)) }
     }
 
-    /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
+    /// Takes a config (JSON) into force, or keeps what there is. `environment` has the secrets that the config
+    /// names by a variable: names and values with a zero byte behind each. Gives whether it was taken; the
     /// log says why not.
-    pub fn load(&mut self, json: &[u8]) -> bool {
-        let host = Host::new(&self.shared, Vec::new(), Timestamp::default());
+    pub fn load(&mut self, json: &[u8], environment: &[u8]) -> bool {
+        let host = Host::new(&self.shared, Vec::new(), Timestamp::default()).with_environment(environment);
         let taken = self.store.load(json, &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
@@ -262,18 +263,20 @@ mod tests {
 
     fn loaded(otlp: bool) -> Engine {
         let mut engine = Engine::new(false, otlp);
-        assert!(engine.load(CONFIG.as_bytes()), "{}", engine.take_log());
+        assert!(engine.load(CONFIG.as_bytes(), b""), "{}", engine.take_log());
         engine
     }
 
     #[test]
     fn records_for_a_collector() {
-        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 2.0).unwrap();
         let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         let (_, record) = told.split_once('\0').unwrap();
-        for part in
-            ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#]
-        {
+        // The time is that of the decision.
+        for part in [
+            r#""timeUnixNano":"2000000","observedTimeUnixNano":"5000000""#,
+            r#"{"key":"splitway.duration_ms","value":{"intValue":"3"}}"#,
+        ] {
             assert!(record.contains(part), "{record}");
         }
     }
@@ -300,7 +303,7 @@ mod tests {
     fn what_is_stripped_is_not_idle() {
         let mut engine = engine();
         assert!(
-            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()),
+            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes(), b""),
             "{}",
             engine.take_log()
         );
@@ -324,11 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn secrets_come_from_the_environment() {
+        let config = CONFIG.replacen('{', "{ \"exposure\": { \"key\": { \"env\": \"EXPOSURE_KEY\" } },", 1);
+        let mut engine = Engine::new(false, false);
+        for environment in ["", "OTHER\00123456789abcdef\0", "EXPOSURE_KEY\0short\0"] {
+            assert!(!engine.load(config.as_bytes(), environment.as_bytes()), "{environment:?}");
+            let said = engine.take_log();
+            assert!(said.contains("exposure.key") && !said.contains("short"), "{said}");
+        }
+        assert!(engine.load(config.as_bytes(), b"OTHER\0x\0EXPOSURE_KEY\00123456789abcdef\0"));
+        let exchange = engine.begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
+        assert!(told.contains("\"feature_flag.context.id\":\""), "{told}");
+    }
+
+    #[test]
     fn a_refused_config_leaves_the_last_good() {
         let mut engine = engine();
         let version = engine.version();
         let _ = engine.take_log();
-        assert!(!engine.load(b"{ \"version\": 2 }"));
+        assert!(!engine.load(b"{ \"version\": 2 }", b""));
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);
         assert!(Engine::new(false, false).begin(b":path\0/".to_vec(), 0.0).is_none());

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastly::http::{HeaderValue, StatusCode};
 use fastly::log::Endpoint;
+use fastly::secret_store::SecretStore;
 use fastly::{Backend, ConfigStore, Error, Request, Response};
 use splitway_edge::{Engine, Exchange};
 
@@ -67,11 +68,24 @@ fn begin(request: &Request) -> Option<Exchange> {
     let config = ConfigStore::try_open("splitway").ok()?.try_get("config").ok()??;
     // Header bytes are bytes here, and what variants set is UTF-8.
     let mut engine = Engine::new(false, false);
-    if !engine.load(config.as_bytes()) {
+    if !engine.load(config.as_bytes(), &environment()) {
         eprintln!("{}", engine.take_log());
         return None;
     }
     engine.begin(head(request), now())
+}
+
+/// The secrets that the config names by `{ env: NAME }`, from the secret store `splitway`: names and values with a zero
+/// byte behind each.
+fn environment() -> Vec<u8> {
+    let mut all = Vec::new();
+    let Ok(store) = SecretStore::open("splitway") else { return all };
+    for name in ["SPLITWAY_EXPOSURE_KEY", "SPLITWAY_QA_KEY", "SPLITWAY_PROVISIONAL_KEY"] {
+        if let Ok(Some(secret)) = store.try_get(name) {
+            all.extend([name.as_bytes(), b"\0", &secret.plaintext(), b"\0"].concat());
+        }
+    }
+    all
 }
 
 fn head(request: &Request) -> Vec<u8> {
