@@ -338,6 +338,32 @@ fn requests_without_a_value_are_not_taken_for_zero() {
     }
 }
 
+/// Numbers of 10^7 and one more or less: their squares have one digit left for the variance.
+#[test]
+fn a_large_mean_costs_no_digits_in_the_query() {
+    let world = World::new();
+    let (log, csv) = (world.path("log"), world.path("sizes.csv"));
+    std::fs::write(&log, twice(40, "", "")).unwrap();
+    let size = |unit: u32| 10_000_000 + i64::from(unit / 2 % 2) * 2;
+    let rows: String =
+        (0..40).map(|unit| format!("{unit},2026-11-21T12:00:00Z,size,{}\n", size(unit))).collect();
+    std::fs::write(&csv, format!("unit,time,metric,value\n{rows}")).unwrap();
+    let (e, o, quiet) = (world.path("e.parquet"), world.path("o.parquet"), &mut |_: u64, _: u64| {});
+    splitway_analysis::ingest::exposures(&[log], None, &e, quiet).unwrap();
+    splitway_analysis::ingest::outcomes(&[csv], None, &o, quiet).unwrap();
+    let columns = Columns::of(&[Metric::parse("size=sum(size)").unwrap()], false);
+    let groups = Tables::open(&[e], &[o], &[])
+        .unwrap()
+        .reduce(&Reduction { columns, ..Reduction::default() })
+        .unwrap();
+    assert_eq!(groups.len(), 2);
+    for group in groups {
+        // Ten of each number: n / (n - 1).
+        assert_eq!((group.moments.count(), group.moments.mean(0)), (20.0, 10_000_001.0));
+        assert!((group.moments.covariance(0, 0) - 20.0 / 19.0).abs() < 1e-12, "{group:?}");
+    }
+}
+
 #[test]
 fn a_log_of_several_versions_is_compared_with_each() {
     let world = World::new();
