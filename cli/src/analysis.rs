@@ -14,7 +14,7 @@ use splitway_analysis::ingest::{self, Lines};
 use splitway_analysis::judge::{
     Directions, Evidence, Judgement, Method, Rules, Verdict, judge, level, probability, unknown,
 };
-use splitway_analysis::metric::{Columns, How, Metric, Role, Term};
+use splitway_analysis::metric::{Cap, Columns, How, Metric, Role, Term};
 use splitway_analysis::reduce::{self, Tables, Unexposed};
 use splitway_analysis::report::{self, Facts};
 use splitway_analysis::sql::Reduction;
@@ -176,6 +176,21 @@ impl Setting {
                 return Err(Failure::Usage(format!("--metric {} is there twice", metric.name)));
             }
         }
+        let mut metrics = metrics;
+        let mut caps: Vec<(&str, Cap)> = Vec::new();
+        for text in &data.cap {
+            let wrong = |problem: &str| Failure::Usage(format!("--cap {text}: {problem}"));
+            let (name, cap) =
+                text.split_once('=').ok_or_else(|| wrong("expected NAME=p99 or NAME=NUMBER"))?;
+            let cap = Cap::parse(cap).map_err(|error| wrong(&error.to_string()))?;
+            if caps.iter().any(|(known, _)| *known == name.trim()) {
+                return Err(wrong("the metric has a cap already"));
+            }
+            caps.push((name.trim(), cap));
+        }
+        for metric in &mut metrics {
+            metric.cap = caps.iter().find(|(name, _)| *name == metric.name).map(|(_, cap)| *cap);
+        }
         let directions = Directions {
             lower: data.lower_is_better.iter().cloned().collect(),
             higher: data.higher_is_better.iter().cloned().collect(),
@@ -191,6 +206,9 @@ impl Setting {
             Method::Planned { spending, looks: data.looks.clone() }
         };
         let mut rules = Rules::of(&plan, &config, &metrics, &directions, &method);
+        for (metric, _) in rules.iter_mut().flat_map(|rules| &mut rules.metrics) {
+            metric.cap = caps.iter().find(|(name, _)| *name == metric.name).map(|(_, cap)| *cap);
+        }
         if let Some(id) = &data.experiment {
             rules.retain(|rules| rules.experiment == *id);
             if rules.is_empty() {
@@ -210,11 +228,38 @@ impl Setting {
                 return Err(Failure::Usage(format!("no metric is called `{name}`; there are {names}")));
             }
         }
+        for (name, _) in &caps {
+            match all.iter().find(|metric| metric.name == *name) {
+                None => return Err(Failure::Usage(format!("--cap: no metric is called `{name}`"))),
+                Some(metric) if metric.quantile.is_some() || metric.is_event() => {
+                    return Err(Failure::Usage(format!(
+                        "--cap: {name} is a quantile or counts at most one event, so that no large value decides it; expected \
+                         a sum, a count or a mean"
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
         for rules in &rules {
             stated(rules, &config)?;
         }
-        let older = data.older_config.iter().map(|file| Ok(Input::read(file)?.plan()?.1));
-        let older: Vec<Plan> = older.collect::<Result<_, Failure>>()?;
+        let mut older: Vec<Plan> = Vec::new();
+        let mut stated_before: Vec<wire::Config> = Vec::new();
+        for file in &data.older_config {
+            let (document, plan) = Input::read(file)?.plan()?;
+            older.push(plan);
+            stated_before.push(read_wire(&document));
+        }
+        // The first config that has the experiment says what its intervals are made for.
+        for rules in &mut rules {
+            let first =
+                older.iter().zip(&stated_before).find(|(plan, _)| plan.find(&rules.experiment).is_some());
+            if let Some((plan, config)) = first {
+                let first = Rules::of(plan, config, &[], &Directions::default(), &method);
+                let first = first.into_iter().find(|first| first.experiment == rules.experiment);
+                rules.tuned_for = first.map_or(rules.tuned_for, |first| first.min_units);
+            }
+        }
         for (file, older) in data.older_config.iter().zip(&older) {
             let changed = rules.iter().find(|rules| {
                 let before = older.find(&rules.experiment);
@@ -233,6 +278,7 @@ impl Setting {
             columns: Columns::of(&all, data.before.is_some()),
             window_ms: data.window,
             before_ms: data.before.unwrap_or_default(),
+            tolerance_ms: data.clock_tolerance,
             most_exposures: data.max_exposures,
             has_excluded: data.exclude.is_some(),
             is_complete: data.complete_only,
@@ -653,6 +699,11 @@ fn judgement(found: &Judgement, style: Style) -> String {
         let role = format!("{:?}", metric.role).to_lowercase();
         if let Some(problem) = &metric.problem {
             text.push_str(&format!("  {role} {}: {problem}\n", metric.name));
+        }
+        for unmeasured in &metric.unmeasured {
+            let line =
+                format!("  {role} {} of {}: {}\n", metric.name, unmeasured.treatment, unmeasured.problem);
+            text.push_str(&line);
         }
         for c in &metric.comparisons {
             let relative = c.fixed.relative.map_or(String::new(), |r| format!(" ({:+.2}%)", r * 100.0));

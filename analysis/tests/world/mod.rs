@@ -143,6 +143,7 @@ pub(crate) fn reduction() -> Reduction {
         columns: Columns::of(&all, true),
         window_ms: Some(7 * DAY),
         before_ms: 7 * DAY,
+        tolerance_ms: 0,
         most_exposures: None,
         has_excluded: false,
         is_complete: false,

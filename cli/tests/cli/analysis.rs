@@ -196,6 +196,82 @@ fn the_query_is_printed_in_every_dialect() {
 }
 
 #[test]
+fn caps_and_the_tolerance_for_clocks_are_in_the_query_and_on_the_page() {
+    let bench = bench();
+    // An order a second before its unit's first exposure: by the clock of another machine.
+    let orders = std::fs::read_to_string(bench.path("orders.csv")).unwrap();
+    let early = "user-1,2026-11-21T00:00:59.200Z,order,5000\n";
+    std::fs::write(bench.path("orders.csv"), orders + early).unwrap();
+    let revenue = format!("analyze {DATA} --metric revenue=sum(order) --json");
+    let value = |options: &str| {
+        let ran = bench.run(&format!("{revenue} {options}"));
+        assert!(ran.code < 2, "{}", ran.all());
+        let json = ran.json();
+        let metrics = json["experiments"][0]["metrics"].as_array().unwrap();
+        let metric = metrics.iter().find(|metric| metric["name"] == "revenue").unwrap().clone();
+        let all: f64 =
+            metric["values"].as_array().unwrap().iter().map(|value| value["value"].as_f64().unwrap()).sum();
+        (all, metric)
+    };
+    let (strict, _) = value("--clock-tolerance 0s");
+    let (tolerant, metric) = value("");
+    assert!(tolerant - strict > 3.0, "5,000 more over some 1,500 units: {strict} {tolerant}");
+    assert!(metric["comparisons"][0]["skew"]["skewness"].as_f64().unwrap() > 20.0, "{metric}");
+    for cap in ["p99", "20"] {
+        let (capped, metric) = value(&format!("--cap revenue={cap}"));
+        assert!(capped < strict + 0.1, "{capped}");
+        assert!(metric["formula"].as_str().unwrap().contains("each unit's sum(order) capped at"), "{metric}");
+    }
+    let sql = |options: &str| {
+        bench.run(&format!("analyze {DATA} --metric revenue=sum(order) --dialect duckdb {options}")).out
+    };
+    let hash = |sql: &str| sql.split("AS reduction").next().unwrap().rsplit('\'').nth(1).unwrap().to_owned();
+    let plain = sql("");
+    assert!(plain.contains("o.time_ms >= e.first_ms - 1000"), "{plain}");
+    assert!(
+        hash(&plain) != hash(&sql("--cap revenue=p99")) && hash(&plain) != hash(&sql("--clock-tolerance 2s"))
+    );
+    let ran =
+        bench.run(&format!("report {DATA} --metric revenue=sum(order) --cap revenue=p99 --out page.html"));
+    assert!(ran.code < 2, "{}", ran.all());
+    let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
+    for said in ["capped at p99 of all units", "<td>revenue=p99</td>", "up to 1 s before it"] {
+        assert!(page.contains(said), "{said}");
+    }
+    for wrong in [
+        "--cap revenue",
+        "--cap revenue=p40",
+        "--cap revenue=-1",
+        "--cap order_rate=p99",
+        "--cap nothing=p99",
+        "--cap revenue=5 --cap revenue=6",
+        "--clock-tolerance 1",
+    ] {
+        let ran = bench.run(&format!("{revenue} {wrong}"));
+        assert_eq!(ran.code, 2, "{wrong}: {}", ran.all());
+    }
+}
+
+/// Chosen by what was seen, it would make any result certain: the first config's is kept, and the change is reported.
+#[test]
+fn units_asked_for_afterwards_do_not_move_the_intervals() {
+    let bench = bench();
+    let of = |min: u64| CONFIG.replace("min_units_per_arm: 500", &format!("min_units_per_arm: {min}"));
+    std::fs::write(bench.path("older.yaml"), of(5000)).unwrap();
+    let p = |options: &str| {
+        let ran = bench.run(&format!("analyze {DATA} --json {options}"));
+        let json = ran.json();
+        (json["experiments"][0]["metrics"][1]["comparisons"][0]["p"].as_f64().unwrap(), ran.out)
+    };
+    let (now, said) = p("");
+    assert!(!said.contains("min_units_per_arm was"), "{said}");
+    let (bound, said) = p("--older-config older.yaml");
+    assert!(said.contains("min_units_per_arm was 5000 when the experiment began and is 500 now"), "{said}");
+    std::fs::write(bench.path("splitway.yaml"), of(5000)).unwrap();
+    assert!(bound != now && (bound / p("").0 - 1.0).abs() < 1e-9);
+}
+
+#[test]
 fn planned_looks_quantiles_and_power_from_what_was_seen() {
     let bench = bench();
     let looks = "--looks 0.25,0.5 --metric wait=p90(order) --metric latency_p95=p95(nothing)";
