@@ -304,7 +304,7 @@ fn a_limit_holds_for_one_armed_rollouts_and_spares_the_control() {
 fn a_guardrail_is_that_of_what_decides_its_experiment() {
     let digest = |change: fn(&mut serde_json::Value)| {
         let mut document = serde_json::json!({
-            "version": 1, "unit": [{"header": "u"}], "layers": [{"id": "l"}, {"id": "m"}],
+            "version": 1, "unit": [{"header": "u"}], "layers": [{"id": "l"}, {"id": "m"}, {"id": "n"}],
             "experiments": [
                 {"id": "e", "layer": "l", "targeting": {"path": {"prefix": "/a"}},
                  "variants": [{"id": "a"}, {"id": "b", "route": {"cluster": "b"}}],
@@ -324,7 +324,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["owner"] = "me@shop.example".into(),
         |document| document["experiments"][0]["traffic"] = "50%".into(),
         |document| document["experiments"][0]["status"] = "paused".into(),
-        |document| document["layers"].as_array_mut().unwrap().push(serde_json::json!({"id": "n"})),
+        |document| document["layers"].as_array_mut().unwrap().push(serde_json::json!({"id": "o"})),
         |document| document["experiments"].as_array_mut().unwrap().swap(0, 1),
         |document| {
             let more = serde_json::json!({"metric": "latency", "slower_than": "1s"});
@@ -343,7 +343,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["targeting"]["path"]["prefix"] = "/b".into(),
         |document| document["experiments"][0]["unit"] = serde_json::json!([{"cookie": "u"}]),
         |document| document["unit"] = serde_json::json!([{"cookie": "u"}]),
-        |document| document["experiments"][0]["layer"] = "m".into(),
+        |document| document["experiments"][0]["layer"] = "n".into(),
         |document| {
             document["experiments"][0]["bucketing"] =
                 serde_json::json!({"dialect": "splitway", "salt": "new"})
