@@ -178,7 +178,7 @@ impl Change {
         for Flow { from, to, share } in &self.changes {
             text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
         }
-        for later in &self.later {
+        for later in self.later.iter().filter(|later| later.moved > 0.0) {
             text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign)));
         }
         for note in &self.notes {
@@ -459,6 +459,11 @@ impl Comparison<'_> {
         let (Some(before), Some(after)) = (self.old.wire(id), self.new.wire(id)) else { return };
         if before.targeting != after.targeting {
             notes.push("targeting changed: shares are of requests eligible before and after".to_owned());
+        }
+        if before.priority != after.priority {
+            notes.push(
+                "the priority changed: conflicts with other experiments are not in the shares".to_owned(),
+            );
         }
         if before.overrides != after.overrides {
             notes.push("allow-lists changed: their units are not in the shares".to_owned());

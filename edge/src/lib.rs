@@ -217,7 +217,7 @@ impl Exchange {
     /// Whether [`Self::respond`] needs to know the response's headers.
     #[must_use]
     pub fn reads_response(&self) -> bool {
-        self.filter.decision().private || self.filter.is_grpc()
+        self.filter.reads_response()
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.

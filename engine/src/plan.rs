@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::actions::VariantActions;
+use crate::actions::{Claim, VariantActions};
 use crate::bucketing::{BUCKETS, Dialect, SaltedHash};
 use crate::cache::CacheSafety;
 use crate::decide::Decision;
@@ -65,6 +65,8 @@ pub struct Plan {
     pub(crate) holdouts: Box<[Holdout]>,
     pub(crate) layers: Box<[Layer]>,
     pub(crate) experiments: Box<[Experiment]>,
+    /// Some experiments have claims.
+    pub(crate) contested: bool,
     /// How many of them some request can be in at some time.
     pub(crate) candidates: u32,
     pub(crate) ours: OurHeaders,
@@ -136,6 +138,10 @@ pub(crate) struct Slot {
 pub struct Experiment {
     pub(crate) id: Box<str>,
     pub(crate) layer: LayerId,
+    /// Of two that act on the same thing, the one with more is entered.
+    pub(crate) priority: u16,
+    /// What it acts on that an experiment of another layer acts on, too.
+    pub(crate) claims: Box<[Claim]>,
     pub(crate) gate: Gate,
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
@@ -328,6 +334,12 @@ impl Experiment {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Its priority, 0 to 1000.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
     }
 
     /// Its layer.

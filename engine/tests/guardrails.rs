@@ -380,13 +380,14 @@ fn a_tripped_variant_gets_the_control_and_says_why() {
         let request = RequestView::new(&headers);
         let before = plan.decide(&request, Timestamp(0), &mut NoTrace).assignments[0];
         let mut outcome = Outcome::default();
-        let after = plan.decide(&request.with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
+        let after =
+            plan.decide(&request.clone().with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
         assert_eq!((after.variant, after.bucket), (VariantId(0), before.bucket));
         let reason = if before.variant == VariantId(1) { Reason::Guardrail } else { Reason::Split };
         assert_eq!((after.reason, outcome.0), (reason, Some((reason, Some(VariantId(0))))));
         moved += u32::from(reason == Reason::Guardrail);
         // With the control itself off, as a one-armed rollout may be, it is recorded and nothing is applied.
-        let none = plan.decide(&request.with_tripped(&both), Timestamp(0), &mut outcome);
+        let none = plan.decide(&request.clone().with_tripped(&both), Timestamp(0), &mut outcome);
         if before.variant == VariantId(0) {
             assert_eq!(outcome.0, Some((Reason::Guardrail, None)));
             assert_eq!(
