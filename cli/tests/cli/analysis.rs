@@ -87,7 +87,7 @@ fn a_lone_canary_that_was_killed_is_not_shipped() {
         let now = Timestamp(1_795_219_200_000 + unit * 60_000);
         let request = if unit < 300 { view } else { view.with_tripped(&tripped) };
         let decision = plan.decide(&request, now, &mut NoTrace);
-        let context = plan.context_id(&decision, &decision.assignments[0], &view);
+        let context = plan.context_id(&decision, &decision.assignments[0], &request);
         let served = Served { status: Some(if unit < 300 { 503 } else { 200 }), ..Served::default() };
         let exposure = plan.exposure(&decision.assignments[0], context.as_deref(), now, &served).unwrap();
         log += &format!("{}\n", exposure.to_json());
