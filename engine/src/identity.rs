@@ -119,6 +119,12 @@ impl<'a> MintedCookie<'a> {
     }
 }
 
+/// The unit in the whole value of a cookie that Splitway minted, `<32 hex digits>.<day>`; `None` for any other text.
+#[must_use]
+pub fn minted_unit(cookie: &str) -> Option<&str> {
+    MintedCookie::parse(cookie).map(|minted| minted.id)
+}
+
 /// What happens to the identity cookie in the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CookieAction {

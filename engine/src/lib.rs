@@ -81,7 +81,7 @@ pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Common, Exposure, Otlp, Served};
 pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
-pub use identity::{CookieAction, Entropy};
+pub use identity::{CookieAction, Entropy, minted_unit};
 #[cfg(feature = "advice")]
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]

@@ -187,8 +187,6 @@ pub(crate) enum Split {
 #[derive(Clone, Debug)]
 pub struct Variant {
     pub(crate) id: Box<str>,
-    /// Its share of the experiment's units, of [`crate::bucketing::BUCKETS`].
-    pub(crate) buckets: u32,
     /// `experiment=variant`, an RFC 9651 dictionary member.
     pub(crate) stamp: Box<str>,
     /// Clients do not get the stamp.
@@ -432,12 +430,6 @@ impl Variant {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
-    }
-
-    /// Its planned share of the experiment's units, from 0 to 1.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        f64::from(self.buckets) / f64::from(crate::bucketing::BUCKETS)
     }
 
     /// Whether it asks for another path.

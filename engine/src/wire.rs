@@ -43,9 +43,9 @@ macro_rules! words {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
-            $($(#[$variant_meta])* $variant,)*
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant,)*
         }
 
         impl $name {
@@ -89,10 +89,9 @@ macro_rules! choices {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(rename_all = "snake_case"))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))] $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -116,10 +115,10 @@ macro_rules! tagged {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(tag = $tag, rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", schemars(tag = $tag))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))] $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -1203,5 +1202,9 @@ records! {
         /// Whole weights. Default: the variants' weights.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub weights: Vec<u32>,
+        /// Revision of the `fractional` operation, 2 or 3: the two give most units another variant. 3 hashes the two keys
+        /// as canonical CBOR, as openfeature-flagd-core 2 does. Default: 2.
+        #[cfg_attr(feature = "schema", schemars(range(min = 2, max = 3)))]
+        pub revision: Option<u32>,
     }
 }

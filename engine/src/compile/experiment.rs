@@ -78,8 +78,8 @@ impl<'c> Compiler<'c> {
         }
         let (start, end) = self.schedule(at, experiment);
         let status = experiment.status.unwrap_or(wire::Status::Running);
-        let mut variants = self.variants(at, experiment);
-        let split = self.split(at, experiment, &mut variants);
+        let variants = self.variants(at, experiment);
+        let split = self.split(at, experiment);
         let targeting = experiment.targeting.as_ref().and_then(|rule| self.rule(at.key("targeting"), rule));
         let stated = if experiment.buckets.is_empty() {
             None

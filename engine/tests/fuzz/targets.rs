@@ -32,7 +32,7 @@ fn exercise(plan: &Plan) {
         }
     }
     for (_, experiment) in plan.experiments() {
-        let total: f64 = experiment.variants().iter().map(|variant| variant.share()).sum();
+        let total: f64 = experiment.shares().iter().sum();
         assert!(total.is_finite());
         assert!(experiment.owned_buckets() <= BUCKETS);
         assert!(experiment.active_buckets(NOW) <= experiment.owned_buckets());
