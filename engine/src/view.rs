@@ -22,7 +22,7 @@ pub const MAX_VALUE: usize = 4096;
 /// indexed once, so that a long request does not cost its length times the names that a config asks for.
 const LONG: usize = 2048;
 /// Most query parameters that are looked at.
-pub(crate) const MAX_PARAMETERS: usize = 2_000;
+pub(crate) const MAX_PARAMETERS: usize = 1_500;
 /// Largest JWT payload that is looked at, in bytes of its header.
 const MAX_JWT: usize = 8 * 1024;
 /// Longest path that targeting looks at, in bytes.
@@ -272,7 +272,7 @@ impl<'a> RequestView<'a> {
     }
 
     /// The first query parameter `name` that has a value, percent-decoded, `+` as a blank
-    /// (WHATWG URL, form decoding); empty if it is there without a value. The first 2,000 are read.
+    /// (WHATWG URL, form decoding); empty if it is there without a value. The first 1,500 are read.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
         let query = self.raw_query()?;
@@ -535,7 +535,7 @@ mod tests {
     /// One rule for all sources: the first value that can identify a unit.
     #[test]
     fn the_first_usable_value_counts_in_every_source() {
-        for padding in [0, 1_900] {
+        for padding in [0, 1_400] {
             let path = format!("/?{}uid=&uid=%ff&uid=u1&uid=u2&e&f=+", "x&".repeat(padding));
             let headers = pairs(&[(":path", path.as_bytes()), ("x", b" "), ("x", b"\xff"), ("x", b"u1")]);
             let view = RequestView::new(&headers);
