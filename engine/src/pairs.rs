@@ -1,6 +1,6 @@
 //! Long cookies and queries, indexed by name: one pass, whatever the number of names that are asked for.
 
-use crate::view::{escapes, form_decoded, split_at_semicolon, usable};
+use crate::view::{MAX_PARAMETERS, escapes, form_decoded, split_at_semicolon, usable};
 
 /// How pairs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,14 +101,16 @@ impl Index {
     pub(crate) fn new<'a>(syntax: Syntax, lines: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         let separator = if syntax == Syntax::Cookie { b';' } else { b'&' };
         let count = |line: &[u8]| line.iter().filter(|byte| **byte == separator).count().saturating_add(1);
-        let pairs = lines.clone().map(count).fold(0, usize::saturating_add);
+        let mut left = if syntax == Syntax::Query { MAX_PARAMETERS } else { usize::MAX };
+        let pairs = lines.clone().map(count).fold(0, usize::saturating_add).min(left);
         let size = pairs.saturating_mul(2).next_power_of_two();
         let mut index = Self { slots: vec![Slot { place: FREE, mark: 0 }; size].into() };
         let mut decoded = Vec::new();
         let mut start = 0_usize;
         for line in lines.clone() {
             let mut rest = Some(line);
-            while let Some(text) = rest {
+            while let Some(text) = rest.filter(|_| left > 0) {
+                left = left.saturating_sub(1);
                 let at = start.saturating_add(line.len().saturating_sub(text.len()));
                 let (pair, after) = syntax.split(text);
                 let (name, value) = syntax.parts(pair);

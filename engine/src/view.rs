@@ -21,15 +21,17 @@ pub const MAX_VALUE: usize = 4096;
 /// Cookies and queries up to this length, in bytes, are searched anew for each name; longer ones are
 /// indexed once, so that a long request does not cost its length times the names that a config asks for.
 const LONG: usize = 2048;
+/// Most query parameters that are looked at.
+pub(crate) const MAX_PARAMETERS: usize = 1_500;
 /// Largest JWT payload that is looked at, in bytes of its header.
 const MAX_JWT: usize = 8 * 1024;
 /// Longest path that targeting looks at, in bytes.
 const MAX_PATH: usize = 8 * 1024;
-/// Bytes that the regular expressions of one request may look at, all together: each byte takes about a
+/// Bytes that the regular expressions of one request may look at, all together: each byte takes about two
 /// thousand instructions.
-const MAX_MATCHED: usize = 8 * 1024;
+const MAX_MATCHED: usize = 4 * 1024;
 /// Bytes that `contains` may look at, all together.
-const MAX_SEARCHED: usize = 128 * 1024;
+const MAX_SEARCHED: usize = 64 * 1024;
 
 /// Header pairs in wire order. Names are lower-case, as HTTP/2 and Envoy have
 /// them, and include `:method`, `:path` and `:authority`.
@@ -270,7 +272,7 @@ impl<'a> RequestView<'a> {
     }
 
     /// The first query parameter `name` that has a value, percent-decoded, `+` as a blank
-    /// (WHATWG URL, form decoding); empty if it is there without a value.
+    /// (WHATWG URL, form decoding); empty if it is there without a value. The first 1,500 are read.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<Cow<'a, str>> {
         let query = self.raw_query()?;
@@ -297,7 +299,8 @@ impl<'a> RequestView<'a> {
     /// Calls `see` with every value of the query parameter `name`.
     pub(crate) fn each_parameter(&self, name: &str, mut see: impl FnMut(&[u8])) {
         let query = self.raw_query().unwrap_or_default();
-        for (key, value) in query.split(|b| *b == b'&').map(|pair| Syntax::Query.parts(pair)) {
+        let pairs = query.split(|b| *b == b'&').take(MAX_PARAMETERS);
+        for (key, value) in pairs.map(|pair| Syntax::Query.parts(pair)) {
             if Syntax::Query.names(key, name.as_bytes())
                 && let Some(value) = percent_decoded(value)
             {
@@ -532,7 +535,7 @@ mod tests {
     /// One rule for all sources: the first value that can identify a unit.
     #[test]
     fn the_first_usable_value_counts_in_every_source() {
-        for padding in [0, 5_000] {
+        for padding in [0, 1_400] {
             let path = format!("/?{}uid=&uid=%ff&uid=u1&uid=u2&e&f=+", "x&".repeat(padding));
             let headers = pairs(&[(":path", path.as_bytes()), ("x", b" "), ("x", b"\xff"), ("x", b"u1")]);
             let view = RequestView::new(&headers);

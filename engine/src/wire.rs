@@ -904,7 +904,7 @@ records! {
         /// Glob: `*` within a path segment, `**` across, `?` one character.
         pub glob: Option<String>,
         /// Regular expression (linear time, unanchored, at most 1 kB). All that look at one
-        /// request see 8 kB of it together; beyond that, none matches.
+        /// request see 4 kB of it together; beyond that, none matches.
         pub regex: Option<String>,
         /// Is there (`true`) or not (`false`).
         pub exists: Option<bool>,
