@@ -43,9 +43,9 @@ macro_rules! words {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
-            $($(#[$variant_meta])* $variant,)*
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant,)*
         }
 
         impl $name {
@@ -89,10 +89,10 @@ macro_rules! choices {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(rename_all = "snake_case"))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))]
+            $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -116,10 +116,11 @@ macro_rules! tagged {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(tag = $tag, rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", schemars(tag = $tag))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))]
+            $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -1169,5 +1170,10 @@ records! {
         /// Whole weights. Default: the variants' weights.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub weights: Vec<u32>,
+        /// The revision of `fractional` that the providers have: 2 hashes the flag's key and the unit one after
+        /// the other, 3 hashes a CBOR array of both (openfeature-flagd-core 2.0.0 for Python). Most units get
+        /// another variant under the other one. Default: 2.
+        #[cfg_attr(feature = "schema", schemars(range(min = 2, max = 3)))]
+        pub revision: Option<u32>,
     }
 }

@@ -82,7 +82,7 @@ fn later_boundaries_are_shown_and_gated() {
     // 4,000 of 10,000 buckets, less those held out: a half more of them.
     for said in [
         "button: nobody moves now; 3.92% are in it",
-        "from 2026-12-05T00:00:00Z on: 19.6% of all units come in; 39.2% are in it, 19.6% in the old config",
+        "from 2026-12-05T00:00:00.000Z on: 19.6% of all units come in; 39.2% are in it, 19.6% in the old config",
         "19.6% will move in one experiment, at most 5% may",
         "wording: nobody moves; 49% are in it",
     ] {
@@ -91,7 +91,7 @@ fn later_boundaries_are_shown_and_gated() {
     let json = diff(&old, &new, "--json").json();
     let later = &json["experiments"][0]["later"];
     assert_eq!(later.as_array().unwrap().len(), 1);
-    assert_eq!(later[0]["at"], "2026-12-05T00:00:00Z");
+    assert_eq!(later[0]["at"], "2026-12-05T00:00:00.000Z");
     assert!((later[0]["enters"].as_f64().unwrap() - 0.98 * 0.2).abs() < 1e-12, "{later}");
     assert_eq!(json["experiments"][0]["moved"], 0.0);
     assert!((json["largest_moved"].as_f64().unwrap() - 0.98 * 0.2).abs() < 1e-12);
@@ -104,8 +104,8 @@ fn later_boundaries_are_shown_and_gated() {
     let ran = diff(SHOP, &longer, "--max-moved 5%");
     for said in [
         "search: nobody moves now; 98% are in it",
-        "from 2026-12-01T00:00:00Z on: 98% of all units come in; 98% are in it, 0% in the old config",
-        "from 2026-12-15T00:00:00Z on: nobody moves; 0% are in it",
+        "from 2026-12-01T00:00:00.000Z on: 98% of all units come in; 98% are in it, 0% in the old config",
+        "from 2026-12-15T00:00:00.000Z on: nobody moves; 0% are in it",
     ] {
         assert!(ran.out.contains(said), "{said}: {}", ran.all());
     }
@@ -142,7 +142,7 @@ fn a_variant_that_does_something_else_moves_its_units() {
     let ran = diff(&later(SHOP), &later(&big), "--max-moved 5%");
     assert!(ran.code == 1 && ran.out.contains("button: nobody moves now; 0% are in it"), "{}", ran.all());
     assert!(
-        ran.out.contains("from 2026-12-05T00:00:00Z on: 19.6% of all units get something else"),
+        ran.out.contains("from 2026-12-05T00:00:00.000Z on: 19.6% of all units get something else"),
         "{}",
         ran.all()
     );

@@ -1,11 +1,11 @@
 //! flagd's `fractional` operation (the shorthand that buckets by flag key and targeting key).
 //!
-//! `bucket = (u64(mm3(flag_key + targeting_key, 0)) * sum(weights)) >> 32`; the first cumulative
-//! weight above it wins. This is the second revision of the operation; flagd before it scaled to
-//! 100 whole percent, and the third, which hashes a CBOR array of both keys, is not released in
-//! every provider and is another dialect.
+//! `bucket = (u64(mm3(text, 0)) * sum(weights)) >> 32`; the first cumulative weight above it wins. In the
+//! second revision of the operation, the text is `flag_key + targeting_key`; in the third, it is the canonical
+//! CBOR array (RFC 8949, section 4.2) of both keys. Most units differ between them. flagd before the second
+//! scaled to 100 whole percent.
 //!
-//! Traps: flag key and targeting key are joined with nothing between them; the resolution is the
+//! Traps: the second revision joins the keys with nothing between them; lengths in CBOR are of bytes; the resolution is the
 //! sum of the weights; UTF-8 (the JavaScript provider's hash is right for ASCII only). flagd needs
 //! a targeting key, so an empty unit is out.
 //!
@@ -13,9 +13,21 @@
 
 use super::{ParameterError, Pick, cumulative, murmur3_32};
 
+/// Which text the operation hashes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FlagdRevision {
+    /// Both keys, one after the other.
+    #[default]
+    Second,
+    /// A CBOR array of both keys.
+    Third,
+}
+
 /// A `fractional` rule.
 #[derive(Debug, Clone, Copy)]
 pub struct FlagdParameters<'a> {
+    /// The revision of the operation that the providers have.
+    pub revision: FlagdRevision,
     /// The flag's key.
     pub flag_key: &'a str,
     /// One weight per variant; together at most 2^31 - 1.
@@ -25,7 +37,9 @@ pub struct FlagdParameters<'a> {
 /// A ready rule.
 #[derive(Debug, Clone)]
 pub struct Flagd {
-    flag_key: Box<str>,
+    revision: FlagdRevision,
+    /// What is hashed before the targeting key, without the length that CBOR gives that.
+    before: Box<[u8]>,
     sums: Box<[u32]>,
     total: u32,
 }
@@ -35,7 +49,14 @@ impl Flagd {
     pub fn new(parameters: &FlagdParameters<'_>) -> Result<Self, ParameterError> {
         let limit = i32::MAX.unsigned_abs();
         let (sums, total) = cumulative("weights", parameters.weights, limit, "1 to 2147483647")?;
-        Ok(Self { flag_key: parameters.flag_key.into(), sums, total })
+        let flag_key = parameters.flag_key;
+        let before = match parameters.revision {
+            FlagdRevision::Second => Box::from(flag_key.as_bytes()),
+            FlagdRevision::Third => [&[ARRAY_OF_TWO], TextHead::of(flag_key).bytes(), flag_key.as_bytes()]
+                .concat()
+                .into_boxed_slice(),
+        };
+        Ok(Self { revision: parameters.revision, before, sums, total })
     }
 
     /// The variant of `unit`, flagd's targeting key; an empty one is out.
@@ -43,10 +64,45 @@ impl Flagd {
         if unit.is_empty() {
             return Pick::Out { bucket: 0 };
         }
-        let hash = murmur3_32(&[self.flag_key.as_bytes(), unit.as_bytes()], 0);
+        let head = match self.revision {
+            FlagdRevision::Second => TextHead::NONE,
+            FlagdRevision::Third => TextHead::of(unit),
+        };
+        let hash = murmur3_32(&[&self.before, head.bytes(), unit.as_bytes()], 0);
         // Two factors of 32 bits fit 64; after the shift the value is below the total.
         let bucket = (u64::from(hash).wrapping_mul(u64::from(self.total)) >> 32) as u32;
         Pick::from_index(self.sums.iter().position(|&sum| bucket < sum), bucket)
+    }
+}
+
+/// CBOR's head of an array of two items.
+const ARRAY_OF_TWO: u8 = 0x82;
+
+/// CBOR's head of a text: its type, and its length in as few bytes as can be.
+#[derive(Clone, Copy)]
+struct TextHead {
+    bytes: [u8; 9],
+    length: usize,
+}
+
+impl TextHead {
+    const NONE: Self = Self { bytes: [0; 9], length: 0 };
+
+    fn of(text: &str) -> Self {
+        const TEXT: u8 = 0x60;
+        let length = text.len() as u64;
+        let [b0, b1, b2, b3, b4, b5, b6, b7] = length.to_be_bytes();
+        match length {
+            0..=0x17 => Self { bytes: [TEXT | b7, 0, 0, 0, 0, 0, 0, 0, 0], length: 1 },
+            0x18..=0xff => Self { bytes: [TEXT | 24, b7, 0, 0, 0, 0, 0, 0, 0], length: 2 },
+            0x100..=0xffff => Self { bytes: [TEXT | 25, b6, b7, 0, 0, 0, 0, 0, 0], length: 3 },
+            0x1_0000..=0xffff_ffff => Self { bytes: [TEXT | 26, b4, b5, b6, b7, 0, 0, 0, 0], length: 5 },
+            _ => Self { bytes: [TEXT | 27, b0, b1, b2, b3, b4, b5, b6, b7], length: 9 },
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -55,7 +111,29 @@ mod tests {
     use super::*;
 
     fn pick(weights: &[u32]) -> Pick {
-        Flagd::new(&FlagdParameters { flag_key: "my-flag", weights }).unwrap().pick("user-1")
+        let revision = FlagdRevision::Second;
+        Flagd::new(&FlagdParameters { revision, flag_key: "my-flag", weights }).unwrap().pick("user-1")
+    }
+
+    /// The examples of RFC 8949, appendix A, and each length at which the head grows.
+    #[test]
+    fn heads_of_texts_are_canonical() {
+        let head = |length: usize| TextHead::of(&"a".repeat(length)).bytes().to_vec();
+        for (length, expected) in [
+            (0, &[0x60][..]),
+            (1, &[0x61]),
+            (4, &[0x64]),
+            (23, &[0x77]),
+            (24, &[0x78, 24]),
+            (255, &[0x78, 255]),
+            (256, &[0x79, 1, 0]),
+            (65_535, &[0x79, 255, 255]),
+            (65_536, &[0x7a, 0, 1, 0, 0]),
+        ] {
+            assert_eq!(head(length), expected, "{length}");
+        }
+        // Of bytes, not of characters.
+        assert_eq!(TextHead::of("\u{6c34}").bytes(), [0x63]);
     }
 
     #[test]
@@ -76,14 +154,16 @@ mod tests {
 
     #[test]
     fn an_empty_unit_is_out() {
-        let rule = Flagd::new(&FlagdParameters { flag_key: "f", weights: &[1] }).unwrap();
-        assert_eq!(rule.pick(""), Pick::Out { bucket: 0 });
+        for revision in [FlagdRevision::Second, FlagdRevision::Third] {
+            let rule = Flagd::new(&FlagdParameters { revision, flag_key: "f", weights: &[1] }).unwrap();
+            assert_eq!(rule.pick(""), Pick::Out { bucket: 0 });
+        }
     }
 
     #[test]
     fn refuses_wrong_parameters() {
         for weights in [&[][..], &[0], &[i32::MAX.unsigned_abs(), 1]] {
-            let parameters = FlagdParameters { flag_key: "f", weights };
+            let parameters = FlagdParameters { revision: FlagdRevision::Second, flag_key: "f", weights };
             assert_eq!(Flagd::new(&parameters).unwrap_err().field(), "weights");
         }
     }

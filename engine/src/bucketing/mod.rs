@@ -24,7 +24,7 @@ mod unleash;
 
 pub use eppo::{Eppo, EppoParameters};
 pub use error::ParameterError;
-pub use flagd::{Flagd, FlagdParameters};
+pub use flagd::{Flagd, FlagdParameters, FlagdRevision};
 pub use growthbook::{GrowthBook, GrowthBookFilter, GrowthBookParameters, HashVersion};
 pub use launchdarkly::{LaunchDarkly, LaunchDarklyParameters};
 pub use optimizely::{Optimizely, OptimizelyGroup, OptimizelyParameters};

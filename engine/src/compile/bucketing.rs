@@ -3,12 +3,12 @@
 
 use super::Compiler;
 use crate::bucketing::{
-    BUCKETS, Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, GrowthBook, GrowthBookFilter,
-    GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely, OptimizelyGroup,
-    OptimizelyParameters, ParameterError, PlanOut, PlanOutParameters, Split as SplitDialect, SplitParameters,
-    Statsig, StatsigParameters, Unleash, UnleashParameters,
+    BUCKETS, Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, FlagdRevision, GrowthBook,
+    GrowthBookFilter, GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely,
+    OptimizelyGroup, OptimizelyParameters, ParameterError, PlanOut, PlanOutParameters, Split as SplitDialect,
+    SplitParameters, Statsig, StatsigParameters, Unleash, UnleashParameters,
 };
-use crate::document::describe_text;
+use crate::document::{describe_number, describe_text};
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
 use crate::problem::{Code, MESSAGES, Place, Problem, prose};
@@ -228,7 +228,16 @@ impl<'c> Compiler<'c> {
 
     fn flagd(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::FlagdBucketing) -> Made {
         let weights = self.whole_weights(at.key("weights"), experiment, &own.weights)?;
-        let dialect = Flagd::new(&FlagdParameters { flag_key: &own.flag_key, weights: &weights })?;
+        let revision = match own.revision {
+            None | Some(2) => FlagdRevision::Second,
+            Some(3) => FlagdRevision::Third,
+            Some(other) => {
+                let found = describe_number(f64::from(other));
+                self.error(at.key("revision"), Code::InvalidValue, "2 or 3", &found);
+                return Err(None);
+            }
+        };
+        let dialect = Flagd::new(&FlagdParameters { revision, flag_key: &own.flag_key, weights: &weights })?;
         Ok((Dialect::Flagd(dialect), shares(&weights)))
     }
 
