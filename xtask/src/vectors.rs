@@ -23,6 +23,14 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let generator = root.join("spec/vectors/generate");
     let tools = root.join("target/tools/vectors");
     let python = install_python(&generator, &tools.join("venv"))?;
+    let third = tools.join("flagd-3");
+    succeed(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"])
+            .arg(&third)
+            .arg("--requirement")
+            .arg(generator.join("requirements-flagd-3.txt")),
+    )?;
     let node = install_node(&generator, &tools.join("node"))?;
 
     let seed = seed()?;
@@ -37,6 +45,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             .args(["--units", UNITS, "--seed", &seed, "--out"])
             .arg(&vectors)
             .env("SPLITWAY_NODE_MODULES", node)
+            .env("SPLITWAY_FLAGD_3", third)
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )?;
     succeed(

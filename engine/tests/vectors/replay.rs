@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use splitway_engine::{Document, compile};
 
 /// Every dialect has a file of this name.
-pub(crate) const DIALECTS: [&str; 11] = [
+pub(crate) const DIALECTS: [&str; 12] = [
     "splitway",
     "growthbook_v1",
     "growthbook_v2",
@@ -21,6 +21,7 @@ pub(crate) const DIALECTS: [&str; 11] = [
     "planout",
     "eppo",
     "flagd",
+    "flagd_3",
 ];
 
 /// What replaying one file found.
@@ -97,6 +98,8 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
     let fields = bucketing.as_object_mut().context("params are a mapping")?;
     // Splitway's own ranges belong to the variants.
     let buckets = fields.remove("buckets");
+    // A file of its own, because it is another release's; in a config it is a revision.
+    let dialect = if dialect == "flagd_3" { "flagd" } else { dialect };
     fields.insert("dialect".to_owned(), dialect.into());
     let mut list: Vec<Value> = variants.iter().map(|id| json!({ "id": id })).collect();
     if let Some(buckets) = buckets {
