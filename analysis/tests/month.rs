@@ -290,7 +290,7 @@ fn a_unit_keeps_the_segment_that_it_had_first() {
     let log = twice(10, r#","country":"nl""#, r#","country":"be""#);
     std::fs::write(world.path("log"), log).unwrap();
     let (e, quiet) = (world.path("e.parquet"), &mut |_: u64, _: u64| {});
-    splitway_analysis::ingest::exposures(&[world.path("log")], Some("country"), &e, quiet).unwrap();
+    splitway_analysis::ingest::exposures(&[world.path("log")], Some("country"), None, &e, quiet).unwrap();
     let groups = Tables::open(&[e], &[], &[]).unwrap().reduce(&reduction()).unwrap();
     let found: Vec<(&str, f64)> = groups.iter().map(|g| (g.segment.as_str(), g.moments.count())).collect();
     assert_eq!(found, [("nl", 5.0), ("nl", 5.0)]);

@@ -23,14 +23,6 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let generator = root.join("spec/vectors/generate");
     let tools = root.join("target/tools/vectors");
     let python = install_python(&generator, &tools.join("venv"))?;
-    let third = tools.join("flagd-3");
-    succeed(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target"])
-            .arg(&third)
-            .arg("--requirement")
-            .arg(generator.join("requirements-flagd-3.txt")),
-    )?;
     let node = install_node(&generator, &tools.join("node"))?;
 
     let seed = seed()?;
@@ -45,7 +37,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             .args(["--units", UNITS, "--seed", &seed, "--out"])
             .arg(&vectors)
             .env("SPLITWAY_NODE_MODULES", node)
-            .env("SPLITWAY_FLAGD_3", third)
+            .env("SPLITWAY_FLAGD_3", tools.join("flagd-3"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )?;
     succeed(
@@ -66,6 +58,13 @@ fn install_python(generator: &Path, environment: &Path) -> anyhow::Result<PathBu
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"])
             .arg(generator.join("requirements.txt")),
+    )?;
+    succeed(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--requirement"])
+            .arg(generator.join("requirements-flagd-3.txt"))
+            .arg("--target")
+            .arg(environment.with_file_name("flagd-3")),
     )?;
     Ok(python)
 }

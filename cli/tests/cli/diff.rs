@@ -65,94 +65,6 @@ fn too_much_movement_is_exit_1() {
     assert_eq!(diff(SHOP, &new, "--max-moved 10%").code, 0);
 }
 
-/// A ramp step and an end that are yet to come move units, and `--max-moved` sees them.
-#[test]
-fn later_boundaries_are_shown_and_gated() {
-    let ramp = |last: &str| {
-        SHOP.replace(
-            "    traffic: 50%\n",
-            &format!(
-                "    ramp: [{{ at: 2026-11-01T00:00:00Z, traffic: 10% }}, {{ at: 2026-12-05T00:00:00Z, traffic: {last} }}]\n"
-            ),
-        )
-    };
-    let (old, new) = (ramp("50%"), ramp("100%"));
-    let ran = diff(&old, &new, "--max-moved 5%");
-    assert_eq!(ran.code, 1, "{}", ran.all());
-    // 4,000 of 10,000 buckets, less those held out: a half more of them.
-    for said in [
-        "button: nobody moves now; 3.92% are in it",
-        "from 2026-12-05T00:00:00.000Z on: 19.6% of all units come in; 39.2% are in it, 19.6% in the old config",
-        "19.6% will move in one experiment, at most 5% may",
-        "wording: nobody moves; 49% are in it",
-    ] {
-        assert!(ran.out.contains(said), "{said}: {}", ran.all());
-    }
-    let json = diff(&old, &new, "--json").json();
-    let later = &json["experiments"][0]["later"];
-    assert_eq!(later.as_array().unwrap().len(), 1);
-    assert_eq!(later[0]["at"], "2026-12-05T00:00:00.000Z");
-    assert!((later[0]["enters"].as_f64().unwrap() - 0.98 * 0.2).abs() < 1e-12, "{later}");
-    assert_eq!(json["experiments"][0]["moved"], 0.0);
-    assert!((json["largest_moved"].as_f64().unwrap() - 0.98 * 0.2).abs() < 1e-12);
-    // What comes in both configs at the same time is no difference, and is in the JSON.
-    let ran = diff(&old, &old, "--max-moved 0%");
-    assert!(ran.code == 0 && !ran.out.contains("from 2026"), "{}", ran.all());
-    assert_eq!(diff(&old, &old, "--json").json()["experiments"][0]["later"][0]["moved"], 0.0);
-    // A longer run: from the old end on, its units are in.
-    let longer = SHOP.replace("end: 2026-12-01T00:00:00Z", "end: 2026-12-15T00:00:00Z");
-    let ran = diff(SHOP, &longer, "--max-moved 5%");
-    for said in [
-        "search: nobody moves now; 98% are in it",
-        "from 2026-12-01T00:00:00.000Z on: 98% of all units come in; 98% are in it, 0% in the old config",
-        "from 2026-12-15T00:00:00.000Z on: nobody moves; 0% are in it",
-    ] {
-        assert!(ran.out.contains(said), "{said}: {}", ran.all());
-    }
-    assert_eq!(ran.code, 1);
-}
-
-/// Units that keep a variant which does something else do not stay where they were.
-#[test]
-fn a_variant_that_does_something_else_moves_its_units() {
-    let new = SHOP.replace("{ cluster: big-button }", "{ cluster: bigger, host: new.example.org }").replace(
-        "      - { id: control, weight: 50 }",
-        "      - { id: control, weight: 50, response_headers: { set: { x-a: '1' } } }",
-    );
-    let ran = diff(SHOP, &new, "--max-moved 5%");
-    assert_eq!(ran.code, 1, "{}", ran.all());
-    for said in [
-        "button: 19.6% of all units get something else by the same variant; 19.6% are in it, as before",
-        "  big: route.cluster is bigger, was big-button",
-        "  big: route.host is new.example.org, was none",
-        "  control: response_headers.set.x-a is 1, was none",
-    ] {
-        assert!(ran.out.contains(said), "{said}: {}", ran.all());
-    }
-    let big = SHOP.replace("cluster: big-button", "cluster: bigger");
-    let json = diff(SHOP, &big, "--json").json();
-    let button = &json["experiments"][0];
-    assert!((button["changes_effect"].as_f64().unwrap() - 0.98 * 0.1).abs() < 1e-12, "{button}");
-    assert_eq!(button["moved"], button["changes_effect"]);
-    let effect = serde_json::json!([{ "variant": "big", "field": "route.cluster", "before": "big-button", "after": "bigger" }]);
-    assert_eq!(button["effects"], effect);
-    // Nobody is in it yet; it is said all the same.
-    let later =
-        |text: &str| text.replace("    traffic: 50%\n", "    schedule: { start: 2026-12-05T00:00:00Z }\n");
-    let ran = diff(&later(SHOP), &later(&big), "--max-moved 5%");
-    assert!(ran.code == 1 && ran.out.contains("button: nobody moves now; 0% are in it"), "{}", ran.all());
-    assert!(
-        ran.out.contains("from 2026-12-05T00:00:00.000Z on: 19.6% of all units get something else"),
-        "{}",
-        ran.all()
-    );
-    // An order of fields, or one that says the default, is no other effect.
-    let same = SHOP.replace("{ id: b }", "{ id: b, request_headers: {} }");
-    assert_eq!(diff(SHOP, &same, "--max-moved 0%").code, 0);
-    let control = SHOP.replace("{ id: b }", "{ id: b, control: true }");
-    assert!(diff(SHOP, &control, "").out.contains("another variant is the control"));
-}
-
 /// What `diff` computes is what `decide` does.
 #[test]
 fn shares_agree_with_decisions() {
@@ -188,4 +100,56 @@ fn shares_agree_with_decisions() {
         let tolerance = 5.0 * (share * (1.0 - share) / f64::from(units)).sqrt();
         assert!((share - observed).abs() <= tolerance, "{field}: {share} {observed}");
     }
+}
+
+const LATER: &str = "
+version: 1
+unit: [{ cookie: uid }]
+experiments:
+  - id: e
+    schedule: { end: 2026-12-20T00:00:00Z }
+    ramp:
+      - { at: 2026-11-01T00:00:00Z, traffic: 10% }
+      - { at: 2026-12-10T00:00:00Z, traffic: 50% }
+    variants:
+      - { id: a, weight: 50 }
+      - { id: b, weight: 50, route: { cluster: two } }
+";
+
+/// A gate that looks at today alone passes what moves units tomorrow.
+#[test]
+fn later_steps_of_a_ramp_count() {
+    let raised = LATER.replace("traffic: 50%", "traffic: 100%");
+    let ran = diff(LATER, &raised, "--max-moved 1%");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("e: nobody moves; 10% are in it"), "{}", ran.all());
+    assert!(
+        ran.out.contains("from 2026-12-10T00:00:00.000Z: 50% of all units come in; 100% are in it, 50% were"),
+        "{}",
+        ran.all()
+    );
+    let json = diff(LATER, &raised, "--json").json();
+    let later = &json["experiments"][0]["later"];
+    assert_eq!((later[0]["enters"].as_f64(), later[1]["moved"].as_f64()), (Some(0.5), Some(0.0)), "{json}");
+    assert_eq!(later.as_array().map(Vec::len), Some(2), "{json}");
+    let ended = LATER.replace("2026-12-20", "2026-12-15");
+    let ran = diff(LATER, &ended, "--max-moved 1%");
+    assert!(
+        ran.code == 1 && ran.out.contains("from 2026-12-15T00:00:00.000Z: 50% of all units leave"),
+        "{}",
+        ran.all()
+    );
+    assert_eq!(diff(LATER, LATER, "--max-moved 0%").code, 0);
+}
+
+#[test]
+fn what_a_variant_does_counts() {
+    let routed = LATER.replace("cluster: two", "cluster: three");
+    let ran = diff(LATER, &routed, "--max-moved 1%");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("5% of all units are served otherwise by the same variant"), "{}", ran.all());
+    assert!(ran.out.contains("b: what it does changed"), "{}", ran.all());
+    // The control's units are as they were.
+    let json = diff(LATER, &routed, "--json").json();
+    assert!((json["experiments"][0]["served_otherwise"].as_f64().unwrap() - 0.05).abs() < 1e-9, "{json}");
 }

@@ -1,12 +1,9 @@
 //! `splitway schema`, and what it says of documents.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{RngSeed, TestRunner};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use splitway_engine::{Document, Secrets, compile, compile_with};
 
 use crate::support::{Bench, SHOP, root};
@@ -20,16 +17,10 @@ fn the_committed_schema_is_fresh() {
     );
 }
 
-/// Why the schema refuses a document, by a validator that knows nothing of the engine.
-fn refusal(json: &Value) -> Option<String> {
-    static VALIDATOR: LazyLock<jsonschema::Validator> =
-        LazyLock::new(|| jsonschema::draft202012::new(&splitway_engine::schema()).unwrap());
-    VALIDATOR.iter_errors(json).next().map(|error| format!("{}: {error}", error.instance_path()))
-}
-
 fn is_valid(yaml: &str) -> bool {
     let json = Document::from_yaml(yaml).unwrap().to_json();
-    refusal(&serde_json::from_str(&json).unwrap()).is_none()
+    let validator = jsonschema::draft202012::new(&splitway_engine::schema()).unwrap();
+    validator.is_valid(&serde_json::from_str(&json).unwrap())
 }
 
 fn configs(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -40,224 +31,6 @@ fn configs(folder: &Path, found: &mut Vec<PathBuf>) {
         } else if path.file_name().is_some_and(|name| name == "splitway.yaml") {
             found.push(path);
         }
-    }
-}
-
-/// The texts of a Markdown page that are marked as YAML or JSON.
-fn blocks(page: &str) -> Vec<String> {
-    let (mut blocks, mut block) = (Vec::new(), None::<String>);
-    for line in page.lines() {
-        match (&mut block, line.trim().strip_prefix("```")) {
-            (None, Some(kind)) => {
-                let is_config = kind.starts_with("yaml") || kind.starts_with("json");
-                block = Some(if is_config { String::new() } else { "\0".to_owned() });
-            }
-            (Some(_), Some(_)) => blocks.extend(block.take().filter(|text| !text.starts_with('\0'))),
-            (Some(text), None) => text.push_str(&format!("{line}\n")),
-            (None, None) => {}
-        }
-    }
-    blocks
-}
-
-/// Every file below a folder with one of these endings; not what is built or installed there.
-fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !name.starts_with('.') && !["target", "node_modules"].contains(&&*name) {
-                files(&path, endings, found);
-            }
-        } else if endings.iter().any(|ending| name.ends_with(ending)) {
-            found.push(path);
-        }
-    }
-}
-
-/// The configs in a text: itself, or the `config` of a scenario. Only those that the compiler takes: pages show mistakes, too.
-fn accepted(text: &str) -> Vec<Value> {
-    let Ok(document) = Document::from_yaml(text) else { return Vec::new() };
-    let Ok(json) = serde_json::from_str::<Value>(&document.to_json()) else { return Vec::new() };
-    let both = [json["config"].clone(), json];
-    let is_accepted = |json: &Value| {
-        json.is_object()
-            && Document::from_json(json.to_string().as_bytes())
-                .is_ok_and(|document| compile_with(&document, Secrets::WITHHELD).is_ok())
-    };
-    both.into_iter().filter(is_accepted).collect()
-}
-
-#[test]
-fn every_config_that_we_show_is_valid() {
-    // In each place there are some, or the search is broken.
-    for (folder, least) in [("docs", 10), ("examples", 1), ("spec/scenarios", 40), ("cli", 1), ("", 60)] {
-        let mut paths = Vec::new();
-        files(&root().join(folder), &[".yaml", ".yml", ".json", ".md"], &mut paths);
-        let mut count = 0;
-        for path in paths {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let is_page = path.extension().is_some_and(|ending| ending == "md");
-            let texts = if is_page { blocks(&text) } else { vec![text] };
-            for config in texts.iter().flat_map(|text| accepted(text)) {
-                assert_eq!(refusal(&config), None, "{}: {config}", path.display());
-                count += 1;
-            }
-        }
-        assert!(count >= least, "{folder}: only {count} configs");
-    }
-}
-
-/// Each word and each form that the compiler takes, put together at random.
-fn any_config() -> impl Strategy<Value = Value> {
-    let pick = |values: Vec<Value>| prop::sample::select(values);
-    let variant = (
-        pick(vec![json!(null), json!(1), json!(2.5), json!(40)]),
-        pick(vec![
-            json!({}),
-            json!({ "route": { "cluster": "v2", "host": "b.example.org" } }),
-            json!({ "route": { "path": { "prefix": "/a", "replace_prefix": "/b" }, "shadow": "copy" } }),
-            json!({ "route": { "redirect": { "path": { "regex": "^/a$", "replacement": "/b" }, "status": 307 } } }),
-            json!({ "request_headers": { "set": { "x-a": "1" }, "remove": ["x-b"] } }),
-            json!({ "response_headers": { "add": { "x-a": "1" } } }),
-        ]),
-    );
-    let rule = pick(vec![
-        json!(null),
-        json!({ "path": { "prefix": "/shop" } }),
-        json!({ "header": { "name": "x-country", "one_of": ["nl", "be"] } }),
-        json!({ "all": [{ "method": { "equals": "GET" } }, { "not": { "cookie": { "name": "c", "exists": true } } }] }),
-        json!({ "any": [{ "query": { "name": "q", "exists": true } }, { "host": { "suffix": ".example.org" } }] }),
-    ]);
-    let bucketing = pick(vec![
-        json!(null),
-        json!({ "dialect": "splitway", "salt": "s" }),
-        json!({ "dialect": "growthbook_v1", "seed": "s" }),
-        json!({ "dialect": "growthbook_v2", "coverage": 0.5 }),
-        json!({ "dialect": "unleash", "rollout": 50, "variant_weights": [1, 2] }),
-        json!({ "dialect": "launchdarkly", "flag_key": "f", "salt": "s", "weights": [50000, 50000] }),
-        json!({ "dialect": "split", "seed": 7, "sizes": [50, 50] }),
-        json!({ "dialect": "planout", "experiment_salt": "e", "parameter_salt": "p" }),
-        json!({ "dialect": "eppo", "salt": "s", "ranges": [[[0, 5000]], [[5000, 10000]]] }),
-        json!({ "dialect": "flagd", "flag_key": "f", "weights": [1, 2] }),
-        json!({ "dialect": "flagd", "flag_key": "f", "weights": [1, 2], "revision": 3 }),
-    ]);
-    let status = pick(
-        ["draft", "scheduled", "running", "paused", "completed", "rolled_back"].map(Value::from).to_vec(),
-    );
-    let guardrail = pick(vec![
-        json!({ "metric": "http_5xx_rate" }),
-        json!({ "metric": "http_5xx_rate", "max": "5%", "action": "observe", "window": "60s", "alpha": 0.01 }),
-        json!({ "metric": "latency", "slower_than": "300ms", "max_increase": "1%", "action": "kill" }),
-    ]);
-    let time = pick(vec![
-        json!({}),
-        json!({ "traffic": "12.5%" }),
-        json!({ "schedule": { "start": "2026-11-20T00:00:00Z", "end": "2026-12-20T00:00:00Z" } }),
-        json!({ "ramp": [{ "at": "2026-11-20T00:00:00Z", "traffic": "1%" }, { "at": "2026-11-21T00:00:00Z", "traffic": "100%" }] }),
-    ]);
-    let facts = pick(vec![
-        json!({}),
-        json!({ "name": "n", "owner": "o", "hypothesis": "h" }),
-        json!({ "metrics": { "primary": "m", "secondary": ["s"], "guardrails": ["http_5xx_rate"], "lower_is_better": ["m"] } }),
-        json!({ "analysis": { "alpha": 0.05, "power": 0.8, "min_units_per_arm": 100, "non_inferiority_margins": { "g": 0.01 } } }),
-    ]);
-    let experiment = (
-        prop::collection::vec(variant, 2),
-        rule,
-        bucketing,
-        status,
-        prop::collection::vec(guardrail, 0..2),
-        time,
-        facts,
-    );
-    let experiment = experiment.prop_map(|(variants, rule, bucketing, status, guardrails, time, facts)| {
-        let mut experiment = json!({ "status": status, "guardrails": guardrails });
-        let is_whole = bucketing.is_null();
-        experiment["variants"] = variants
-            .into_iter()
-            .zip(["a", "b"])
-            .map(|((weight, effect), id)| {
-                let mut variant = effect;
-                variant["id"] = id.into();
-                if is_whole && !weight.is_null() {
-                    variant["weight"] = weight;
-                }
-                variant
-            })
-            .collect();
-        for (name, value) in [("targeting", rule), ("bucketing", bucketing)] {
-            if !value.is_null() {
-                experiment[name] = value;
-            }
-        }
-        for (name, value) in [time, facts].iter().flat_map(|fields| fields.as_object().unwrap()) {
-            experiment[name] = value.clone();
-        }
-        experiment
-    });
-    let sources =
-        pick(vec![json!([{ "header": "x-user-id" }]), json!([{ "cookie": "uid" }, { "query": "ref" }])]);
-    let exposure = pick(vec![
-        json!(null),
-        json!({ "unit": "raw" }),
-        json!({ "key": { "env": "KEY" }, "log": false, "filter_state": true }),
-        json!({ "unit": "none", "otlp": { "cluster": "collector", "timeout": "2s" } }),
-    ]);
-    (prop::collection::vec(experiment, 0..4), sources, exposure).prop_map(|(experiments, unit, exposure)| {
-        let mut config = json!({ "version": 1, "namespace": "shop", "unit": unit });
-        let named = experiments.into_iter().enumerate().map(|(at, mut experiment)| {
-            experiment["id"] = format!("e-{at}").into();
-            experiment
-        });
-        config["experiments"] = named.collect();
-        if !exposure.is_null() {
-            config["exposure"] = exposure;
-        }
-        config
-    })
-}
-
-/// What the compiler takes, editors must take; and most of what is made here is taken, or nothing would be shown.
-#[test]
-fn random_documents_that_compile_are_valid() {
-    let config = ProptestConfig {
-        cases: 400,
-        rng_seed: RngSeed::Fixed(18),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let (mut taken, mut problems) = (0, Vec::new());
-    let mut runner = TestRunner::new(config);
-    for _ in 0..400 {
-        let config = any_config().new_tree(&mut runner).unwrap().current();
-        let document = Document::from_json(config.to_string().as_bytes()).unwrap();
-        match compile_with(&document, Secrets::WITHHELD) {
-            Ok(_) => {
-                taken += 1;
-                assert_eq!(refusal(&config), None, "{config}");
-            }
-            Err(found) => problems.push(format!("{found}\n{config}")),
-        }
-    }
-    assert!(taken >= 200, "only {taken} are taken, such as\n{}", problems.first().unwrap());
-}
-
-/// Each word of the wire types is in the schema as it is written in a config.
-#[test]
-fn words_are_spelt_as_the_engine_reads_them() {
-    let with = |metric: &str| {
-        format!(
-            "version: 1\nunit: [{{ cookie: uid }}]\nexperiments:\n  - id: x\n    variants: [{{ id: a }}, {{ id: b }}]\n    guardrails: [{{ metric: {metric} }}]\n"
-        )
-    };
-    for (metric, is_good) in [("http_5xx_rate", true), ("http5xx_rate", false)] {
-        assert_eq!(is_valid(&with(metric)), is_good, "schema: {metric}");
-        assert_eq!(
-            compile(&Document::from_yaml(&with(metric)).unwrap()).is_ok(),
-            is_good,
-            "compile: {metric}"
-        );
     }
 }
 
@@ -300,10 +73,6 @@ fn schema_and_compiler_agree_on_shape() {
         ("    targeting: { pfad: { prefix: /a } }\n", false),
         ("    bucketing: { dialect: eppo, salt: s, ranges: [[[0, 5000]], [[5000, 10000]]] }\n", true),
         ("    bucketing: { dialect: nobody }\n", false),
-        ("    bucketing: { dialect: flagd, flag_key: f }\n", true),
-        ("    bucketing: { dialect: flagd, flag_key: f, revision: 2 }\n", true),
-        ("    bucketing: { dialect: flagd, flag_key: f, revision: 3 }\n", true),
-        ("    bucketing: { dialect: flagd, flag_key: f, revision: 1 }\n", false),
         ("    metrics: { primary: m, guardrails: [g] }\n", true),
         ("    analysis: { alpha: 0.05, min_units_per_arm: 100 }\n", true),
         ("    analysis: { alpha: high }\n", false),
@@ -314,5 +83,152 @@ fn schema_and_compiler_agree_on_shape() {
         let text = with(line);
         assert_eq!(is_valid(&text), is_good, "schema: {line}");
         assert_eq!(compile(&Document::from_yaml(&text).unwrap()).is_ok(), is_good, "compile: {line}");
+    }
+}
+
+/// Every config of the documentation, the examples, the scenarios and the fuzzers, that the engine accepts.
+fn known() -> Vec<(String, Value)> {
+    let mut files = Vec::new();
+    for folder in [
+        "docs",
+        "examples",
+        "spec/scenarios",
+        "engine/tests/corpus/config_json",
+        "engine/tests/corpus/config_yaml",
+    ] {
+        all_files(&root().join(folder), &mut files);
+    }
+    files.extend(["README.md", "cli/README.md", "spec/scenarios/README.md"].map(|name| root().join(name)));
+    let mut found = Vec::new();
+    for path in files {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let texts: Vec<&str> = if path.extension().is_some_and(|extension| extension == "md") {
+            text.split("\n```yaml")
+                .skip(1)
+                .filter_map(|rest| Some(rest.split_once('\n')?.1.split("\n```").next()?))
+                .collect()
+        } else {
+            vec![&text]
+        };
+        for text in texts {
+            if let Ok(value) = serde_saphyr::from_str::<Value>(text) {
+                inside(&value, &mut |config| found.push((path.display().to_string(), config.clone())));
+            }
+        }
+    }
+    found.retain(|(_, config)| is_accepted(config));
+    found
+}
+
+fn all_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() { all_files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Documents of ours within others, such as a scenario.
+fn inside(value: &Value, take: &mut dyn FnMut(&Value)) {
+    match value {
+        Value::Object(fields)
+            if fields.get("version") == Some(&1.into()) && !fields.contains_key("config") =>
+        {
+            take(value)
+        }
+        Value::Object(fields) => fields.values().for_each(|value| inside(value, take)),
+        Value::Array(values) => values.iter().for_each(|value| inside(value, take)),
+        _ => {}
+    }
+}
+
+fn is_accepted(config: &Value) -> bool {
+    let document = Document::from_json(config.to_string().as_bytes());
+    document.is_ok_and(|document| compile_with(&document, Secrets::Optional(&|_| None)).is_ok())
+}
+
+#[test]
+fn an_independent_validator_accepts_what_the_engine_accepts() {
+    let known = known();
+    let validator = jsonschema::draft202012::new(&splitway_engine::schema()).unwrap();
+    for folder in ["docs", "examples", "scenarios", "corpus"] {
+        assert!(known.iter().filter(|(path, _)| path.contains(folder)).count() > 0, "{folder}");
+    }
+    let check = |name: &str, config: &Value| {
+        if let Err(error) = validator.validate(config) {
+            panic!("{name}: {error} at {}\n{config}", error.instance_path());
+        }
+    };
+    for (name, config) in &known {
+        check(name, config);
+    }
+    // Random documents: fields of one in the place of another's, or gone. Of a fixed seed.
+    let mut by_name: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (_, config) in &known {
+        fields(config, &mut |name, value| by_name.entry(name.to_owned()).or_default().push(value.clone()));
+    }
+    let mut state = 1_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let mut accepted = 0;
+    for _ in 0..6_000 {
+        let (name, config) = &known[random(known.len())];
+        let mut config = config.clone();
+        for _ in 0..=random(3) {
+            let mut count = 0;
+            fields(&config, &mut |_, _| count += 1);
+            let at = random(count);
+            change(&mut config, &mut at.clone(), &mut |fields, name| {
+                let others = &by_name[name];
+                if random(3) == 0 {
+                    fields.remove(name);
+                } else {
+                    fields.insert(name.to_owned(), others[random(others.len())].clone());
+                }
+            });
+        }
+        if is_accepted(&config) {
+            accepted += 1;
+            check(name, &config);
+        }
+    }
+    assert!(accepted > 1_000, "{accepted}");
+}
+
+fn fields(value: &Value, take: &mut dyn FnMut(&str, &Value)) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                take(name, value);
+                fields(value, take);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, take)),
+        _ => {}
+    }
+}
+
+/// Hands over the mapping that has the field of this number, in the order of [`fields`].
+fn change(value: &mut Value, at: &mut usize, edit: &mut dyn FnMut(&mut Map<String, Value>, &str)) -> bool {
+    match value {
+        Value::Object(map) => {
+            let names: Vec<String> = map.keys().cloned().collect();
+            for name in names {
+                if *at == 0 {
+                    edit(map, &name);
+                    return true;
+                }
+                *at -= 1;
+                if map.get_mut(&name).is_some_and(|value| change(value, at, edit)) {
+                    return true;
+                }
+            }
+            false
+        }
+        Value::Array(values) => values.iter_mut().any(|value| change(value, at, edit)),
+        _ => false,
     }
 }

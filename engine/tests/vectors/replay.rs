@@ -21,6 +21,7 @@ pub(crate) const DIALECTS: [&str; 12] = [
     "planout",
     "eppo",
     "flagd",
+    // Of revision 3, which is a parameter.
     "flagd_3",
 ];
 
@@ -98,9 +99,7 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
     let fields = bucketing.as_object_mut().context("params are a mapping")?;
     // Splitway's own ranges belong to the variants.
     let buckets = fields.remove("buckets");
-    // A file of its own, because it is another release's; in a config it is a revision.
-    let dialect = if dialect == "flagd_3" { "flagd" } else { dialect };
-    fields.insert("dialect".to_owned(), dialect.into());
+    fields.insert("dialect".to_owned(), dialect.trim_end_matches("_3").into());
     let mut list: Vec<Value> = variants.iter().map(|id| json!({ "id": id })).collect();
     if let Some(buckets) = buckets {
         let buckets = buckets.as_array().context("buckets are a list")?;
