@@ -196,7 +196,7 @@ impl Change {
         for Flow { from, to, share } in &self.changes {
             text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
         }
-        for later in &self.later {
+        for later in self.later.iter().filter(|later| later.moved > 0.0) {
             text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign, "nobody moves")));
         }
         for note in &self.notes {

@@ -107,23 +107,6 @@ impl Experiment {
         }
     }
 
-    /// The planned share of each variant among the experiment's units, from 0 to 1, in the order of
-    /// [`Self::variants`]. They follow from the ranges that decide.
-    #[must_use]
-    pub fn shares(&self) -> Vec<f64> {
-        let count = self.variants().len();
-        if let Split::Dialect(dialect) = &self.split {
-            return dialect.shares(count);
-        }
-        let mut buckets = vec![0_u32; count];
-        for (run, variant) in self.variant_ranges() {
-            if let Some(sum) = buckets.get_mut(variant.index()) {
-                *sum = sum.saturating_add(run.end.saturating_sub(run.start));
-            }
-        }
-        buckets.into_iter().map(|sum| f64::from(sum) / f64::from(BUCKETS)).collect()
-    }
-
     /// The run of buckets that holds `bucket`, and its variant. `None` beyond
     /// 9,999 and under another dialect than the default.
     #[must_use]

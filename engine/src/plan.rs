@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::actions::{Claim, VariantActions};
-use crate::bucketing::{Dialect, SaltedHash};
+use crate::bucketing::{BUCKETS, Dialect, SaltedHash};
 use crate::cache::CacheSafety;
 use crate::decide::Decision;
 use crate::exposure::{ExposurePolicy, Otlp};
@@ -364,6 +364,26 @@ impl Experiment {
     #[must_use]
     pub fn control(&self) -> VariantId {
         self.control
+    }
+
+    /// The planned share of each variant among the experiment's units, from 0 to 1, in the order of
+    /// [`Self::variants`]. They follow from the ranges that decide.
+    #[must_use]
+    pub fn shares(&self) -> Vec<f64> {
+        let count = self.variants.len();
+        let variants = match &self.split {
+            Split::Dialect(dialect) => return dialect.shares(count),
+            Split::Splitway { variants, .. } => variants,
+        };
+        let mut buckets = vec![0_u32; count];
+        let mut start = 0;
+        while let Some(run) = variants.at(start) {
+            if let Some(sum) = buckets.get_mut(run.owner.index()) {
+                *sum = sum.saturating_add(run.end.saturating_sub(start));
+            }
+            start = run.end;
+        }
+        buckets.into_iter().map(|sum| f64::from(sum) / f64::from(BUCKETS)).collect()
     }
 
     /// Buckets of its layer that it owns.

@@ -79,9 +79,15 @@ impl Part<'_> {
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
         let mut record = csv::StringRecord::new();
+        let (mut counted, mut number) = (0, self.before + 1);
         // Memory has no errors, and the text is UTF-8.
         while reader.read_record(&mut record).unwrap_or(false) {
-            let number = self.before + record.position().map_or(0, csv::Position::line);
+            // The reader may begin a record with the end of the line before it, and with blank lines.
+            let bytes = text.as_bytes();
+            let mut start = record.position().map_or(0, |at| at.byte() as usize).min(bytes.len());
+            start += bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            number += bytes[counted..start].iter().filter(|byte| **byte == b'\n').count() as u64;
+            counted = start;
             if record.iter().any(|field| !field.trim().is_empty()) {
                 lines.lines += 1;
                 take(&record, &mut Here { path: self.path, number, lines });

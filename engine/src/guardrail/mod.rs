@@ -142,7 +142,8 @@ impl Guardrail {
 
     fn finding(&self, experiment: &Experiment, variant: usize, window: &Window) -> Option<Finding> {
         let control = experiment.control.index();
-        let share = |index: usize| experiment.variants.get(index).map_or(0.0, crate::plan::Variant::share);
+        let shares = experiment.shares();
+        let share = |index: usize| shares.get(index).copied().unwrap_or(0.0);
         for slots in 1..=SLOTS as i64 {
             let mask = window.newest(slots);
             let (seen, compared) = (window.part(variant, mask)?, window.part(control, mask)?);
