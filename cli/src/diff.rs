@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use splitway_engine::bucketing::{BUCKETS, SaltedHash};
 use splitway_engine::{Experiment, Plan, Timestamp, read_wire, wire};
 
@@ -58,16 +59,27 @@ pub(crate) fn run(args: &Diff) -> Outcome {
 struct Side {
     plan: Plan,
     config: wire::Config,
+    /// The config as it is written.
+    written: Value,
 }
 
 impl Side {
     fn read(path: &std::path::Path) -> Result<Self, crate::outcome::Failure> {
         let (document, plan) = Input::read(path)?.plan()?;
-        Ok(Self { plan, config: read_wire(&document) })
+        let written = serde_json::from_str(&document.to_json())?;
+        Ok(Self { plan, config: read_wire(&document), written })
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {
         self.plan.experiments().map(|(_, experiment)| experiment.id())
+    }
+
+    /// A variant as it is written.
+    fn variant(&self, id: &str, variant: &str) -> Option<&Value> {
+        fn named<'v>(list: &'v Value, id: &str) -> Option<&'v Value> {
+            list.as_array()?.iter().find(|entry| entry["id"].as_str() == Some(id))
+        }
+        named(&named(&self.written["experiments"], id)?["variants"], variant)
     }
 
     fn wire(&self, id: &str) -> Option<&wire::Experiment> {
@@ -101,6 +113,9 @@ struct Change {
     /// False: an estimate, for the reasons in `notes`.
     exact: bool,
     notes: Vec<String>,
+    /// A variant of the same id does something else, whether units are in it or not; `notes` says what.
+    #[serde(skip)]
+    has_other_effects: bool,
     /// What moves at later times, from each boundary of a schedule or ramp on at which another share moves than before it.
     later: Vec<Later>,
 }
@@ -144,7 +159,8 @@ impl Later {
         [self.changes_variant, self.enters, self.leaves, self.served_otherwise]
     }
 
-    fn line(&self, sign: &str) -> String {
+    /// `nobody`: what is said where nobody moves.
+    fn line(&self, sign: &str, nobody: &str) -> String {
         let whats = ["get another variant", "come in", "leave", "are served otherwise by the same variant"];
         let moves: Vec<String> = self
             .shares()
@@ -159,7 +175,7 @@ impl Later {
             (_, before) if before == now => format!("{now} are in it, as before"),
             (_, before) => format!("{now} are in it, {before} were"),
         };
-        let moves = if moves.is_empty() { "nobody moves".to_owned() } else { moves.join(", ") };
+        let moves = if moves.is_empty() { nobody.to_owned() } else { moves.join(", ") };
         format!("{moves}; {now}")
     }
 }
@@ -174,17 +190,49 @@ impl Change {
         let style = Style::stdout();
         let name = style.bold(&self.experiment);
         let sign = if self.exact { "" } else { "~" };
-        let mut text = format!("{name}: {}", Later::of(now, self).line(sign));
+        let is_still = self.largest() == 0.0 && !self.has_other_effects;
+        let nobody = if is_still { "nobody moves" } else { "nobody moves now" };
+        let mut text = format!("{name}: {}", Later::of(now, self).line(sign, nobody));
         for Flow { from, to, share } in &self.changes {
             text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
         }
         for later in self.later.iter().filter(|later| later.moved > 0.0) {
-            text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign)));
+            text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign, "nobody moves")));
         }
         for note in &self.notes {
             text.push_str(&format!("\n  {}", style.dim(note)));
         }
         text
+    }
+}
+
+/// A value as a person reads it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Hands over the places in which two values differ, as deep as both are mappings.
+fn differences(place: &str, before: &Value, after: &Value, take: &mut dyn FnMut(&str, &Value, &Value)) {
+    let empty = Map::new();
+    let fields = |value: &'_ Value| match value {
+        Value::Object(fields) => Some(fields.clone()),
+        Value::Null => Some(empty.clone()),
+        _ => None,
+    };
+    match (fields(before), fields(after)) {
+        _ if before == after => {}
+        (Some(was), Some(is)) => {
+            for name in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+                let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let of = |fields: &Map<String, Value>| fields.get(name).cloned().unwrap_or_default();
+                differences(&inner, &of(&was), &of(&is), take);
+            }
+        }
+        _ => take(place, before, after),
     }
 }
 
@@ -242,6 +290,21 @@ impl Comparison<'_> {
         change
     }
 
+    /// In which parts a variant does something else, for a note: `: route.cluster is three, was two`.
+    fn parts(&self, id: &str, variant: &str) -> String {
+        let (Some(before), Some(after)) = (self.old.variant(id, variant), self.new.variant(id, variant))
+        else {
+            return String::new();
+        };
+        let mut parts = Vec::new();
+        differences("", before, after, &mut |place, before, after| {
+            if !["weight", "buckets", "control"].contains(&place) {
+                parts.push(format!("{place} is {}, was {}", shown(after), shown(before)));
+            }
+        });
+        if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) }
+    }
+
     /// The variants that do something else under the same id.
     fn effects(&self, id: &str) -> Vec<String> {
         let (Some(before), Some(after)) = (self.old.wire(id), self.new.wire(id)) else { return Vec::new() };
@@ -267,7 +330,7 @@ impl Comparison<'_> {
         let mut joint = self.held_in(old.as_ref(), new.as_ref());
         joint = joint.and(self.included(old.as_ref(), new.as_ref(), &mut exact, &mut notes));
         let mut changes = Vec::new();
-        let mut served_otherwise = 0.0;
+        let (mut served_otherwise, mut has_other_effects) = (0.0, false);
         match (&old, &new) {
             (Some(old), Some(new)) => {
                 let is_redrawn = self.old.sources(old) != self.new.sources(new);
@@ -280,7 +343,9 @@ impl Comparison<'_> {
                 changes = split.flows(joint.both);
                 for variant in self.effects(id) {
                     served_otherwise += joint.both * split.stays.get(&variant).copied().unwrap_or(0.0);
-                    notes.push(format!("{variant}: what it does changed"));
+                    has_other_effects = true;
+                    let parts = self.parts(id, &variant);
+                    notes.push(format!("{variant}: what it does changed{parts}"));
                 }
                 joint = joint.and(split.joint);
                 self.compare_rest(id, &mut notes);
@@ -303,6 +368,7 @@ impl Comparison<'_> {
             in_after: joint.after,
             exact,
             notes,
+            has_other_effects,
             later: Vec::new(),
         }
     }
