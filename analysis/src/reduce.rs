@@ -69,6 +69,15 @@ pub struct Tables {
     runtime: tokio::runtime::Runtime,
 }
 
+/// Outcomes that no experiment can have caused, because their units are not in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Unexposed {
+    /// How many.
+    pub outcomes: u64,
+    /// Of how many units.
+    pub units: u64,
+}
+
 impl Tables {
     /// Opens Parquet files; no outcomes is an empty table.
     ///
@@ -201,6 +210,23 @@ impl Tables {
     pub fn outcomes(&self) -> Result<BTreeMap<String, u64>, Error> {
         let rows = self.rows("SELECT metric, COUNT(*) FROM outcomes GROUP BY 1")?;
         Ok(rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap_or_default())).collect())
+    }
+
+    /// Outcomes of units that no exposure shows.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn unexposed(&self) -> Result<Unexposed, Error> {
+        let sql = "SELECT COUNT(*), COUNT(DISTINCT o.unit) FROM outcomes o LEFT ANTI JOIN exposures e ON o.unit = e.unit";
+        let mut found = Unexposed::default();
+        for part in self.parts() {
+            for row in self.rows_of(part, sql)?.iter() {
+                let [outcomes, units] = row else { continue };
+                found.outcomes += outcomes.parse::<u64>().unwrap_or_default();
+                found.units += units.parse::<u64>().unwrap_or_default();
+            }
+        }
+        Ok(found)
     }
 
     /// The reduction.

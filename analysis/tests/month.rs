@@ -312,7 +312,7 @@ fn a_unit_keeps_the_segment_that_it_had_first() {
     let log = twice(10, r#","country":"nl""#, r#","country":"be""#);
     std::fs::write(world.path("log"), log).unwrap();
     let (e, quiet) = (world.path("e.parquet"), &mut |_: u64, _: u64| {});
-    splitway_analysis::ingest::exposures(&[world.path("log")], Some("country"), &e, quiet).unwrap();
+    splitway_analysis::ingest::exposures(&[world.path("log")], Some("country"), None, &e, quiet).unwrap();
     let groups = Tables::open(&[e], &[], &[]).unwrap().reduce(&reduction()).unwrap();
     let found: Vec<(&str, f64)> = groups.iter().map(|g| (g.segment.as_str(), g.moments.count())).collect();
     assert_eq!(found, [("nl", 5.0), ("nl", 5.0)]);
@@ -349,7 +349,7 @@ fn a_large_mean_costs_no_digits_in_the_query() {
         (0..40).map(|unit| format!("{unit},2026-11-21T12:00:00Z,size,{}\n", size(unit))).collect();
     std::fs::write(&csv, format!("unit,time,metric,value\n{rows}")).unwrap();
     let (e, o, quiet) = (world.path("e.parquet"), world.path("o.parquet"), &mut |_: u64, _: u64| {});
-    splitway_analysis::ingest::exposures(&[log], None, &e, quiet).unwrap();
+    splitway_analysis::ingest::exposures(&[log], None, None, &e, quiet).unwrap();
     splitway_analysis::ingest::outcomes(&[csv], None, &o, quiet).unwrap();
     let columns = Columns::of(&[Metric::parse("size=sum(size)").unwrap()], false);
     let groups = Tables::open(&[e], &[o], &[])

@@ -28,9 +28,9 @@ pub(crate) fn run(args: &Diff) -> Outcome {
     let ids: BTreeSet<&str> = old.ids().chain(new.ids()).collect();
     let changes: Vec<Change> = ids
         .into_iter()
-        .map(|id| Comparison { old: &old, new: &new, now, units: args.units }.of(id))
+        .map(|id| Comparison { old: &old, new: &new, now, units: args.units }.over_time(id))
         .collect();
-    let largest = changes.iter().map(|change| change.moved).fold(0.0, f64::max);
+    let largest = changes.iter().map(Change::largest).fold(0.0, f64::max);
     let is_over = args.max_moved.is_some_and(|most| largest > most + NOTHING);
     if args.asked.json {
         print_answer(&serde_json::json!({
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Diff) -> Outcome {
             "experiments": changes,
         }))?;
     } else {
-        let mut lines: Vec<String> = changes.iter().map(Change::line).collect();
+        let mut lines: Vec<String> = changes.iter().map(|change| change.line(now)).collect();
         if let Some(most) = args.max_moved.filter(|_| is_over) {
             let text = format!("{} move in one experiment, at most {} may", percent(largest), percent(most));
             lines.push(Style::stdout().red(&text));
@@ -90,7 +90,9 @@ struct Change {
     enters: f64,
     /// In before, out after.
     leaves: f64,
-    /// All three.
+    /// In the same variant before and after, which does something else.
+    served_otherwise: f64,
+    /// All four.
     moved: f64,
     /// What `changes_variant` is made of, the largest first.
     changes: Vec<Flow>,
@@ -99,6 +101,21 @@ struct Change {
     /// False: an estimate, for the reasons in `notes`.
     exact: bool,
     notes: Vec<String>,
+    /// What moves at later times, from each boundary of a schedule or ramp on at which another share moves than before it.
+    later: Vec<Later>,
+}
+
+/// A [`Change`] at a later time.
+#[derive(Debug, Serialize)]
+struct Later {
+    from: String,
+    changes_variant: f64,
+    enters: f64,
+    leaves: f64,
+    served_otherwise: f64,
+    moved: f64,
+    in_before: f64,
+    in_after: f64,
 }
 
 /// Units that were in one variant and are in another.
@@ -109,15 +126,30 @@ struct Flow {
     share: f64,
 }
 
-impl Change {
-    fn line(&self) -> String {
-        let style = Style::stdout();
-        let name = style.bold(&self.experiment);
-        let sign = if self.exact { "" } else { "~" };
-        let parts =
-            [(self.changes_variant, "get another variant"), (self.enters, "come in"), (self.leaves, "leave")];
-        let moves: Vec<String> = parts
+impl Later {
+    fn of(at: Timestamp, change: &Change) -> Self {
+        Self {
+            from: at.to_string(),
+            changes_variant: change.changes_variant,
+            enters: change.enters,
+            leaves: change.leaves,
+            served_otherwise: change.served_otherwise,
+            moved: change.moved,
+            in_before: change.in_before,
+            in_after: change.in_after,
+        }
+    }
+
+    fn shares(&self) -> [f64; 4] {
+        [self.changes_variant, self.enters, self.leaves, self.served_otherwise]
+    }
+
+    fn line(&self, sign: &str) -> String {
+        let whats = ["get another variant", "come in", "leave", "are served otherwise by the same variant"];
+        let moves: Vec<String> = self
+            .shares()
             .into_iter()
+            .zip(whats)
             .filter(|(share, _)| *share > 0.0)
             .map(|(share, what)| format!("{sign}{} of all units {what}", percent(share)))
             .collect();
@@ -128,9 +160,26 @@ impl Change {
             (_, before) => format!("{now} are in it, {before} were"),
         };
         let moves = if moves.is_empty() { "nobody moves".to_owned() } else { moves.join(", ") };
-        let mut text = format!("{name}: {moves}; {now}");
+        format!("{moves}; {now}")
+    }
+}
+
+impl Change {
+    /// The largest share that moves, now or later.
+    fn largest(&self) -> f64 {
+        self.later.iter().map(|later| later.moved).fold(self.moved, f64::max)
+    }
+
+    fn line(&self, now: Timestamp) -> String {
+        let style = Style::stdout();
+        let name = style.bold(&self.experiment);
+        let sign = if self.exact { "" } else { "~" };
+        let mut text = format!("{name}: {}", Later::of(now, self).line(sign));
         for Flow { from, to, share } in &self.changes {
             text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
+        }
+        for later in &self.later {
+            text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign)));
         }
         for note in &self.notes {
             text.push_str(&format!("\n  {}", style.dim(note)));
@@ -175,6 +224,41 @@ struct Comparison<'s> {
 }
 
 impl Comparison<'_> {
+    /// Now, and from each later boundary of the experiment on.
+    fn over_time(&self, id: &str) -> Change {
+        let mut change = self.of(id);
+        let mut before = Later::of(self.now, &change).shares();
+        let wires = [self.old.wire(id), self.new.wire(id)];
+        let boundaries: BTreeSet<Timestamp> = wires.into_iter().flatten().flat_map(boundaries).collect();
+        for at in boundaries.into_iter().filter(|at| *at > self.now) {
+            let later = Later::of(at, &Comparison { now: at, ..*self }.of(id));
+            let is_other =
+                later.shares().iter().zip(before).any(|(one, other)| (one - other).abs() > NOTHING);
+            if is_other {
+                before = later.shares();
+                change.later.push(later);
+            }
+        }
+        change
+    }
+
+    /// The variants that do something else under the same id.
+    fn effects(&self, id: &str) -> Vec<String> {
+        let (Some(before), Some(after)) = (self.old.wire(id), self.new.wire(id)) else { return Vec::new() };
+        // What it does; how many get it is told apart.
+        let does = |variant: &wire::Variant| wire::Variant {
+            weight: None,
+            buckets: Vec::new(),
+            control: None,
+            ..variant.clone()
+        };
+        let is_other = |variant: &&wire::Variant| {
+            let was = before.variants.iter().find(|was| was.id == variant.id);
+            was.is_some_and(|was| does(was) != does(variant))
+        };
+        after.variants.iter().filter(is_other).map(|variant| variant.id.clone()).collect()
+    }
+
     fn of(&self, id: &str) -> Change {
         let find = |side: &'_ Side| side.plan.find(id).map(|(_, experiment)| experiment.clone());
         let (old, new) = (find(self.old), find(self.new));
@@ -183,6 +267,7 @@ impl Comparison<'_> {
         let mut joint = self.held_in(old.as_ref(), new.as_ref());
         joint = joint.and(self.included(old.as_ref(), new.as_ref(), &mut exact, &mut notes));
         let mut changes = Vec::new();
+        let mut served_otherwise = 0.0;
         match (&old, &new) {
             (Some(old), Some(new)) => {
                 let is_redrawn = self.old.sources(old) != self.new.sources(new);
@@ -193,6 +278,10 @@ impl Comparison<'_> {
                 }
                 let split = self.split(id, old, new, is_redrawn, &mut exact, &mut notes);
                 changes = split.flows(joint.both);
+                for variant in self.effects(id) {
+                    served_otherwise += joint.both * split.stays.get(&variant).copied().unwrap_or(0.0);
+                    notes.push(format!("{variant}: what it does changed"));
+                }
                 joint = joint.and(split.joint);
                 self.compare_rest(id, &mut notes);
             }
@@ -207,12 +296,14 @@ impl Comparison<'_> {
             changes_variant: tidy(changed),
             enters: tidy(enters),
             leaves: tidy(leaves),
-            moved: tidy(changed + enters + leaves),
+            served_otherwise: tidy(served_otherwise),
+            moved: tidy(changed + enters + leaves + served_otherwise),
             changes,
             in_before: joint.before,
             in_after: joint.after,
             exact,
             notes,
+            later: Vec::new(),
         }
     }
 
@@ -369,6 +460,11 @@ impl Comparison<'_> {
         if before.targeting != after.targeting {
             notes.push("targeting changed: shares are of requests eligible before and after".to_owned());
         }
+        if before.priority != after.priority {
+            notes.push(
+                "the priority changed: conflicts with other experiments are not in the shares".to_owned(),
+            );
+        }
         if before.overrides != after.overrides {
             notes.push("allow-lists changed: their units are not in the shares".to_owned());
         }
@@ -380,16 +476,33 @@ struct SplitChange {
     joint: Joint,
     /// By variants before and after, which differ: the share of units that are in before and after.
     changes: BTreeMap<(String, String), f64>,
+    /// By variants that are the same before and after, in the same unit.
+    stays: BTreeMap<String, f64>,
+}
+
+/// When what is in an experiment changes by itself.
+fn boundaries(experiment: &wire::Experiment) -> Vec<Timestamp> {
+    let schedule = experiment.schedule.iter().flat_map(|schedule| [&schedule.start, &schedule.end]).flatten();
+    let steps = experiment.ramp.iter().map(|step| &step.at);
+    schedule.chain(steps).filter_map(|instant| Timestamp::parse(&instant.0)).collect()
 }
 
 impl SplitChange {
     fn all_in() -> Self {
-        Self { joint: Joint { both: 1.0, before: 1.0, after: 1.0 }, changes: BTreeMap::new() }
+        Self {
+            joint: Joint { both: 1.0, before: 1.0, after: 1.0 },
+            changes: BTreeMap::new(),
+            stays: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, (was, is): (&String, &String), share: f64) {
         if was != is {
             *self.changes.entry((was.clone(), is.clone())).or_default() += share;
+        } else if let Some(sum) = self.stays.get_mut(is) {
+            *sum += share;
+        } else {
+            self.stays.insert(is.clone(), share);
         }
     }
 

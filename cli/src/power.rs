@@ -334,20 +334,20 @@ fn stated(args: &Power) -> Result<Stated, Failure> {
     let (_, experiment) = plan.find(id).ok_or_else(missing)?;
     let stated = config.experiments.iter().find(|stated| stated.id == *id);
     let analysis = stated.and_then(|stated| stated.analysis.clone()).unwrap_or_default();
-    let control = experiment.variant(experiment.control()).map_or(0.0, |variant| variant.share());
+    let shares = experiment.shares();
+    let control = shares.get(experiment.control().index()).copied().unwrap_or(0.0);
     // The smallest treatment takes the longest.
-    let smallest = experiment
-        .variants()
+    let smallest = shares
         .iter()
         .enumerate()
         .filter(|(at, _)| *at != experiment.control().index())
-        .map(|(_, variant)| variant.share())
+        .map(|(_, share)| *share)
         .filter(|share| *share > 0.0)
         .fold(f64::INFINITY, f64::min);
     // One that plans nobody takes no part of alpha.
     let control_at = experiment.control().index();
-    let variants = experiment.variants().iter().enumerate();
-    let treatments = variants.filter(|(at, variant)| *at != control_at && variant.share() > 0.0).count();
+    let treatments =
+        shares.iter().enumerate().filter(|(at, share)| *at != control_at && **share > 0.0).count();
     let entered = f64::from(experiment.active_buckets(input::at(args.at))) / 10_000.0;
     Ok(Stated {
         alpha: analysis.alpha,

@@ -1,7 +1,7 @@
 // A Cloudflare Worker in front of an origin. Whatever fails here, the origin is served untouched.
 
 import { OtlpExposures } from './otlp.js';
-import { ConfigError, Splitway } from './workerd.js';
+import { ConfigError, Splitway, withoutStamps } from './workerd.js';
 
 /** The parameter that keeps variants apart in the cache's keys. It never leaves the worker. */
 const KEY = '__splitway';
@@ -151,7 +151,7 @@ async function handle(state, request, env, ctx) {
     exchange = undefined;
     onward = request;
   }
-  if (!exchange) return state.origin(request, env);
+  if (!exchange) return withoutStamps(await state.origin(request, env));
 
   const binding = Object.hasOwn(origins, exchange.cluster) ? origins[exchange.cluster] : undefined;
   const service = binding && typeof binding !== 'string' ? binding : undefined;

@@ -11,7 +11,6 @@ export function splitwayMiddleware(splitway, { onExposures = () => {}, onError =
     let exchange;
     try {
       exchange = splitway.begin(seen(request), { now: now() });
-      if (exchange.isIdle) return next();
       const [first] = exchange.changes;
       if (first?.[0] === 'answer') {
         for (const [, name, value] of exchange.changes.slice(1)) response.setHeader(name, value);
@@ -24,7 +23,8 @@ export function splitwayMiddleware(splitway, { onExposures = () => {}, onError =
       onError(error);
       return next();
     }
-    request.splitway = exchange;
+    // Idle ones are followed, too: an application may write our headers into the response.
+    if (!exchange.isIdle) request.splitway = exchange;
     const writeHead = response.writeHead;
     response.writeHead = function (status, ...rest) {
       response.writeHead = writeHead;

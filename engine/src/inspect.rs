@@ -36,6 +36,12 @@ impl Plan {
         &self.layers
     }
 
+    /// Whether it mints units into a cookie.
+    #[must_use]
+    pub fn mints(&self) -> bool {
+        self.identity.mint.is_some()
+    }
+
     /// Whether everything is switched off.
     #[must_use]
     pub fn is_killed(&self) -> bool {
@@ -49,12 +55,13 @@ impl Plan {
     }
 
     /// The same plan with every request eligible and no allow-lists: what
-    /// hashes alone do.
+    /// hashes alone do. Without targeting, conflicts are not known, so none is settled.
     #[must_use]
     pub fn hashes_only(mut self) -> Self {
         for experiment in &mut self.experiments {
             experiment.targeting = None;
             experiment.overrides = Box::default();
+            experiment.claims = Box::default();
         }
         for layer in &mut self.layers {
             layer.has_overrides = false;
@@ -98,6 +105,23 @@ impl Experiment {
             Split::Splitway { hash, .. } => Some(*hash),
             Split::Dialect(_) => None,
         }
+    }
+
+    /// The planned share of each variant among the experiment's units, from 0 to 1, in the order of
+    /// [`Self::variants`]. They follow from the ranges that decide.
+    #[must_use]
+    pub fn shares(&self) -> Vec<f64> {
+        let count = self.variants().len();
+        if let Split::Dialect(dialect) = &self.split {
+            return dialect.shares(count);
+        }
+        let mut buckets = vec![0_u32; count];
+        for (run, variant) in self.variant_ranges() {
+            if let Some(sum) = buckets.get_mut(variant.index()) {
+                *sum = sum.saturating_add(run.end.saturating_sub(run.start));
+            }
+        }
+        buckets.into_iter().map(|sum| f64::from(sum) / f64::from(BUCKETS)).collect()
     }
 
     /// The run of buckets that holds `bucket`, and its variant. `None` beyond

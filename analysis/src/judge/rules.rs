@@ -138,7 +138,12 @@ impl Rules {
             let control = experiment.variant(experiment.control()).map_or("", |variant| variant.id());
             Self {
                 experiment: experiment.id().to_owned(),
-                shares: experiment.variants().iter().map(|v| (v.id().to_owned(), v.share())).collect(),
+                shares: experiment
+                    .variants()
+                    .iter()
+                    .map(|v| v.id().to_owned())
+                    .zip(experiment.shares())
+                    .collect(),
                 control: control.to_owned(),
                 metrics: all,
                 margins: margins.collect(),

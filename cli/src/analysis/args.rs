@@ -52,9 +52,14 @@ pub(crate) struct Data {
     pub(crate) higher_is_better: Vec<String>,
     /// A config that decided earlier exposures of the log; may be repeated
     ///
-    /// Exposures of a version that is not given are compared with --config.
+    /// Exposures in a log of a version that is neither given nor accepted are left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) older_config: Vec<PathBuf>,
+    /// A version of the config whose exposures count without its file, or `any`; may be repeated
+    ///
+    /// They are compared with --config. Whoever can write into the log can write a record of a version that you do not name.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) accept_version: Vec<String>,
     /// How long after a unit's first exposure its outcomes count, such as 7d [default: for ever]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) window: Option<i64>,
