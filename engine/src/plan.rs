@@ -265,6 +265,12 @@ impl Plan {
         self.identity.mint.as_ref()?.set_cookie(&decision.cookie, now)
     }
 
+    /// The name of the identity cookie, if units are minted.
+    #[must_use]
+    pub fn minted_cookie(&self) -> Option<&str> {
+        self.identity.mint.as_ref().map(|mint| &*mint.cookie)
+    }
+
     /// Where exposures go.
     #[must_use]
     pub fn sinks(&self) -> &Sinks {
@@ -411,5 +417,11 @@ impl Variant {
     #[must_use]
     pub fn cluster(&self) -> Option<&str> {
         self.actions.cluster.as_deref()
+    }
+
+    /// The cluster that gets copies of its requests, if it names one.
+    #[must_use]
+    pub fn shadow(&self) -> Option<&str> {
+        self.actions.shadow.as_deref()
     }
 }
