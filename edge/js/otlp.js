@@ -6,7 +6,9 @@ const ATTEMPTS = 2;
 /** Milliseconds until the next attempt after a failure; each further failure doubles it. */
 const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 30_000;
-/** How long one `flush` may take: runtimes end what works behind a response after 30 s. */
+/** Runtimes end what works behind a response after 30 s. */
+const LIMIT = 30_000;
+/** How long one `flush` may take before it leaves the rest to the next. */
 const PATIENCE = 20_000;
 
 /**
@@ -92,6 +94,8 @@ export class OtlpExposures {
       if (pause > 0) {
         this.#senderUntil = Math.max(this.#senderUntil, this.#pauseUntil + 1000);
         await sleep(pause);
+        // From here on, who adds records sees to them.
+        this.#senderUntil = 0;
         continue;
       }
       await this.#deliver(this.#again.shift() ?? { records: this.#buffer.splice(0, this.#maxBatch), attempts: 0 });
@@ -112,7 +116,8 @@ export class OtlpExposures {
     batch.told = this.#untold;
     this.#untold = {};
     batch.attempts += 1;
-    batch.until = Date.now() + 2 * this.#timeout;
+    batch.failuresBefore = this.#failures;
+    batch.until = Date.now() + this.#timeout + LIMIT;
     this.#sent.add(batch);
     const { failure, isFinal, pause = 0, rejected = 0 } = await this.#send(batch);
     // It took so long that it was given up.
@@ -124,7 +129,8 @@ export class OtlpExposures {
       return;
     }
     this.#retell(batch.told);
-    if (!isFinal) {
+    // Batches that were under way at once failed once.
+    if (!isFinal && batch.failuresBefore === this.#failures) {
       this.#failures += 1;
       const own = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1));
       this.#pauseUntil = Date.now() + Math.max(own, Math.min(LONGEST_PAUSE, pause));
