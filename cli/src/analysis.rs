@@ -17,11 +17,11 @@ use splitway_analysis::reduce::{self, Tables};
 use splitway_analysis::report::{self, Facts};
 use splitway_analysis::sql::Reduction;
 use splitway_analysis::{Error, integrity};
-use splitway_engine::{Experiment, Plan, read_wire, wire};
+use splitway_engine::{Experiment, Plan, Secrets, read_wire, wire};
 use splitway_stats::group_sequential;
 use tempfile::NamedTempFile;
 
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 use args::{Analyze, Compact, Data, Report};
@@ -87,7 +87,10 @@ pub(crate) fn compact(args: &Compact) -> Outcome {
     let bar = bar();
     let mut progress = |done: u64, of: u64| show(&bar, done, of);
     let place = Place::of(&args.out, args.files.iter().chain(&args.config))?;
-    let plan = args.config.as_ref().map(|file| crate::input::plan(std::slice::from_ref(file))).transpose()?;
+    // The config is there for the key by which it shows units.
+    let secrets = Secrets::Required(&input::variable);
+    let plan = |file| Ok::<_, Failure>(Input::read(file)?.plan_with(secrets)?.1);
+    let plan = args.config.as_deref().map(plan).transpose()?;
     let lines = if args.outcomes {
         ingest::outcomes(&args.files, plan.as_ref(), place.path(), &mut progress)?
     } else {
@@ -152,7 +155,13 @@ struct Setting {
 
 impl Setting {
     fn new(data: &Data) -> Result<Self, Failure> {
-        let (document, plan) = Input::read(&data.config)?.plan()?;
+        // Raw units are matched with exposures by the pseudonym, so its key is needed.
+        let secrets = if data.raw_units {
+            Secrets::Required(&input::variable)
+        } else {
+            Secrets::Optional(&input::variable)
+        };
+        let (document, plan) = Input::read(&data.config)?.plan_with(secrets)?;
         let config = read_wire(&document);
         let metrics: Vec<Metric> =
             data.metric.iter().map(|text| Metric::parse(text)).collect::<Result<_, _>>()?;

@@ -134,9 +134,12 @@ pub(crate) struct Validate {
     /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
-    /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails
+    /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails, secrets that are not samples
     #[arg(long)]
     pub(crate) launch: bool,
+    /// Exit 1 for warnings, too
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -348,6 +351,9 @@ pub(crate) struct Dev {
     /// The upstream of requests that no variant routes [default: the first one]
     #[arg(long, value_name = "NAME", requires = "upstream")]
     pub(crate) default: Option<String>,
+    /// A host name that it answers for besides localhost and its own address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,

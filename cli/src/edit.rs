@@ -7,7 +7,9 @@
 use std::path::PathBuf;
 
 use similar::TextDiff;
-use splitway_engine::{Document, Located, Path, Problem, Segment, Severity, compile, read_wire, wire};
+use splitway_engine::{
+    Document, Located, Path, Problem, Secrets, Segment, Severity, compile_with, read_wire, wire,
+};
 
 use crate::input::{Input, must_be_file};
 use crate::outcome::{Exit, Failure, Outcome};
@@ -244,7 +246,7 @@ pub(crate) fn settle(
         Failure::Problems(why.to_owned())
     };
     let document = changed.document().map_err(|_| unfit())?;
-    if let Err(problems) = compile(&document)
+    if let Err(problems) = compile_with(&document, Secrets::WITHHELD)
         && problems.iter().any(|problem| problem.severity == Severity::Error && !is_next(problem))
     {
         return Err(changed.refuse(&problems));

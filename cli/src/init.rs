@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
-use splitway_engine::{Document, compile};
+use splitway_engine::{Document, Secrets, compile_with};
 
 use crate::args::Init;
 use crate::outcome::{Failure, Outcome, print};
@@ -15,7 +15,7 @@ const SCHEMA: &str = "splitway.schema.json";
 pub(crate) fn run(args: &Init) -> Outcome {
     let answers = Answers::of(args)?;
     let text = answers.config()?;
-    let document = Document::from_yaml(&text).and_then(|document| compile(&document));
+    let document = Document::from_yaml(&text).and_then(|document| compile_with(&document, Secrets::WITHHELD));
     document.map_err(|problems| {
         // Only what was answered can be wrong.
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

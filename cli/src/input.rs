@@ -1,10 +1,11 @@
 //! Config files, times: what commands are given.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use splitway_engine::{Document, Plan, Problem, Problems, Span, Timestamp, compile};
+use splitway_engine::{Document, Plan, Problem, Problems, Secrets, Span, Timestamp, compile_with};
 
 use crate::merge::Merged;
 use crate::outcome::Failure;
@@ -94,10 +95,16 @@ impl Input {
         }
     }
 
-    /// The plan; problems are rendered for people.
+    /// The plan, without the secrets that are in variables: for what needs none. Problems are rendered
+    /// for people.
     pub(crate) fn plan(&self) -> Result<(Document, Plan), Failure> {
+        self.plan_with(Secrets::WITHHELD)
+    }
+
+    /// The plan with secrets from `secrets`; problems are rendered for people.
+    pub(crate) fn plan_with(&self, secrets: Secrets<'_>) -> Result<(Document, Plan), Failure> {
         let document = self.document().map_err(|problems| self.refuse(&problems))?;
-        let plan = compile(&document).map_err(|problems| self.refuse(&problems))?;
+        let plan = compile_with(&document, secrets).map_err(|problems| self.refuse(&problems))?;
         Ok((document, plan))
     }
 
@@ -149,9 +156,29 @@ pub(crate) fn config_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Reads and compiles the config at `paths`.
+/// Reads and compiles the config at `paths`, with what this command's environment has of its secrets. What it
+/// has not is said on stderr: the command goes on without it.
 pub(crate) fn plan(paths: &[PathBuf]) -> Result<Plan, Failure> {
-    Ok(Input::read_all(paths)?.plan()?.1)
+    let input = Input::read_all(paths)?;
+    let missing = RefCell::new(Vec::new());
+    let lookup = |name: &str| {
+        let value = variable(name);
+        let mut missing = missing.borrow_mut();
+        if value.is_none() && !missing.iter().any(|known| known == name) {
+            missing.push(name.to_owned());
+        }
+        value
+    };
+    let (_, plan) = input.plan_with(Secrets::Optional(&lookup))?;
+    for name in missing.take() {
+        eprintln!("{name} is not set here: what depends on this secret of the config is left out");
+    }
+    Ok(plan)
+}
+
+/// The bytes of a variable of this command's environment.
+pub(crate) fn variable(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(std::ffi::OsString::into_encoded_bytes)
 }
 
 /// The time given, or now.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use splitway_engine::{Code, Document, Path, Problem, Problems, Segment, Severity, Span, compile};
+use splitway_engine::{
+    Code, Document, Path, Problem, Problems, Secrets, Segment, Severity, Span, compile_with,
+};
 
 use crate::input::Input;
 
@@ -44,8 +46,8 @@ impl Merged {
             let json = Value::Object(all).to_string();
             // What else is wrong, so that all is told at once.
             if !problems.is_empty()
-                && let Err(more) =
-                    Document::from_json(json.as_bytes()).and_then(|document| compile(&document))
+                && let Err(more) = Document::from_json(json.as_bytes())
+                    .and_then(|document| compile_with(&document, Secrets::WITHHELD))
             {
                 more.into_iter().for_each(|problem| problems.push(problem));
             }

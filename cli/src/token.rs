@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use splitway_engine::qa_token::{Choice, Claims, MAX_LIFETIME_MS, sign};
-use splitway_engine::{Timestamp, read_wire, wire};
+use splitway_engine::{Secrets, Timestamp, read_wire, wire};
 
 use crate::args::Token;
 use crate::edit::experiment;
@@ -13,7 +13,7 @@ use crate::outcome::{Failure, Outcome, print, print_answer};
 
 pub(crate) fn run(args: &Token) -> Outcome {
     let input = Input::read_all(&args.config)?;
-    let (document, plan) = input.plan()?;
+    let (document, plan) = input.plan_with(Secrets::Optional(&input::variable))?;
     let config = read_wire(&document);
     let tokens = config.qa_tokens.as_ref().ok_or_else(|| {
         let why = "the config takes no tokens: add `qa_tokens` with a header, cookie or query, and a key";
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Token) -> Outcome {
     let expires = now.0.saturating_add(lifetime) / 1_000;
     let claims =
         Claims { choice, debug: args.debug, subject: args.subject.clone(), expires, nonce: nonce()? };
-    let token = sign(&claims, &key.id, key.secret.as_bytes());
+    let token = sign(&claims, &key.id, &secret(key)?);
     let ways = ways(tokens, &token);
     let ends = Timestamp(expires.saturating_mul(1_000)).to_string();
     if args.asked.json {
@@ -70,6 +70,20 @@ fn key<'c>(tokens: &'c wire::QaTokens, id: Option<&str>) -> Result<&'c wire::QaK
             known.join(", ")
         ))
     })
+}
+
+/// The key's secret, from this command's environment if the config names a variable.
+fn secret(key: &wire::QaKey) -> Result<Vec<u8>, Failure> {
+    match &key.secret {
+        wire::Secret::Text(text) => Ok(text.as_bytes().to_vec()),
+        wire::Secret::Variable(variable) => input::variable(&variable.env).ok_or_else(|| {
+            let name = &variable.env;
+            let what = format!("the secret of the key `{}` is in the environment variable {name}", key.id);
+            Failure::Usage(format!(
+                "{what}, which is not set here: export {name}=…, the value that the proxies have"
+            ))
+        }),
+    }
 }
 
 fn must_exist(config: &wire::Config, id: &str, variant: &str) -> Result<(), Failure> {

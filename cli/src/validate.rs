@@ -1,10 +1,10 @@
 //! `splitway validate`.
 
 use serde::Serialize;
-use splitway_engine::{Problem, Severity, compile, launch_problems};
+use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems};
 
 use crate::args::Validate;
-use crate::input::Input;
+use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
 use crate::underline::underlined;
@@ -18,9 +18,9 @@ pub(crate) fn run(args: &Validate) -> Outcome {
         let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
         print_answer(&serde_json::json!({ "files": files }))?;
     } else {
-        show(&reports)?;
+        show(&reports, args.deny_warnings)?;
     }
-    let is_bad = reports.iter().any(|report| report.errors() > 0);
+    let is_bad = reports.iter().any(|report| report.is_bad(args.deny_warnings));
     Ok(if is_bad { Exit::Problems } else { Exit::Fine })
 }
 
@@ -33,12 +33,14 @@ struct Report {
 /// Everything that is wrong with one file. Launch rules only make sense of a
 /// document that is otherwise right.
 fn check(input: Input, launch: bool) -> Report {
-    let compiled = input.document().and_then(|document| compile(&document).map(|plan| (document, plan)));
+    let compiled = input
+        .document()
+        .and_then(|document| compile_with(&document, Secrets::WITHHELD).map(|plan| (document, plan)));
     let (version, problems) = match compiled {
         Ok((document, plan)) => {
             let mut problems: Vec<Problem> = plan.warnings().iter().cloned().collect();
             if launch {
-                problems.extend(launch_problems(&document));
+                problems.extend(launch_problems(&document, Secrets::Optional(&variable)));
                 problems.sort_by_key(|problem| problem.span.map(|span| span.start));
             }
             (Some(plan.content_hash().to_owned()), problems)
@@ -48,7 +50,7 @@ fn check(input: Input, launch: bool) -> Report {
     Report { input, version, problems }
 }
 
-fn show(reports: &[Report]) -> Result<(), Failure> {
+fn show(reports: &[Report], denies_warnings: bool) -> Result<(), Failure> {
     let style = Style::stdout();
     let mut text = String::new();
     for report in reports {
@@ -58,6 +60,7 @@ fn show(reports: &[Report]) -> Result<(), Failure> {
         }
         let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());
         let verdict = match (&report.version, errors) {
+            (Some(_), 0) if report.is_bad(denies_warnings) => style.red("refused"),
             (Some(version), 0) => style.green(&format!("ok, version {version}")),
             _ => style.red(&counted(errors, "error")),
         };
@@ -73,6 +76,10 @@ fn counted(number: usize, word: &str) -> String {
 }
 
 impl Report {
+    fn is_bad(&self, denies_warnings: bool) -> bool {
+        self.errors() > 0 || denies_warnings && !self.problems.is_empty()
+    }
+
     fn errors(&self) -> usize {
         self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
     }

@@ -39,13 +39,15 @@ export class Splitway {
   /**
    * `config` as in `load`; without one, requests pass untouched. `latin1`: how the runtime shows header bytes, which is
    * found out by default. `otlp`: exposure records are those that `splitway-edge/otlp` sends, and not lines of a log.
+   * `env` as in `load`.
    */
-  constructor(config?: string | object, options?: { latin1?: boolean; otlp?: boolean });
+  constructor(config?: string | object, options?: { latin1?: boolean; otlp?: boolean; env?: object });
   /**
-   * Takes a config (JSON text, or an object) into force; gives what was logged.
+   * Takes a config (JSON text, or an object) into force; gives what was logged. `env` has the secrets that the config
+   * names by `{ env: NAME }`: a worker's bindings, or `process.env`. What is no text there is passed over.
    * @throws {ConfigError} for one with problems; the last good one stays in force.
    */
-  load(config: string | object): string[];
+  load(config: string | object, env?: object): string[];
   /**
    * What a host must have for a config, without taking it into force: the clusters that variants name, and the name of the
    * cookie in which units are minted (`''` if none are). `undefined` for a config that `load` refuses.

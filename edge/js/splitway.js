@@ -40,14 +40,18 @@ export class Splitway {
   #engine;
   #names;
 
-  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false } = {}) {
+  constructor(config, { latin1 = HEADERS_ARE_LATIN1, otlp = false, env } = {}) {
     this.#engine = new Engine(latin1, otlp);
-    if (config !== undefined) this.load(config);
+    if (config !== undefined) this.load(config, env);
   }
 
-  /** Takes a config (text or object) into force. One with problems throws, and the last good one stays. */
-  load(config) {
-    const taken = this.#engine.load(encoder.encode(textOf(config)));
+  /**
+   * Takes a config (text or object) into force; its `{ env: NAME }` are texts of `env`. One with problems throws, and
+   * the last good one stays.
+   */
+  load(config, env = {}) {
+    const variables = Object.entries(env).filter(([, value]) => typeof value === 'string' && !value.includes('\0'));
+    const taken = this.#engine.load(encoder.encode(textOf(config)), encoder.encode(variables.flat().join('\0')));
     const log = lines(this.#engine.takeLog());
     if (!taken) throw new ConfigError(log);
     this.#names = undefined;
@@ -216,14 +220,23 @@ export class Exchange {
   /** As `finish`, for those who have no `Response`: the changes to a response with these headers. */
   respond(headers, status, { now = Date.now(), cluster = this.#cluster } = {}) {
     const handle = this.#handle;
-    if (!handle) return [];
+    const forged = forgedIn(headers);
+    if (!handle) return forged;
     this.#handle = undefined;
     // Frees the handle.
     const told = handle.finish(endOf(cluster, this.#readsResponse ? headers : []), status, now);
     const end = told.indexOf('\0');
     this.exposures = lines(told.slice(end + 1));
-    return triples(told.slice(0, end));
+    return [...forged, ...triples(told.slice(0, end))];
   }
+}
+
+const STAMPS = ['x-splitway', 'x-splitway-cluster', 'x-splitway-shadow', 'x-splitway-explain'];
+
+/** No application has a say in these: the changes that take them off a response with `headers`. */
+function forgedIn(headers) {
+  const has = typeof headers.has === 'function' ? (name) => headers.has(name) : (name) => headers.some?.(([known]) => known === name);
+  return STAMPS.filter(has).map((name) => ['remove', name, '']);
 }
 
 /** Applies changes, as in `Exchange.changes`, to Headers. */

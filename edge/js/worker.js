@@ -167,7 +167,7 @@ class State {
         for (const problem of problems) this.log(`splitway: ${problem}`);
         return false;
       }
-      for (const line of this.splitway.load(this.#isKilled ? killed(text) : text)) this.log(line);
+      for (const line of this.splitway.load(this.#isKilled ? killed(text) : text, env ?? {})) this.log(line);
       this.version = this.splitway.version;
       this.harmlessCookies = new Set([needs?.mintedCookie, ...this.cacheDespiteCookies].filter(Boolean));
       return true;
@@ -234,12 +234,13 @@ async function handle(state, request, env, ctx) {
   let exchange;
   let onward;
   let place;
-  let isIdle = false;
+  let idle;
   try {
     if (await state.isOn(env, ctx)) {
       const begun = state.splitway.begin(request, { now: state.now(), requestId: state.requestId(request) });
-      isIdle = begun.isIdle;
-      if (!isIdle) {
+      if (begun.isIdle) {
+        idle = begun;
+      } else {
         place = state.place(begun.cluster, env);
         onward = begun.apply({
           origins: typeof place === 'string' ? { [begun.cluster]: place } : {},
@@ -252,7 +253,8 @@ async function handle(state, request, env, ctx) {
     state.log(`splitway: ${error?.stack ?? error}`);
   }
   // Without a config, too, the origin is served, and nobody believes what a client made up.
-  if (!exchange) return state.origin(isIdle ? request : withoutForgeries(request), env, ctx);
+  if (idle) return idle.finish(await state.origin(request, env, ctx));
+  if (!exchange) return state.origin(withoutForgeries(request), env, ctx);
 
   let response;
   if (onward instanceof Response) {

@@ -1,12 +1,12 @@
-//! The filter's host: what proxy-wasm's hostcalls are elsewhere, in memory.
+//! The capabilities that `splitway_exchange` asks of a host, in memory.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use splitway_engine::{Entropy, Timestamp};
-use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
+use splitway_engine::{Entropy, STAMP, Timestamp};
+use splitway_exchange::host::{self as capability, Failure, HeaderBlock, Level, Map};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -167,6 +167,8 @@ fn encoded(head: &[u8]) -> Vec<u8> {
 pub(crate) struct Host {
     shared: Rc<Shared>,
     counts: bool,
+    /// Names and values, with a zero byte behind each.
+    environment: Vec<u8>,
     now: Cell<Timestamp>,
     request: RefCell<Message>,
     response: RefCell<Message>,
@@ -180,6 +182,7 @@ impl Host {
         Self {
             shared: Rc::clone(shared),
             counts: true,
+            environment: Vec::new(),
             now: Cell::new(now),
             request: RefCell::new(Message::new(head, shared.encoding)),
             response: RefCell::default(),
@@ -187,6 +190,12 @@ impl Host {
             status: 0,
             cluster: Vec::new(),
         }
+    }
+
+    /// With the variables of a worker or process.
+    pub(crate) fn with_environment(mut self, environment: &[u8]) -> Self {
+        self.environment = environment.to_vec();
+        self
     }
 
     /// Counts nothing.
@@ -230,7 +239,7 @@ impl Host {
     }
 }
 
-impl filter::Headers for Host {
+impl capability::Headers for Host {
     fn pairs(&self, map: Map) -> Result<HeaderBlock, Failure> {
         self.message(map).borrow().pairs()
     }
@@ -246,18 +255,22 @@ impl filter::Headers for Host {
     }
 
     fn remove(&self, map: Map, name: &[u8]) -> Result<(), Failure> {
+        // The adapter does that by itself, where the response has them: it crosses cheaper.
+        if map == Map::Response && name.starts_with(STAMP.as_bytes()) {
+            return Ok(());
+        }
         self.message(map).borrow_mut().change(Verb::Remove, name, b"");
         Ok(())
     }
 }
 
-impl filter::Clock for Host {
+impl capability::Clock for Host {
     fn now(&self) -> Timestamp {
         self.now.get()
     }
 }
 
-impl filter::Metrics for Host {
+impl capability::Metrics for Host {
     fn counter(&self, name: &str) -> Result<u32, Failure> {
         let mut counters = self.shared.counters.borrow_mut();
         let index = counters.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
@@ -294,9 +307,9 @@ impl filter::Metrics for Host {
 }
 
 /// Isolates share nothing.
-impl filter::SharedData for Host {
+impl capability::SharedData for Host {
     fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
-        Err(filter::NOT_FOUND)
+        Err(capability::NOT_FOUND)
     }
 
     fn set_shared(&self, _key: &str, _value: &[u8], _version: u32) -> Result<(), Failure> {
@@ -304,7 +317,19 @@ impl filter::SharedData for Host {
     }
 }
 
-impl filter::Log for Host {
+impl capability::Environment for Host {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let mut parts = self.environment.split(|byte| *byte == 0);
+        while let (Some(known), Some(value)) = (parts.next(), parts.next()) {
+            if known == name.as_bytes() {
+                return Some(value.to_vec());
+            }
+        }
+        None
+    }
+}
+
+impl capability::Log for Host {
     fn log(&self, _level: Level, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
     }
@@ -318,10 +343,13 @@ impl filter::Log for Host {
     }
 }
 
-impl filter::Properties for Host {
+impl capability::Properties for Host {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         match path {
-            ["xds", "cluster_name"] => Some(self.cluster.clone()).filter(|name| !name.is_empty()),
+            // The adapter names a cluster only if it was asked.
+            ["xds", "cluster_name"] | ["upstream", "address"] => {
+                Some(self.cluster.clone()).filter(|name| !name.is_empty())
+            }
             ["response", "code"] => Some(i64::from(self.status).to_le_bytes().to_vec()),
             _ => None,
         }
@@ -333,7 +361,7 @@ impl filter::Properties for Host {
     }
 }
 
-impl filter::Respond for Host {
+impl capability::Respond for Host {
     fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
         let mut request = self.request.borrow_mut();
         request.changes.clear();

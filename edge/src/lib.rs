@@ -1,6 +1,6 @@
 //! Splitway for JavaScript edge runtimes.
 //!
-//! The filter's logic ([`splitway_filter::Exchange`]) on a host that lives in this module's memory: a
+//! The exchange ([`splitway_exchange::Exchange`], which the filter runs, too) on a host that lives in this module's memory: a
 //! request comes in as one text, the changes to it go out as another, and `pkg/splitway.js` does
 //! with `Request` and `Response` what they say. So what the filter does, the edge does, and there
 //! is nothing to keep in step.
@@ -26,8 +26,8 @@ mod text;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use splitway_engine::{CookieAction, Document, Reason, Timestamp, compile};
-use splitway_filter::{Exchange as Filter, Store, Vm};
+use splitway_engine::{CookieAction, Document, Reason, Secrets, Timestamp, compile_with};
+use splitway_exchange::{Exchange as Filter, Store, Vm};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -69,10 +69,12 @@ impl Engine {
         Self { store: Store::default(), vm: Rc::default(), shared: Rc::new(Shared::new(encoding, otlp)) }
     }
 
-    /// Takes a config (JSON) into force, or keeps what there is. Gives whether it was taken; the
-    /// log says why not. An empty text is refused: a proxy may have no config, but here it is a store that lost its value.
-    pub fn load(&mut self, json: &[u8]) -> bool {
-        let host = Host::new(&self.shared, Vec::new(), Timestamp::default());
+    /// Takes a config (JSON) into force, or keeps what there is. `environment` has the secrets that the config
+    /// names by a variable: names and values with a zero byte behind each. Gives whether it was taken; the
+    /// log says why not. An empty text is refused: a proxy may have no config, but here it is a store that
+    /// lost its value.
+    pub fn load(&mut self, json: &[u8], environment: &[u8]) -> bool {
+        let host = Host::new(&self.shared, Vec::new(), Timestamp::default()).with_environment(environment);
         let json = if json.trim_ascii().is_empty() { b"null" } else { json };
         let taken = self.store.load(json, &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
@@ -83,7 +85,8 @@ impl Engine {
     /// units are not minted) and the clusters that variants name, separated by blanks. Empty for a config that is refused.
     #[must_use]
     pub fn needs(&self, json: &[u8]) -> String {
-        let Ok(plan) = Document::from_json(json).and_then(|document| compile(&document)) else {
+        let plan = Document::from_json(json).and_then(|document| compile_with(&document, Secrets::WITHHELD));
+        let Ok(plan) = plan else {
             return String::new();
         };
         let mut needs = plan.minted_cookie().unwrap_or_default().to_owned();
@@ -282,18 +285,20 @@ mod tests {
 
     fn loaded(otlp: bool) -> Engine {
         let mut engine = Engine::new(false, otlp);
-        assert!(engine.load(CONFIG.as_bytes()), "{}", engine.take_log());
+        assert!(engine.load(CONFIG.as_bytes(), b""), "{}", engine.take_log());
         engine
     }
 
     #[test]
     fn records_for_a_collector() {
-        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let exchange = loaded(true).begin(b":path\0/\0cookie\0uid=u".to_vec(), 2.0).unwrap();
         let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         let (_, record) = told.split_once('\0').unwrap();
-        for part in
-            ["\"timeUnixNano\":\"5000000\"", r#"{"key":"splitway.duration_ms","value":{"intValue":"5"}}"#]
-        {
+        // The time is that of the decision.
+        for part in [
+            r#""timeUnixNano":"2000000","observedTimeUnixNano":"5000000""#,
+            r#"{"key":"splitway.duration_ms","value":{"intValue":"3"}}"#,
+        ] {
             assert!(record.contains(part), "{record}");
         }
     }
@@ -320,7 +325,7 @@ mod tests {
     fn what_is_stripped_is_not_idle() {
         let mut engine = engine();
         assert!(
-            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes()),
+            engine.load(CONFIG.replacen('{', "{ \"kill_switch\": true,", 1).as_bytes(), b""),
             "{}",
             engine.take_log()
         );
@@ -354,12 +359,27 @@ mod tests {
     }
 
     #[test]
+    fn secrets_come_from_the_environment() {
+        let config = CONFIG.replacen('{', "{ \"exposure\": { \"key\": { \"env\": \"EXPOSURE_KEY\" } },", 1);
+        let mut engine = Engine::new(false, false);
+        for environment in ["", "OTHER\00123456789abcdef\0", "EXPOSURE_KEY\0short\0"] {
+            assert!(!engine.load(config.as_bytes(), environment.as_bytes()), "{environment:?}");
+            let said = engine.take_log();
+            assert!(said.contains("exposure.key") && !said.contains("short"), "{said}");
+        }
+        assert!(engine.load(config.as_bytes(), b"OTHER\0x\0EXPOSURE_KEY\00123456789abcdef\0"));
+        let exchange = engine.begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
+        let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
+        assert!(told.contains("\"feature_flag.context.id\":\""), "{told}");
+    }
+
+    #[test]
     fn a_refused_config_leaves_the_last_good() {
         let mut engine = engine();
         let version = engine.version();
         let _ = engine.take_log();
         for refused in ["{ \"version\": 2 }", "", "  \n"] {
-            assert!(!engine.load(refused.as_bytes()), "{refused:?}");
+            assert!(!engine.load(refused.as_bytes(), b""), "{refused:?}");
         }
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);

@@ -122,14 +122,19 @@ impl Plan {
     /// of their ids. `None` when the unit is in no experiment.
     #[must_use]
     pub fn stamp(&self, decision: &Decision) -> Option<Cow<'_, str>> {
-        let mut members = self.assigned(decision).map(|variant| &*variant.stamp);
-        let mut stamp = Cow::Borrowed(members.next()?);
-        for member in members {
-            let all = stamp.to_mut();
-            all.push_str(", ");
-            all.push_str(member);
-        }
-        Some(stamp)
+        joined(&mut self.assigned(decision).map(|variant| &*variant.stamp))
+    }
+
+    /// The value of `x-splitway` in the response: as [`Self::stamp`], without the experiments whose stamp
+    /// is for the upstream alone.
+    #[must_use]
+    pub fn response_stamp(&self, decision: &Decision) -> Option<Cow<'_, str>> {
+        joined(
+            &mut self
+                .assigned(decision)
+                .filter(|variant| !variant.hides_stamp)
+                .map(|variant| &*variant.stamp),
+        )
     }
 
     /// Changes to the request's headers, in the order to apply them.
@@ -241,6 +246,17 @@ fn is_plain(rest: &[u8]) -> bool {
         |segment: &[u8]| segment.strip_prefix(b"..").is_some_and(|tail| matches!(tail, [] | [b';', ..]));
     let two_separators = path.starts_with(b"//");
     safe_bytes && !two_separators && !path.contains(&b'\\') && !path.split(|b| *b == b'/').any(leaves)
+}
+
+/// The members of a dictionary in one value; `None` of none.
+fn joined<'p>(members: &mut dyn Iterator<Item = &'p str>) -> Option<Cow<'p, str>> {
+    let mut stamp = Cow::Borrowed(members.next()?);
+    for member in members {
+        let all = stamp.to_mut();
+        all.push_str(", ");
+        all.push_str(member);
+    }
+    Some(stamp)
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ impl Plan {
         let mut members = 0_usize;
         let mut changed = false;
         for member in existing.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|m| !m.is_empty()) {
-            if member.starts_with(KEY) {
+            let is_others = |rest| self.is_behind_another() && self.is_others(rest);
+            if member.strip_prefix(KEY).is_some_and(|rest| !is_others(rest)) {
                 changed = true;
             } else {
                 members = members.saturating_add(1);

@@ -37,8 +37,8 @@ impl std::fmt::Debug for ExposurePolicy {
 }
 
 impl ExposurePolicy {
-    pub(crate) fn pseudonym(key: &str) -> Self {
-        Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_or(Self::Nothing, Self::Pseudonym)
+    pub(crate) fn pseudonym(key: &[u8]) -> Self {
+        Hmac::<Sha256>::new_from_slice(key).map_or(Self::Nothing, Self::Pseudonym)
     }
 
     fn show(&self, unit: &str) -> Option<String> {
@@ -116,7 +116,7 @@ pub struct Served<'a> {
     pub request_id: Option<&'a str>,
     /// HTTP status of the response.
     pub status: Option<u16>,
-    /// The cluster that answered.
+    /// The cluster that was asked: none, if the proxy answered by itself.
     pub cluster: Option<&'a str>,
     /// Whole duration of the exchange, in milliseconds.
     pub duration_ms: Option<u64>,
@@ -127,6 +127,8 @@ pub struct Served<'a> {
     /// A path rewrite that was asked for was refused, so the request went on
     /// with its own path.
     pub rewrite_refused: bool,
+    /// When the record was written: OTLP's time of observation.
+    pub written: Option<Timestamp>,
 }
 
 /// One exposure record.
@@ -209,21 +211,21 @@ impl Plan {
         self.exposure.show(unit)
     }
 
-    /// The record of `assignment`, made at `now`. `None` only for an assignment
-    /// of another plan.
+    /// The record of `assignment`, which was decided at `decided`. `None` only for an
+    /// assignment of another plan.
     #[must_use]
     pub fn exposure<'a>(
         &'a self,
         assignment: &Assignment,
         context_id: Option<&'a str>,
-        now: Timestamp,
+        decided: Timestamp,
         served: &Served<'a>,
     ) -> Option<Exposure<'a>> {
         let experiment = self.experiment(assignment.experiment)?;
         let variant = experiment.variant(assignment.variant)?;
         let is_override = assignment.reason.is_override();
         Some(Exposure {
-            timestamp: now,
+            timestamp: decided,
             key: experiment.id(),
             variant: variant.id(),
             reason: assignment.reason.as_str(),
@@ -437,6 +439,10 @@ impl Exposure<'_> {
             let mut ends = Ends::new();
             ends.head.push_str(r#"{"severityNumber":9,"timeUnixNano":""#);
             push_number(&mut ends.head, u64::try_from(self.timestamp.0).unwrap_or(0));
+            if let Some(written) = self.served.written {
+                ends.head.push_str(r#"000000","observedTimeUnixNano":""#);
+                push_number(&mut ends.head, u64::try_from(written.0).unwrap_or(0));
+            }
             ends.head.push_str(r#"000000","eventName":"feature_flag.evaluation","attributes":["#);
             self.push_common(Form::Otlp, &mut ends.tail);
             ends.tail.push_str("]}");
@@ -503,6 +509,7 @@ mod tests {
                 attempts: Some(2),
                 flags: Some("UF,URX"),
                 duration_ms: Some(0),
+                written: Some(Timestamp(1_700_000_001_000)),
                 ..Served::default()
             },
         }
@@ -518,6 +525,7 @@ mod tests {
         record().push_otlp(&mut Common::default(), &mut text);
         let otlp: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(otlp["timeUnixNano"], "1700000000123000000");
+        assert_eq!(otlp["observedTimeUnixNano"], "1700000001000000000");
         assert_eq!(otlp["eventName"], EVENT);
         let attributes = otlp["attributes"].as_array().unwrap();
         for attribute in attributes {

@@ -114,6 +114,11 @@ impl OurHeaders {
         Self { names: names.into(), lengths }
     }
 
+    /// Those beyond `x-splitway…`, with `-` for `_`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter_map(|name| std::str::from_utf8(name).ok())
+    }
+
     pub(crate) fn contains(&self, name: &[u8]) -> bool {
         if is_prefixed(name) {
             return true;

@@ -1,11 +1,14 @@
-//! Launch rules: what an experiment must state before it takes units.
+//! Launch rules: what an experiment must state before it takes units, and secrets that are some.
 //!
-//! Registry facts only. The filter serves a config without them, so they are
-//! no part of [`crate::compile`]; a team makes them a gate in its own pipeline.
+//! The filter serves a config without them, so they are no part of [`crate::compile`]; a team makes
+//! them a gate in its own pipeline.
 
-use crate::compile::read_wire;
+use std::borrow::Cow;
+
+use crate::compile::{Secrets, read_wire};
 use crate::document::{Document, describe_number};
 use crate::problem::{Code, Place, Problem, Problems};
+use crate::strength::{Weakness, weakness};
 use crate::time::Timestamp;
 use crate::wire;
 
@@ -13,12 +16,13 @@ use crate::wire;
 const MIN_DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
 
-/// Checks every running and scheduled experiment of `document`, which must be
-/// one that [`crate::compile`] takes.
+/// Checks every secret of `document`, and every running and scheduled experiment; it must be a document
+/// that [`crate::compile`] takes. Of secrets in variables, those are checked that `secrets` gives.
 #[must_use]
-pub fn launch_problems(document: &Document) -> Problems {
+pub fn launch_problems(document: &Document, secrets: Secrets<'_>) -> Problems {
     let config = read_wire(document);
     let mut rules = Rules { problems: Problems::default() };
+    rules.secrets(&config, secrets);
     let list = Place::Root.key("experiments");
     for (index, experiment) in config.experiments.iter().enumerate() {
         let status = experiment.status.unwrap_or(wire::Status::Running);
@@ -35,6 +39,56 @@ struct Rules {
 }
 
 impl Rules {
+    fn secrets(&mut self, config: &wire::Config, secrets: Secrets<'_>) {
+        let root = Place::Root;
+        let exposure_at = root.key("exposure");
+        let exposure = config.exposure.as_ref();
+        match exposure.and_then(|exposure| exposure.key.as_ref()) {
+            Some(key) => self.secret(exposure_at.key("key"), key, secrets),
+            // Whoever says outright that units appear as they are, or not at all, needs no key.
+            None if exposure.is_some_and(|exposure| exposure.unit.is_some()) => {}
+            None => {
+                let expected = "a secret key, by which exposures show units";
+                let problem = Problem::error(exposure_at.key("key").path(), Code::Launch, expected, "none");
+                self.problems.push(problem.suggest(|| {
+                    "without it no analysis can tell units apart: add `key: { env: SPLITWAY_EXPOSURE_KEY }`; \
+                     `unit: none` says that this is meant"
+                        .to_owned()
+                }));
+            }
+        }
+        if let Some(provisional) = config.mint.as_ref().and_then(|mint| mint.provisional.as_ref()) {
+            let mint = root.key("mint");
+            let at = mint.key("provisional");
+            self.secret(at.key("key"), &provisional.key, secrets);
+        }
+        let tokens = root.key("qa_tokens");
+        let keys = tokens.key("keys");
+        for (index, key) in config.qa_tokens.iter().flat_map(|tokens| &tokens.keys).enumerate() {
+            self.secret(keys.index(index).key("secret"), &key.secret, secrets);
+        }
+    }
+
+    fn secret(&mut self, at: Place<'_>, secret: &wire::Secret, secrets: Secrets<'_>) {
+        let (bytes, place) = match secret {
+            wire::Secret::Text(text) => (Some(Cow::Borrowed(text.as_bytes())), String::new()),
+            wire::Secret::Variable(variable) => {
+                let (Secrets::Required(lookup) | Secrets::Optional(lookup)) = secrets;
+                (lookup(&variable.env).map(Cow::Owned), format!(" in {}", variable.env))
+            }
+        };
+        let found = match bytes.and_then(|bytes| weakness(&bytes)) {
+            None => return,
+            Some(Weakness::Published) => "one that is published: a sample in Splitway's documentation",
+            Some(Weakness::Placeholder) => "a placeholder",
+            Some(Weakness::Guessable) => "one that is easily guessed",
+        };
+        let problem = Problem::error(at.path(), Code::Launch, "a random secret", &format!("{found}{place}"));
+        self.problems.push(problem.suggest(|| {
+            "make one with `openssl rand -hex 32`, and keep it out of the config: `{ env: NAME }`".to_owned()
+        }));
+    }
+
     fn experiment(&mut self, at: Place<'_>, experiment: &wire::Experiment) {
         self.stated(at.key("owner"), experiment.owner.as_deref(), "an owner who answers for it");
         self.stated(at.key("hypothesis"), experiment.hypothesis.as_deref(), "a hypothesis");

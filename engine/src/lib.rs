@@ -45,6 +45,7 @@ mod identity;
 mod inspect;
 #[cfg(feature = "yaml")]
 mod launch;
+mod neighbours;
 mod order;
 mod partition;
 mod plan;
@@ -54,6 +55,8 @@ pub mod qa_token;
 mod schema;
 mod source;
 mod steps;
+#[cfg(feature = "yaml")]
+mod strength;
 mod targeting;
 mod time;
 mod version;
@@ -62,7 +65,9 @@ pub mod wire;
 
 pub use actions::{HeaderChange, Redirection, Rewrite};
 pub use cache::{CACHE_OVERRIDES, private_cache_control};
-pub use compile::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, compile, read_wire};
+pub use compile::{
+    MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
+};
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
 pub use dedup::Seen;
 #[cfg(feature = "yaml")]
@@ -77,8 +82,10 @@ pub use identity::{CookieAction, Entropy};
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]
 pub use launch::launch_problems;
+pub use neighbours::push_member;
 pub use plan::{
-    ChainId, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant, VariantId,
+    ChainId, DEFAULT_NAMESPACE, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant,
+    VariantId,
 };
 pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
 #[cfg(feature = "schema")]

@@ -13,6 +13,7 @@ use crate::exposure::{ExposurePolicy, Otlp};
 use crate::guardrail::Guardrail;
 use crate::headers::OurHeaders;
 use crate::identity::Identity;
+use crate::neighbours::Neighbours;
 use crate::partition::Partition;
 use crate::problem::Problems;
 use crate::qa_token::TokenPolicy;
@@ -49,6 +50,9 @@ ids! {
     ChainId;
 }
 
+/// The namespace of configs that name none.
+pub const DEFAULT_NAMESPACE: &str = "splitway";
+
 /// A compiled config.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -74,6 +78,7 @@ pub struct Plan {
     pub(crate) reads: Box<str>,
     pub(crate) baggage: bool,
     pub(crate) filter_state: bool,
+    pub(crate) neighbours: Neighbours,
     pub(crate) warnings: Problems,
 }
 
@@ -177,6 +182,8 @@ pub struct Variant {
     pub(crate) buckets: u32,
     /// `experiment=variant`, an RFC 9651 dictionary member.
     pub(crate) stamp: Box<str>,
+    /// Clients do not get the stamp.
+    pub(crate) hides_stamp: bool,
     pub(crate) actions: VariantActions,
 }
 
@@ -242,6 +249,11 @@ impl Plan {
     #[must_use]
     pub fn is_ours(&self, name: &[u8]) -> bool {
         self.ours.contains(name)
+    }
+
+    /// The names of request headers beyond `x-splitway…` that are ours, because only variants set them.
+    pub fn own_headers(&self) -> impl Iterator<Item = &str> {
+        self.ours.names()
     }
 
     /// The clusters that variants route or mirror to.
@@ -419,7 +431,7 @@ impl Variant {
         self.actions.cluster.as_deref()
     }
 
-    /// The cluster that gets copies of its requests, if it names one.
+    /// The cluster that gets a copy of its requests, if it names one.
     #[must_use]
     pub fn shadow(&self) -> Option<&str> {
         self.actions.shadow.as_deref()

@@ -170,6 +170,8 @@ pub enum Code {
     ReservedHeader,
     /// A launch rule (registry fact) is not met.
     Launch,
+    /// The config names an environment variable that is not set.
+    MissingSecret,
 }
 
 impl Code {
@@ -192,6 +194,7 @@ impl Code {
             Self::Limit => "limit",
             Self::ReservedHeader => "reserved_header",
             Self::Launch => "launch",
+            Self::MissingSecret => "missing_secret",
         }
     }
 }

@@ -175,8 +175,13 @@ records! {
         /// Keeps shared caches from serving one variant's responses to another's
         /// units (`Vary`, and `private` beside our cookie). Default: true.
         pub cache_safety: Option<bool>,
+        /// Who gets the stamp `x-splitway`. Default: `everyone`.
+        pub stamp: Option<StampFor>,
         /// Where else the assignments are told.
         pub propagation: Option<Propagation>,
+        /// Other Splitways, with other namespaces, that requests pass before or after this
+        /// one. Default: none, so this one meets clients.
+        pub neighbours: Option<Neighbours>,
         /// Named values that targeting can ask for.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub attributes: Entries<Source>,
@@ -257,6 +262,42 @@ impl Read for Share {
     }
 }
 
+/// A secret: the text itself, or `{ env: NAME }` for the value of an environment variable of the
+/// proxy (at the edge: of a binding). With `env` the config holds nothing that has to be kept secret.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(untagged))]
+pub enum Secret {
+    /// The secret itself.
+    Text(String),
+    /// Where it is.
+    Variable(Variable),
+}
+
+impl Default for Secret {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+impl Read for Secret {
+    fn read(at: &Cursor<'_>) -> Self {
+        if at.is_mapping() {
+            Self::Variable(Variable::read(at))
+        } else {
+            Self::Text(at.text("text, or `{ env: NAME }`"))
+        }
+    }
+}
+
+records! {
+    /// An environment variable of the proxy.
+    pub struct Variable {
+        /// Its name: letters, digits and `_`, such as `SPLITWAY_EXPOSURE_KEY`.
+        #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[A-Za-z_][A-Za-z0-9_]{0,63}$")))]
+        pub env: String,
+    }
+}
+
 /// A time in RFC 3339, such as `2026-11-20T00:00:00Z`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -299,8 +340,8 @@ records! {
     /// hash of `traits` and the time, in place of a random one. Browsers that are
     /// alike in all traits within one window share it, too.
     pub struct Provisional {
-        /// Secret key of the hash: at least 16 random characters.
-        pub key: String,
+        /// Secret key of the hash: at least 16 random characters, or `{ env: NAME }`.
+        pub key: Secret,
         /// How long requests are taken together. Default: 10s.
         pub window: Option<Period>,
         /// What tells browsers apart.
@@ -367,6 +408,30 @@ records! {
     }
 }
 
+words! {
+    /// Who gets the stamp `x-splitway`.
+    pub enum StampFor {
+        /// The upstream and the client.
+        Everyone = "everyone",
+        /// The upstream alone: clients do not learn that they are in the experiment.
+        Upstream = "upstream",
+    }
+}
+
+records! {
+    /// Other Splitways that requests pass: filters of the same proxy, or of a proxy in
+    /// front or behind. Experiments of different ones need different ids.
+    pub struct Neighbours {
+        /// Every request comes from another Splitway, which has removed what clients made
+        /// up: its stamp, route and baggage stay, unless a variant of this config says
+        /// otherwise. Never say so where clients can connect. Default: false.
+        pub in_front: Option<bool>,
+        /// Every response comes through another Splitway: its stamp stays, beside the one
+        /// of this config. Without, `x-splitway…` of a response is removed. Default: false.
+        pub behind: Option<bool>,
+    }
+}
+
 records! {
     /// Units kept out of experiments, to measure what all of them do together.
     pub struct Holdout {
@@ -399,8 +464,8 @@ records! {
         /// there is a key, and else `none`.
         pub unit: Option<UnitForm>,
         /// Secret key of the pseudonym (HMAC-SHA-256): at least 16 random
-        /// characters.
-        pub key: Option<String>,
+        /// characters, or `{ env: NAME }`.
+        pub key: Option<Secret>,
         /// How often it is recorded that a unit met a variant. Default: `request`.
         pub once_per: Option<OncePer>,
         /// Whether every record tells attempts and response flags: two more questions
@@ -438,14 +503,14 @@ records! {
         pub path: Option<String>,
         /// Value of `:authority`. Default: the cluster's name.
         pub host: Option<String>,
-        /// Further request headers, such as an API key.
+        /// Further request headers, such as an API key; a value may be `{ env: NAME }`.
         #[cfg_attr(feature = "schema", schemars(default))]
-        pub headers: Entries<String>,
+        pub headers: Entries<Secret>,
         /// How long an answer may take, 100ms to 60s. Default: 5s.
         pub timeout: Option<Period>,
         /// Most bytes of records that each worker keeps while the collector cannot be
         /// reached, 65536 to 16777216; what is beyond is dropped and counted.
-        /// Default: 1048576.
+        /// Default: 4194304.
         #[cfg_attr(feature = "schema", schemars(range(min = 65536, max = 16_777_216)))]
         pub buffer: Option<u32>,
     }
@@ -484,8 +549,8 @@ records! {
     pub struct QaKey {
         /// Key id, named in each token.
         pub id: String,
-        /// At least 32 characters, random.
-        pub secret: String,
+        /// At least 32 random characters, or `{ env: NAME }`.
+        pub secret: Secret,
     }
 }
 
@@ -521,6 +586,8 @@ records! {
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         #[cfg_attr(feature = "schema", schemars(default))]
         pub variants: Vec<Variant>,
+        /// Who gets its part of the stamp. Default: as the document has it.
+        pub stamp: Option<StampFor>,
         /// Units that always get a given variant: `{ one-step: [tester-1] }`.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,

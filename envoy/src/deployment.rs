@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
 
-use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, quoted, replaced};
+use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, inside, quoted, replaced};
 
 /// Where a variant's requests may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,14 @@ pub struct Deployment<'a> {
     pub capabilities: &'a [String],
     /// What a trap means.
     pub failure_policy: FailurePolicy,
+    /// The variables of the proxy's environment that the module may read.
+    pub variables: &'a [String],
+    /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
+    pub reject_underscores: bool,
+    /// Requests come from another proxy of one's own, which has a Splitway.
+    pub is_inside: bool,
+    /// The request headers that only variants set.
+    pub own_headers: &'a [String],
 }
 
 /// A piece of a bootstrap, and where in an existing one it goes.
@@ -65,8 +74,10 @@ impl Deployment<'_> {
     pub fn bootstrap(&self) -> Result<String> {
         let (_, body) = BOOTSTRAP.split_once("\nnode:").context("no node in bootstrap.yaml")?;
         let (body, _) = body.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
-        let body = replaced(body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
+        let body = if self.is_inside { inside(body)? } else { body.to_owned() };
+        let body = replaced(&body, "address: 127.0.0.1, port_value: ${LISTENER_PORT}", "${LISTENER}")?;
         let body = replaced(&body, "address: 127.0.0.1, port_value: ${ADMIN_PORT}", "${ADMIN}")?;
+        let body = if self.reject_underscores { rejecting_underscores(&body)? } else { body };
         let mut text =
             "# Made by `splitway render envoy`. Run it in this folder: envoy --config-path envoy.yaml\nnode:"
                 .to_owned();
@@ -83,7 +94,7 @@ impl Deployment<'_> {
     /// When `ecds.yaml` no longer has what is replaced.
     pub fn ecds(&self, document: &str) -> Result<String> {
         let template = replaced(ECDS, "value: ${DOCUMENT}", "value: ${QUOTED}")?;
-        let template = self.restricted(&template, "        ")?;
+        let template = self.adapted(&template, "        ")?;
         fill(
             &template,
             &[
@@ -106,6 +117,8 @@ impl Deployment<'_> {
         };
         let filter = format!("{FILTER}{}", between(FILTER, ROUTER)?);
         let stats = format!("stats_config:{}", between("\nstats_config:", "\nstatic_resources:")?);
+        let fields = self.disabled_route().into_iter();
+        let disabled: String = fields.map(|(name, value)| format!("{name}: {value}\n")).collect();
         let snippet = |name, place, text: &str| Snippet { name, place, text: dedented(text) };
         Ok(vec![
             snippet(
@@ -121,8 +134,13 @@ impl Deployment<'_> {
             ),
             snippet(
                 "connection-manager",
-                "fields of the connection manager: `X_Splitway` reaches nobody",
-                "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n",
+                "fields of the connection manager, unless they are there",
+                &format!("{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
+            ),
+            snippet(
+                "disabled-routes",
+                "each route where the filter is disabled, so that what clients make up reaches nobody there either",
+                &disabled,
             ),
             snippet("stats", "top level: labels instead of long metric names", &stats),
             snippet(
@@ -138,9 +156,27 @@ impl Deployment<'_> {
         ])
     }
 
+    /// The fields of a route without the filter, by name. Elsewhere they would remove what the filter sets.
+    #[must_use]
+    pub fn disabled_route(&self) -> Vec<(&'static str, Value)> {
+        let stamps = ["x-splitway", "x-splitway-cluster", "x-splitway-shadow"];
+        let own = self.own_headers.iter().map(String::as_str);
+        let of_request: Vec<&str> = stamps.into_iter().chain(own).collect();
+        let of_response: Vec<&str> = stamps.into_iter().chain(["x-splitway-explain"]).collect();
+        let disabled = json!({
+            "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+            "disabled": true,
+        });
+        vec![
+            ("typed_per_filter_config", json!({ "splitway": disabled })),
+            ("request_headers_to_remove", json!(of_request)),
+            ("response_headers_to_remove", json!(of_response)),
+        ]
+    }
+
     fn fill(&self, template: &str) -> Result<String> {
         let socket = |(host, port): (&str, u16)| format!("address: {}, port_value: {port}", quoted(host));
-        let template = self.restricted(template, "                          ")?;
+        let template = self.adapted(template, "                          ")?;
         fill(
             &template,
             &[
@@ -154,20 +190,28 @@ impl Deployment<'_> {
         )
     }
 
-    /// `template` with the restriction behind its only `failure_policy`.
-    fn restricted(&self, template: &str, indent: &str) -> Result<String> {
-        if self.capabilities.is_empty() {
-            return Ok(template.to_owned());
+    /// `template` with the restriction behind its only `failure_policy`, and the environment behind its
+    /// only `runtime`; `indent` is that of the former.
+    fn adapted(&self, template: &str, indent: &str) -> Result<String> {
+        let mut text = template.to_owned();
+        if !self.variables.is_empty() {
+            let line = "runtime: envoy.wasm.runtime.v8\n";
+            let names = self.variables.join(", ");
+            let more = format!("{line}{indent}  environment_variables: {{ host_env_keys: [{names}] }}\n");
+            text = replaced(&text, line, &more)?;
         }
-        let line = "failure_policy: ${FAILURE_POLICY}\n";
-        let mut more = line.to_owned();
-        let _ = writeln!(more, "{indent}# What this module uses, and nothing else.");
-        let _ = writeln!(more, "{indent}capability_restriction_config:");
-        let _ = writeln!(more, "{indent}  allowed_capabilities:");
-        for name in self.capabilities {
-            let _ = writeln!(more, "{indent}    {name}: {{}}");
+        if !self.capabilities.is_empty() {
+            let line = "failure_policy: ${FAILURE_POLICY}\n";
+            let mut more = line.to_owned();
+            let _ = writeln!(more, "{indent}# What this module uses, and nothing else.");
+            let _ = writeln!(more, "{indent}capability_restriction_config:");
+            let _ = writeln!(more, "{indent}  allowed_capabilities:");
+            for name in self.capabilities {
+                let _ = writeln!(more, "{indent}    {name}: {{}}");
+            }
+            text = replaced(&text, line, &more)?;
         }
-        replaced(template, line, &more)
+        Ok(text)
     }
 
     /// One route per cluster but the first, and the default one.
@@ -204,6 +248,20 @@ impl Deployment<'_> {
         }
         Ok(text)
     }
+}
+
+/// WebSockets, as `bootstrap.yaml` has it.
+const UPGRADES: &str = "upgrade_configs: [{ upgrade_type: websocket }]\n";
+
+/// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
+const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";
+
+/// A bootstrap, or a listener of one, that refuses such requests.
+pub(crate) fn rejecting_underscores(text: &str) -> Result<String> {
+    let indent = " ".repeat(16);
+    let lines = REJECTION.lines().map(|line| format!("{indent}{line}\n"));
+    let upgrades = format!("{indent}{UPGRADES}");
+    replaced(text, &upgrades, &lines.fold(upgrades.clone(), |all, line| all + &line))
 }
 
 const ACCESS_LOG: &str = r#"- name: envoy.access_loggers.stdout

@@ -27,6 +27,8 @@ pub struct LoadOptions {
     pub connections: u32,
     /// Milliseconds that a connection waits before its next request; 0 for as many as are answered.
     pub pause_ms: u32,
+    /// About how many requests are sent at most, give or take one for each connection; `None` for no bound.
+    pub most: Option<u32>,
     /// Keeps every answer. Without, they are only counted.
     pub keeps_answers: bool,
 }
@@ -95,6 +97,7 @@ impl Load {
             .arg(options.pause_ms.to_string())
             .arg(u8::from(options.keeps_answers).to_string())
             .arg(&options.units)
+            .arg(options.most.unwrap_or(u32::MAX).to_string())
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.path().join("said"))?)
             .stderr(Stdio::null())
@@ -120,6 +123,14 @@ impl Load {
     /// When they do not come.
     pub async fn goes_on(&mut self, more: usize) -> Result<()> {
         let wanted = self.answers()? + more;
+        self.has_answered(wanted).await
+    }
+
+    /// Waits for `wanted` answers in all.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub async fn has_answered(&mut self, wanted: usize) -> Result<()> {
         eventually("more answers", async || Ok((self.answers()? >= wanted).then_some(()))).await
     }
 
@@ -183,9 +194,11 @@ end
 
 function init(arguments)
   folder, pause, units = arguments[1], tonumber(arguments[2]), arguments[4]
+  local bound = tonumber(arguments[5])
   -- wrk asks for one request that it does not send.
   sent = -1
-  if pause == 0 then delay = nil end
+  most = bound < 4294967295 and bound or math.huge
+  if pause == 0 and most == math.huge then delay = nil end
   if arguments[3] == "1" then
     local answers = assert(io.open(folder .. "/answers", "w"))
     answers:setvbuf("line")
@@ -201,7 +214,7 @@ function request()
 end
 
 function delay()
-  return pause
+  return sent < most and pause or 3600000
 end
 
 function done(summary, latency)
@@ -235,7 +248,13 @@ mod tests {
             ..crate::Reply::default()
         })
         .expect("an upstream");
-        let options = LoadOptions { units: "u".to_owned(), connections: 4, pause_ms: 1, keeps_answers: true };
+        let options = LoadOptions {
+            units: "u".to_owned(),
+            connections: 4,
+            pause_ms: 1,
+            most: None,
+            keeps_answers: true,
+        };
         let mut load = Load::start(upstream.address(), &options).expect("started");
         load.goes_on(50).await.expect("answers");
         let report = load.stop().await.expect("a report");

@@ -40,20 +40,22 @@ impl Process {
     /// # Errors
     /// When Envoy is missing or refuses its bootstrap; the error then ends with its log.
     pub async fn start_logging(folder: TempDir, bootstrap: &str, workers: u32, levels: &str) -> Result<Self> {
-        Self::start_in(folder, bootstrap, workers, levels, None).await
+        Self::start_in(folder, bootstrap, workers, levels, None, &[]).await
     }
 
-    /// The same with a working directory, for a bootstrap with relative paths.
+    /// The same with a working directory, for a bootstrap with relative paths, and more variables in its
+    /// environment.
     pub(crate) async fn start_in(
         folder: TempDir,
         bootstrap: &str,
         workers: u32,
         levels: &str,
         working: Option<&Path>,
+        variables: &[(&str, &str)],
     ) -> Result<Self> {
         let binary = tools::envoy()?;
         fs::write(folder.path().join("bootstrap.yaml"), bootstrap)?;
-        let child = spawn(&binary, folder.path(), workers, levels, working)?;
+        let child = spawn(&binary, folder.path(), workers, levels, working, variables)?;
         // From here on a failure drops `process`, and with it the child.
         let mut process = Self { child, admin: SocketAddr::from(([127, 0, 0, 1], 0)), folder };
         if let Err(error) = process.become_ready().await {
@@ -175,13 +177,21 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, folder: &Path, workers: u32, levels: &str, working: Option<&Path>) -> Result<Child> {
+fn spawn(
+    binary: &Path,
+    folder: &Path,
+    workers: u32,
+    levels: &str,
+    working: Option<&Path>,
+    variables: &[(&str, &str)],
+) -> Result<Child> {
     let log = File::create(folder.join(LOG))?;
     let mut command = Command::new(binary);
     if let Some(working) = working {
         command.current_dir(working);
     }
     command
+        .envs(variables.iter().copied())
         .arg("--config-path")
         .arg(folder.join("bootstrap.yaml"))
         .arg("--admin-address-path")

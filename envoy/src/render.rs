@@ -3,6 +3,7 @@
 //! Text with placeholders, and not a tree of structs: the two files are documentation first, and
 //! a person must be able to copy them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,6 +46,29 @@ pub struct Additions {
     pub clusters: Vec<(String, SocketAddr)>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
+    /// HTTP filters in front of Splitway's.
+    pub filters_before: Vec<serde_json::Value>,
+    /// HTTP filters between Splitway's and the router.
+    pub filters_after: Vec<serde_json::Value>,
+    /// Requests come from another proxy: see [`inside`].
+    pub is_inside: bool,
+}
+
+/// `template` for a proxy that only others of one's own reach: their request ids and client addresses hold.
+///
+/// # Errors
+/// When `template` no longer has what is replaced.
+pub(crate) fn inside(template: &str) -> Result<String> {
+    const EDGE: &str =
+        "                # This proxy is the edge: it sets x-forwarded-for and x-request-id itself, so a
+                # client cannot choose the request id that exposures are deduplicated by.
+                use_remote_address: true
+";
+    const INSIDE: &str = "                # Another proxy of one's own is in front: its x-forwarded-for and x-request-id hold, so
+                # that the exposures of both tell of the same request.
+                use_remote_address: false
+";
+    replaced(template, EDGE, INSIDE)
 }
 
 /// `access-log-file.yaml`, writing to `path`.
@@ -73,7 +97,7 @@ pub fn otlp_tracing(collector: SocketAddr) -> Result<String> {
 
 impl Additions {
     fn put_into(&self, bootstrap: &str) -> Result<String> {
-        let mut text = bootstrap.to_owned();
+        let mut text = if self.is_inside { inside(bootstrap)? } else { bootstrap.to_owned() };
         let access_logs = self.access_logs.concat();
         for (key, value) in [("access_log", Some(&access_logs)), ("tracing", self.tracing.as_ref())] {
             let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
@@ -81,6 +105,13 @@ impl Additions {
             let anchor = "                http_filters:\n";
             text = replaced(&text, anchor, &format!("                {key}:\n{lines}{anchor}"))?;
         }
+        let entries = |filters: &[serde_json::Value]| -> String {
+            filters.iter().map(|filter| format!("                  - {filter}\n")).collect()
+        };
+        let anchor = "                http_filters:\n";
+        text = replaced(&text, anchor, &format!("{anchor}{}", entries(&self.filters_before)))?;
+        let anchor = "                  - name: envoy.filters.http.router\n";
+        text = replaced(&text, anchor, &format!("{}{anchor}", entries(&self.filters_after)))?;
         let anchor = "                      routes:\n";
         let routes: String =
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();
@@ -184,8 +215,8 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
-    if scene.allow_underscores {
-        listener = replaced(&listener, "_action: REJECT_REQUEST\n", "_action: ALLOW\n")?;
+    if !scene.allow_underscores {
+        listener = crate::deployment::rejecting_underscores(&listener)?;
     }
     let listener = fill(
         &listener,
@@ -200,12 +231,24 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     Ok(format!("{listener}\n                      routes: {}\n", scene.routes))
 }
 
-/// `ecds.yaml` for the scene `name`. A module of its own gets a VM of its own.
+/// `ecds.yaml` for the scene `name`. A module of its own, or an environment, gets a VM of its own.
 ///
 /// # Errors
 /// As [`scene_listener`].
-pub fn scene_ecds(name: &str, configuration: &str, wasm: &Path, own_vm: bool) -> Result<String> {
+pub fn scene_ecds(
+    name: &str,
+    configuration: &str,
+    wasm: &Path,
+    environment: &BTreeMap<String, String>,
+    own_vm: bool,
+) -> Result<String> {
     let mut template = replaced(ECDS, "\n    name: splitway #", &format!("\n    name: {name} #"))?;
+    if !environment.is_empty() {
+        let values = serde_json::to_string(environment)?;
+        let line = "          runtime: envoy.wasm.runtime.v8\n";
+        let more = format!("{line}          environment_variables: {{ key_values: {values} }}\n");
+        template = replaced(&template, line, &more)?;
+    }
     if own_vm {
         template = replaced(&template, "vm_id: splitway ", &format!("vm_id: {name} "))?;
     }
@@ -307,12 +350,13 @@ mod tests {
             wasm: Path::new("/f.wasm"),
             watched_dir: Path::new("/cm"),
             routes: &routes,
-            allow_underscores: true,
+            allow_underscores: false,
         };
         let text = scene_listener(&listener).expect("rendered");
-        assert!(text.contains("use_remote_address: true") && text.contains("ALLOW"), "{text}");
+        assert!(text.contains("use_remote_address: true") && text.contains("REJECT_REQUEST"), "{text}");
         assert!(!text.contains("checkout-v2") && !text.contains("${"), "{text}");
-        let ecds = scene_ecds("scene-1", "{}", Path::new("/f.wasm"), true).expect("rendered");
+        let ecds =
+            scene_ecds("scene-1", "{}", Path::new("/f.wasm"), &BTreeMap::new(), true).expect("rendered");
         assert!(ecds.contains("name: scene-1 #") && ecds.contains("vm_id: scene-1 "), "{ecds}");
         let bootstrap = scene_bootstrap(Path::new("/l"), Path::new("/c")).expect("rendered");
         assert!(bootstrap.contains("stats_tags") && !bootstrap.contains("${"), "{bootstrap}");

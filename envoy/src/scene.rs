@@ -45,6 +45,8 @@ pub struct SceneConfig<'a> {
     pub routes: &'a Value,
     /// Loopback ports of clusters.
     pub clusters: &'a BTreeMap<String, u16>,
+    /// The module's environment.
+    pub environment: &'a BTreeMap<String, String>,
     /// Lets request headers pass that have `_` in their name.
     pub allow_underscores: bool,
 }
@@ -56,6 +58,7 @@ pub struct Scene {
     address: SocketAddr,
     ecds: ConfigDir,
     wasm: PathBuf,
+    environment: BTreeMap<String, String>,
     owns_vm: bool,
     /// Whether the first configuration is in force.
     pub is_accepted: bool,
@@ -79,14 +82,14 @@ impl Stage {
     pub async fn start(wasm: &Path, workers: u32) -> Result<Self> {
         let wasm = wasm.canonicalize().with_context(|| format!("{}", wasm.display()))?;
         let folder = TempDir::with_prefix("splitway-stage-")?;
-        let ecds = render::scene_ecds(ANCHOR, INERT, &wasm, false)?;
+        let ecds = render::scene_ecds(ANCHOR, INERT, &wasm, &BTreeMap::new(), false)?;
         let anchor_dir = ConfigDir::create(&folder.path().join(ANCHOR), &ecds)?;
         let anchor = render::scene_listener(&SceneListener {
             name: ANCHOR,
             wasm: &wasm,
             watched_dir: anchor_dir.path(),
             routes: &json!([]),
-            allow_underscores: false,
+            allow_underscores: true,
         })?;
         let listeners = ConfigDir::create(&folder.path().join("lds"), &format!("resources:\n{anchor}"))?;
         let clusters = ConfigDir::create(&folder.path().join("cds"), "resources: []\n")?;
@@ -110,8 +113,9 @@ impl Stage {
             Some(wasm) => wasm.canonicalize().with_context(|| format!("{}", wasm.display()))?,
             None => self.wasm.clone(),
         };
-        let owns_vm = config.wasm.is_some();
-        let first = render::scene_ecds(&name, config.configuration, &wasm, owns_vm)?;
+        // A VM that exists keeps the environment that it was started with.
+        let owns_vm = config.wasm.is_some() || !config.environment.is_empty();
+        let first = render::scene_ecds(&name, config.configuration, &wasm, config.environment, owns_vm)?;
         let ecds = ConfigDir::create(&self.process.folder().join(&name), &first)?;
         let listener = render::scene_listener(&SceneListener {
             name: &name,
@@ -123,7 +127,8 @@ impl Stage {
         self.listeners.replace(&format!("resources:\n{}{listener}", self.anchor))?;
         let address = self.listener(&name).await.with_context(|| self.process.log_tail())?;
         let is_accepted = self.updates(&name).await?.0 > 0;
-        Ok(Scene { name, address, ecds, wasm, owns_vm, is_accepted, log_start })
+        let environment = config.environment.clone();
+        Ok(Scene { name, address, ecds, wasm, environment, owns_vm, is_accepted, log_start })
     }
 
     /// Gives a scene another plugin configuration; whether it was accepted.
@@ -132,7 +137,8 @@ impl Stage {
     /// When Envoy does not notice.
     pub async fn configure(&self, scene: &Scene, configuration: &str) -> Result<bool> {
         let before = self.updates(&scene.name).await?;
-        let ecds = render::scene_ecds(&scene.name, configuration, &scene.wasm, scene.owns_vm)?;
+        let ecds =
+            render::scene_ecds(&scene.name, configuration, &scene.wasm, &scene.environment, scene.owns_vm)?;
         scene.ecds.replace(&ecds)?;
         // Envoy counts an update when it has posted it to the workers; they take posts before
         // whatever arrives later.

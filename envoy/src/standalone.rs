@@ -26,10 +26,33 @@ impl Standalone {
     /// # Errors
     /// When Envoy is missing or refuses the bootstrap; the error then ends with its log.
     pub async fn start(folder: &Path, bootstrap: &str) -> Result<Self> {
+        Self::start_with(folder, bootstrap, &[]).await
+    }
+
+    /// The same with more variables in Envoy's environment: names and values.
+    ///
+    /// # Errors
+    /// As [`Standalone::start`].
+    pub async fn start_with(folder: &Path, bootstrap: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let own = TempDir::with_prefix("splitway-standalone-")?;
-        let process = Process::start_in(own, bootstrap, 1, crate::process::LOG_LEVELS, Some(folder)).await?;
+        let levels = crate::process::LOG_LEVELS;
+        let process = Process::start_in(own, bootstrap, 1, levels, Some(folder), variables).await?;
         let listener = process.listeners().await?.first().context("no listener")?.1;
         Ok(Self { process, listener })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener
+    }
+
+    /// Everything that the admin interface shows of the configuration, as it shows it.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer.
+    pub async fn config_dump(&self) -> Result<String> {
+        Ok(self.process.get("/config_dump").await?.text())
     }
 
     /// A new HTTP/1.1 client of this proxy.

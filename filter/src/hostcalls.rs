@@ -10,10 +10,9 @@
 use std::ptr::null_mut;
 
 use splitway_engine::{Entropy, Timestamp};
-
-use crate::host::{
-    Callout, Clock, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties, Respond, SharedData,
-    encode_pairs,
+use splitway_exchange::host::{
+    Callout, Clock, Environment, Failure, HeaderBlock, Headers, Level, Log, Map, Metrics, Properties,
+    Respond, SharedData, encode_pairs,
 };
 
 #[link(wasm_import_module = "env")]
@@ -93,9 +92,14 @@ unsafe extern "C" {
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn random_get(buffer: *mut u8, size: usize) -> u32;
+    fn environ_sizes_get(count: *mut usize, size: *mut usize) -> u32;
+    fn environ_get(entries: *mut *mut u8, text: *mut u8) -> u32;
 }
 
 const OK: u32 = 0;
+/// Most variables, and most bytes of all of them, that are read: the proxy hands over those that its config names.
+const MAX_VARIABLES: usize = 4_096;
+const MAX_ENVIRONMENT: usize = 1 << 20;
 /// `PROXY_RESULT_INVALID_MEMORY_ACCESS`: the host said OK and gave no buffer.
 const NO_BUFFER: u32 = 5;
 const COUNTER: u32 = 0;
@@ -133,6 +137,12 @@ impl Proxy {
     pub(crate) fn tick_every(self, milliseconds: u32) -> Result<(), Failure> {
         // SAFETY: a plain number.
         checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+    }
+
+    /// Acts as the context `id` until the call that the host made has returned.
+    pub(crate) fn act_as(self, id: u32) -> Result<(), Failure> {
+        // SAFETY: a plain number.
+        checked(unsafe { proxy_set_effective_context(id) })
     }
 
     /// Tells the host that the root context `id`, which asked for time, may go.
@@ -313,6 +323,23 @@ impl Callout for Proxy {
 
     fn answer(&self) -> Result<HeaderBlock, Failure> {
         pairs(CALLOUT_HEADERS)
+    }
+}
+
+impl Environment for Proxy {
+    /// From WASI's environment: the texts `NAME=value`, each with a zero byte at its end.
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let (mut count, mut size) = (0, 0);
+        // SAFETY: both out-pointers are valid for the call.
+        checked(unsafe { environ_sizes_get(&mut count, &mut size) }).ok()?;
+        if count > MAX_VARIABLES || size > MAX_ENVIRONMENT {
+            return None;
+        }
+        let (mut entries, mut text) = (vec![null_mut(); count], vec![0; size]);
+        // SAFETY: both buffers are as large as the host has just said that it needs.
+        checked(unsafe { environ_get(entries.as_mut_ptr(), text.as_mut_ptr()) }).ok()?;
+        let value = |entry: &[u8]| Some(entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+        text.split(|byte| *byte == 0).find_map(value)
     }
 }
 

@@ -12,10 +12,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::config::{Active, Event, Store};
-use crate::exchange::{Exchange, Flow};
+use splitway_exchange::config::{Active, Event, Store};
+use splitway_exchange::exchange::{Exchange, Flow};
+use splitway_exchange::vm::Vm;
+
 use crate::hostcalls::Proxy;
-use crate::vm::Vm;
 
 /// `PROXY_ACTION_CONTINUE`.
 const CONTINUE: u32 = 0;
@@ -128,7 +129,7 @@ pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
         if parent == 0 {
             contexts.roots.put(id, Box::default());
         } else if let Some(active) = contexts.roots.get(parent).and_then(|root| root.store.active()) {
-            contexts.streams.put(id, Box::new(Exchange::new(active)));
+            contexts.streams.put(id, Box::new(Exchange::of(parent, active)));
         }
     });
 }
@@ -183,7 +184,8 @@ pub(crate) extern "C" fn proxy_on_http_call_response(
     size: usize,
     _trailers: u32,
 ) {
-    with_vm(|vm| vm.answered(root, token, &Proxy, || Proxy.callout_body(size)));
+    let ending = with(|contexts| contexts.roots.get(root).is_some_and(|root| root.is_ending));
+    with_vm(|vm| vm.answered((root, token), ending, &Proxy, || Proxy.callout_body(size)));
     end_roots();
 }
 
@@ -254,8 +256,12 @@ pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u
 /// The exchange is over.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
-    if let Some(exchange) = with(|contexts| contexts.streams.take(id)) {
-        with_vm(|vm| exchange.on_log(&Proxy, vm));
+    let Some(exchange) = with(|contexts| contexts.streams.take(id)) else { return };
+    let root = exchange.root();
+    with_vm(|vm| exchange.on_log(&Proxy, vm));
+    // A call belongs to the root context: the stream is gone when the answer comes.
+    if with_vm(|vm| vm.is_due()) && Proxy.act_as(root).is_ok() {
+        with_vm(|vm| vm.send_full(root, &Proxy));
     }
 }
 

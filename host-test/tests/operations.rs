@@ -125,6 +125,81 @@ fn a_redirect_whose_second_pass_cannot_be_read_keeps_its_record() -> Result<(), 
     Ok(())
 }
 
+/// The second pass is in no experiment, and a third follows.
+#[test]
+fn passes_without_an_experiment_keep_the_request() -> Result<(), HostError> {
+    let document = config(json!({ "experiments": [
+        { "id": "only-a", "targeting": { "path": { "equals": "/a" } }, "variants": [{ "id": "on" }] },
+    ]}));
+    let mut host = builder(&document)
+        .route(Route::prefix("/a").to("moved").internal_redirects(2))
+        .upstream("moved", |request| {
+            let path = request.headers.text(":path").unwrap_or_default();
+            let next = if path == "/a" { "/a/2" } else { "/b" };
+            UpstreamResponse::status(302)
+                .header("location", format!("http://example.com{next}"))
+                .after(Duration::from_millis(700))
+        })
+        .start()?;
+    let request = || Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1");
+    let decided = "2026-01-01T00:00:00.000Z";
+    assert_eq!(host.send(request())?.response.status, 200);
+    let records = exposures(&mut host);
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["splitway.request_id"], "id-1");
+    assert_eq!(records[0]["http.response.status_code"], 200);
+    assert_eq!(
+        (&records[0]["timestamp"], &records[0]["splitway.duration_ms"]),
+        (&json!(decided), &json!(1_400))
+    );
+    Ok(())
+}
+
+/// A pass whose next one is not known for it is told all the same, with what is known.
+#[test]
+fn a_pass_that_nobody_follows_is_told_in_the_end() -> Result<(), HostError> {
+    let mut host = builder(&config(json!({})))
+        .route(Route::prefix("/a").to("moved").internal_redirects(1))
+        .upstream("moved", |_| UpstreamResponse::status(302).header("location", "http://example.com/b"))
+        .start()?;
+    let seen = host.send(Request::get("/a").header("x-user-id", "user-1").on_worker(0))?;
+    assert_eq!((seen.response.status, exposures(&mut host).len()), (200, 1));
+    // As if it came on another connection: the proxy does not say on which it came first.
+    let fault = Fault::Status(Status::NotFound);
+    host.set_faults(&FaultPlan::new().fail(Hostcall::GetProperty, When::Nth(2), fault));
+    host.send(Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1"))?;
+    host.set_faults(&FaultPlan::new());
+    let own = exposures(&mut host);
+    assert_eq!((own.len(), &own[0]["http.response.status_code"]), (1, &json!(200)));
+    host.advance(Duration::from_secs(61));
+    host.send(Request::get("/else"))?;
+    let late = exposures(&mut host);
+    assert_eq!((late.len(), &late[0]["splitway.request_id"]), (1, &json!("id-1")));
+    assert_eq!((&late[0]["timestamp"], late[0].get("splitway.cluster")), (&own[0]["timestamp"], None));
+    Ok(())
+}
+
+#[test]
+fn records_tell_when_the_request_was_decided_on() -> Result<(), HostError> {
+    let document = config(json!({ "exposure": { "filter_state": true, "otlp": { "cluster": "otel" } } }));
+    let slow =
+        |_: &proxy_wasm_host::UpstreamRequest| UpstreamResponse::ok("slow").after(Duration::from_millis(800));
+    let (builder, collector) = with_collector(&document);
+    let mut host = builder.upstream("v1", slow).upstream("v2", slow).start()?;
+    let exchange = host.send(visit(1))?;
+    let records = exposures(&mut host);
+    assert_eq!(records[0]["timestamp"], "2026-01-01T00:00:00.000Z");
+    assert_eq!(records[0]["splitway.duration_ms"], 800);
+    let state: Value = serde_json::from_slice(&exchange.filter_state["splitway_exposures"]).expect("JSON");
+    assert_eq!(state[0]["timestamp"], records[0]["timestamp"]);
+    host.advance(Duration::from_secs(1));
+    let batches = collector.batches.lock().expect("not poisoned");
+    let record = &batches[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0];
+    assert_eq!(record["timeUnixNano"], "1767225600000000000");
+    assert_eq!(record["observedTimeUnixNano"], "1767225600800000000");
+    Ok(())
+}
+
 #[test]
 fn what_never_reached_the_filter_gives_no_record() -> Result<(), HostError> {
     let mut host = builder(&config(json!({}))).start()?;
@@ -320,6 +395,130 @@ fn records_reach_the_collector_in_batches() -> Result<(), HostError> {
     assert_eq!((ids.len(), ids.values().max()), (50, Some(&1)));
     assert_eq!(collector.batches.lock().expect("not poisoned").len(), 2, "one from each worker");
     assert_eq!(exposures(&mut host), Vec::<Value>::new(), "the log is off");
+    Ok(())
+}
+
+/// Answers of a collector that takes its time.
+fn slow(answers: usize, after: Duration) -> impl Iterator<Item = UpstreamResponse> {
+    (0..answers).map(move |_| UpstreamResponse::ok("{}").after(after))
+}
+
+/// Each batch of a request, as the number of its records.
+fn batch_sizes(collector: &Collector) -> Vec<usize> {
+    let batches = collector.batches.lock().expect("not poisoned");
+    let records =
+        |batch: &Value| batch["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().map(Vec::len);
+    batches.iter().filter_map(records).collect()
+}
+
+#[test]
+fn full_batches_go_at_once_and_side_by_side() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    // No time passes: no tick, and no answer.
+    for user in 0..1_500 {
+        host.send(visit(user))?;
+    }
+    let sizes = batch_sizes(&collector);
+    let sent: usize = sizes.iter().sum();
+    assert!(sizes.len() >= 4 && sizes.iter().all(|size| *size > 150), "{sizes:?}");
+    assert!(1_500 - sent <= sizes[0], "no full batch waits: {sizes:?}");
+    assert_eq!(fates(&host)[1..], [0, 0, 0, 0]);
+    host.advance(Duration::from_secs(5));
+    assert_eq!(fates(&host), [1_500, 1_500, 0, 0, 0]);
+    let ids = collector.request_ids();
+    assert_eq!((ids.len(), ids.values().max()), (1_500, Some(&1)));
+    Ok(())
+}
+
+/// A swap while several batches are on their way, to a config that has no collector.
+#[test]
+fn a_swap_waits_for_every_batch_on_its_way() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    for user in 0..4_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(batch_sizes(&collector).len(), 8, "no more at once");
+    host.reconfigure(config(json!({})).to_string())?;
+    host.advance(Duration::from_secs(60));
+    let [emitted, delivered, full, rejected, gave_up] = fates(&host);
+    assert_eq!((emitted, delivered + full, rejected, gave_up), (4_000, 4_000, 0, 0));
+    let ids = collector.request_ids();
+    assert_eq!((ids.len() as u64, ids.values().max()), (delivered, Some(&1)));
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_too_slow_bounds_calls_and_memory() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    collector.answers.lock().expect("not poisoned").extend(slow(100, Duration::from_secs(4)));
+    for user in 0..8_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(batch_sizes(&collector).len(), 8, "no more at once");
+    let bytes = host.memory_bytes();
+    for user in 0..8_000 {
+        host.send(visit(user))?;
+    }
+    assert_eq!(host.memory_bytes(), bytes);
+    assert!(bytes.iter().all(|bytes| *bytes < 8 << 20), "{bytes:?}");
+    host.advance(Duration::from_secs(60));
+    let [emitted, delivered, full, rejected, gave_up] = fates(&host);
+    assert_eq!((emitted, delivered + full, rejected, gave_up), (16_000, 16_000, 0, 0));
+    assert!(full > 8_000 && delivered > 3_000, "{delivered} delivered");
+    let ids = collector.request_ids();
+    assert_eq!((ids.len() as u64, ids.values().max()), (delivered, Some(&1)));
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_fails_is_asked_with_one_batch_at_a_time() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder.start()?;
+    let busy = |times: usize| (0..times).map(|_| UpstreamResponse::status(429));
+    collector.answers.lock().expect("not poisoned").extend(busy(9));
+    for user in 0..1_500 {
+        host.send(visit(user))?;
+        // The answers to those sent at once come with time.
+        host.advance(Duration::from_millis(1));
+    }
+    let at_first = batch_sizes(&collector).len();
+    host.advance(Duration::from_secs(1));
+    let later = batch_sizes(&collector).len();
+    assert!(later - at_first <= 2, "{at_first}, then {later} in a second");
+    host.advance(Duration::from_secs(120));
+    assert_eq!(fates(&host), [1_500, 1_500, 0, 0, 0]);
+    assert_eq!(collector.request_ids().len(), 1_500);
+    Ok(())
+}
+
+/// One batch that a collector cannot take does not hold up the others.
+#[test]
+fn a_batch_that_fails_alone_is_overtaken() -> Result<(), HostError> {
+    let poisoned = |body: &[u8]| body.windows(11).any(|window| window == b"\"user-0000\"");
+    let collector = Arc::new(Collector::default());
+    let own = Arc::clone(&collector);
+    let mut document = to_collector(json!({}));
+    document["exposure"]["unit"] = "raw".into();
+    let mut host = builder(&document)
+        .upstream("otel", move |request| {
+            if poisoned(&request.body) { UpstreamResponse::status(500) } else { own.answer(&request.body) }
+        })
+        .start()?;
+    for user in 0..1_000 {
+        host.send(Request::get("/").header("x-user-id", format!("user-{user:04}")))?;
+    }
+    host.advance(Duration::from_secs(2));
+    let [emitted, delivered, ..] = fates(&host);
+    assert_eq!(emitted, 1_000);
+    let held = emitted - delivered;
+    assert!(held > 0 && held < 300, "{held} are held up");
+    host.advance(Duration::from_secs(600));
+    assert_eq!(fates(&host), [1_000, delivered, 0, 0, held]);
     Ok(())
 }
 

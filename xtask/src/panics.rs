@@ -271,7 +271,7 @@ mod tests {
     fn nothing_is_used_that_is_cut() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut open: Vec<_> =
-            ["engine/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
+            ["engine/src", "exchange/src", "filter/src", "edge/src"].map(|folder| root.join(folder)).into();
         let mut read = 0;
         while let Some(path) = open.pop() {
             if path.is_dir() {

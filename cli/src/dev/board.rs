@@ -7,7 +7,7 @@ use std::time::Instant;
 use proxy_wasm_host::{Headers, LogEntry};
 use serde::{Deserialize, Serialize};
 use splitway_engine::{
-    Assignment, ChainId, Decision, ExperimentId, Plan, Reason, RequestView, Step, Timestamp, Trace,
+    Assignment, ChainId, Decision, ExperimentId, Plan, Reason, RequestView, Source, Step, Timestamp, Trace,
 };
 
 /// Decisions that the page shows.
@@ -20,6 +20,7 @@ const MAX_UNITS: usize = 200_000;
 /// filter logs only the others), and the units behind pseudonyms.
 pub(super) struct Decided {
     pub(super) at: Timestamp,
+    headers: Headers,
     units: Vec<(ChainId, String)>,
     assignments: Vec<Assignment>,
     left_out: Vec<(ExperimentId, Reason)>,
@@ -49,7 +50,25 @@ impl Decided {
         let mut trace = Recorder::default();
         let mut decision = Decision::default();
         plan.decide_into(&RequestView::new(&pairs), at, &mut trace, &mut decision);
-        Self { at, units: trace.units, assignments: decision.assignments.to_vec(), left_out: trace.left_out }
+        Self {
+            at,
+            headers: headers.clone(),
+            units: trace.units,
+            assignments: decision.assignments.to_vec(),
+            left_out: trace.left_out,
+        }
+    }
+
+    /// The same with the unit that the filter minted, whose random bits only it knows: `cookie` is a `name=value`.
+    pub(super) fn with_minted(self, plan: &Plan, cookie: Option<String>) -> Self {
+        let Some(cookie) = cookie else { return self };
+        // In front of what the client sent: of several, the first that is good counts.
+        let mut headers = Headers::new();
+        headers.add("cookie", cookie);
+        for (name, value) in self.headers.iter() {
+            headers.add(name, value);
+        }
+        Self::new(plan, &headers, self.at)
     }
 
     fn unit(&self, chain: ChainId) -> Option<u64> {
@@ -59,13 +78,24 @@ impl Decided {
         Some(hasher.finish())
     }
 
-    /// Whether the filter logged these same assignments.
+    /// Whether the filter made these same assignments, as far as this command can know: not those that a guardrail
+    /// changed, nor those of a unit that was minted for a client that left before it got the cookie.
     fn agrees(&self, plan: &Plan, entered: &[Entered]) -> bool {
+        let is_told = |id: &&str| {
+            let by_guardrail = |e: &Entered| e.experiment == *id && e.reason == Reason::Guardrail.as_str();
+            let is_unknown = self.left_out.iter().any(|(experiment, reason)| {
+                *reason == Reason::NoUnit
+                    && plan.experiment(*experiment).is_some_and(|known| known.id() == *id)
+            });
+            !entered.iter().any(by_guardrail) && !(is_unknown && mint(plan).is_some())
+        };
         let own = self.assignments.iter().filter_map(|a| {
             let experiment = plan.experiment(a.experiment)?;
             Some((experiment.id(), experiment.variant(a.variant)?.id()))
         });
-        own.eq(entered.iter().map(|e| (e.experiment.as_str(), e.variant.as_str())))
+        let own = own.filter(|(id, _)| is_told(id));
+        let theirs = entered.iter().map(|e| (e.experiment.as_str(), e.variant.as_str()));
+        own.eq(theirs.filter(|(id, _)| is_told(id)))
     }
 }
 
@@ -89,12 +119,51 @@ struct Exposure {
     reason: String,
 }
 
-/// The assignments that exposure lines tell of.
-pub(super) fn entered(log: &[LogEntry]) -> Vec<Entered> {
+/// The assignments of a request: those of its stamp, which is there whatever is logged; without one, those that
+/// exposure lines tell of. Reasons are the log's, else this command's own.
+pub(super) fn entered(stamp: Option<&str>, decided: &Decided, plan: &Plan, log: &[LogEntry]) -> Vec<Entered> {
     let lines = log.iter().flat_map(|entry| entry.message.lines());
     let exposures = lines.filter_map(|line| serde_json::from_str::<Exposure>(line).ok());
     let ours = exposures.filter(|exposure| exposure.event == "feature_flag.evaluation");
-    ours.map(|e| Entered { experiment: e.experiment, variant: e.variant, reason: e.reason }).collect()
+    let logged: Vec<Entered> =
+        ours.map(|e| Entered { experiment: e.experiment, variant: e.variant, reason: e.reason }).collect();
+    let Some(stamp) = stamp else { return logged };
+    let reason = |experiment: &str| {
+        let told = logged.iter().find(|entered| entered.experiment == experiment);
+        let own = || {
+            let (id, _) = plan.find(experiment)?;
+            let assignment = decided.assignments.iter().find(|assignment| assignment.experiment == id)?;
+            Some(assignment.reason.as_str().to_owned())
+        };
+        told.map(|entered| entered.reason.clone()).or_else(own).unwrap_or_default()
+    };
+    // Ids have no comma, quote or `=`.
+    let members = stamp.split(", ").filter_map(|member| member.split_once('='));
+    members
+        .map(|(experiment, variant)| Entered {
+            experiment: experiment.to_owned(),
+            variant: variant.trim_matches('"').to_owned(),
+            reason: reason(experiment),
+        })
+        .collect()
+}
+
+/// The name of the cookie that the config mints units in.
+fn mint(plan: &Plan) -> Option<&str> {
+    plan.chains().flatten().find_map(|source| match source {
+        Source::Minted(cookie) => Some(&**cookie),
+        _ => None,
+    })
+}
+
+/// The cookie with a minted unit that a response sets, as `name=value`.
+pub(super) fn minted(plan: &Plan, response: &Headers) -> Option<String> {
+    let name = mint(plan)?;
+    response.iter().filter(|(header, _)| *header == b"set-cookie").find_map(|(_, value)| {
+        let cookie = std::str::from_utf8(value).ok()?.split(';').next()?;
+        let value = cookie.strip_prefix(name)?.strip_prefix('=')?;
+        (!value.is_empty()).then(|| cookie.to_owned())
+    })
 }
 
 /// An experiment that the request is not in.
@@ -117,6 +186,9 @@ pub(super) struct Record {
     pub(super) left_out: Vec<LeftOut>,
     /// None if the proxy answered by itself.
     pub(super) cluster: Option<String>,
+    /// The cluster that got a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) copied_to: Option<String>,
     pub(super) duration_ms: f64,
     /// What went wrong, if anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +201,7 @@ pub(super) struct Ended {
     pub(super) path: String,
     pub(super) status: Option<u16>,
     pub(super) cluster: Option<String>,
+    pub(super) copied_to: Option<String>,
     pub(super) note: Option<String>,
     pub(super) started: Instant,
 }
@@ -136,8 +209,11 @@ pub(super) struct Ended {
 impl Record {
     pub(super) fn new(plan: &Plan, decided: &Decided, entered: Vec<Entered>, ended: Ended) -> Self {
         let left_out = decided.left_out.iter().filter_map(|(id, reason)| {
-            Some(LeftOut { experiment: plan.experiment(*id)?.id().to_owned(), reason: reason.as_str() })
+            let experiment = plan.experiment(*id)?.id().to_owned();
+            let is_in = entered.iter().any(|entered| entered.experiment == experiment);
+            (!is_in).then_some(LeftOut { experiment, reason: reason.as_str() })
         });
+        let left_out = left_out.collect();
         Self {
             event: "request",
             time: decided.at.to_string(),
@@ -145,8 +221,9 @@ impl Record {
             path: ended.path,
             status: ended.status,
             experiments: entered,
-            left_out: left_out.collect(),
+            left_out,
             cluster: ended.cluster,
+            copied_to: ended.copied_to,
             duration_ms: (ended.started.elapsed().as_secs_f64() * 10_000.0).round() / 10.0,
             note: ended.note,
         }

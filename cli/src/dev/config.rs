@@ -1,11 +1,12 @@
 //! The config: read, judged, and read again when its file changes.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use splitway_engine::{Plan, Problems, compile, read_wire, wire};
+use splitway_engine::{Plan, Problems, Secrets, compile_with, read_wire, wire};
 
-use crate::input::{Input, config_files};
+use crate::input::{Input, config_files, variable};
 use crate::outcome::Failure;
 use crate::style::Style;
 use crate::underline::underlined;
@@ -20,6 +21,8 @@ pub(super) struct Config {
     pub(super) wire: wire::Config,
     /// As the filter gets it.
     pub(super) json: String,
+    /// The secrets that it names, from this command's environment: name and value.
+    pub(super) environment: Vec<(String, String)>,
     input: Input,
 }
 
@@ -59,15 +62,21 @@ fn rendered(input: &Input, problems: &Problems, style: Style) -> String {
     problems.iter().map(|problem| underlined(input, problem, style)).collect::<Vec<_>>().join("\n")
 }
 
-/// Reads and judges the file as `splitway validate` does.
+/// Reads and judges the file as a proxy does: it needs the secrets that the config names.
 pub(super) fn read(path: &Path) -> Result<Config, Refusal> {
     let input = Input::read(path).map_err(Refusal::Unreadable)?;
+    let environment = RefCell::new(Vec::new());
+    let lookup = |name: &str| {
+        let value = String::from_utf8(variable(name)?).ok()?;
+        environment.borrow_mut().push((name.to_owned(), value.clone()));
+        Some(value.into_bytes())
+    };
     let compiled = input.document().and_then(|document| {
-        let plan = compile(&document)?;
+        let plan = compile_with(&document, Secrets::Required(&lookup))?;
         Ok((read_wire(&document), document.to_json(), plan))
     });
     match compiled {
-        Ok((wire, json, plan)) => Ok(Config { plan, wire, json, input }),
+        Ok((wire, json, plan)) => Ok(Config { plan, wire, json, environment: environment.take(), input }),
         Err(problems) => Err(Refusal::Wrong { input, problems }),
     }
 }

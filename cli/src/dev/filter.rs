@@ -57,6 +57,9 @@ impl Filter {
             .failure_policy(FailurePolicy::Reload { base: Duration::from_secs(1) })
             .seed(self.seed.wrapping_add(generation))
             .now(SystemTime::now());
+        for (name, value) in &config.environment {
+            builder = builder.environment(name, value);
+        }
         for cluster in clusters {
             builder = builder.route(route(Route::header(CLUSTER, cluster), cluster));
             builder = builder.upstream(cluster, |_| UpstreamResponse::hang());

@@ -3,9 +3,11 @@
 mod board;
 mod config;
 mod filter;
+mod hosts;
 mod output;
 mod page;
 mod proxy;
+mod shadow;
 mod state;
 mod upstreams;
 
@@ -96,6 +98,8 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
 /// Everything that requests share.
 struct App {
     file: PathBuf,
+    /// Host names that it answers for, besides loopback names.
+    hosts: Vec<String>,
     filter: Filter,
     upstreams: Upstreams,
     pool: proxy::Pool,
@@ -123,6 +127,7 @@ impl App {
             .map_err(|error| Failure::Usage(format!("the filter does not start: {error}")))?;
         Ok(Arc::new(Self {
             file: args.config.clone(),
+            hosts: args.host.clone(),
             filter,
             upstreams,
             pool: Client::builder(TokioExecutor::new()).build(connector),
@@ -169,7 +174,9 @@ impl App {
                     // Small answers on kept connections must not wait for the client's next ACK.
                     let _ = stream.set_nodelay(true);
                     let app = Arc::clone(&self);
-                    let service = service_fn(move |request| proxy::serve(Arc::clone(&app), peer.ip(), request));
+                    let own = stream.local_addr().map_or(peer.ip(), |own| own.ip());
+                    let service =
+                        service_fn(move |request| proxy::serve(Arc::clone(&app), peer.ip(), own, request));
                     let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
                     let connection = graceful.watch(connection);
                     // How a client ends its connection is its own business.
@@ -231,14 +238,22 @@ impl App {
         }
         for (_, experiment) in config.plan.experiments() {
             for variant in experiment.variants() {
-                let Some(cluster) = variant.cluster() else { continue };
-                if self.upstreams.authority(cluster).is_none() {
+                let missing = |cluster: &&str| self.upstreams.authority(cluster).is_none();
+                if let Some(cluster) = variant.cluster().filter(missing) {
                     self.output.warn(&format!(
                         "{}={} routes to the cluster {cluster}, which no --upstream names: its requests go to \
                          {}. Add --upstream {cluster}=http://127.0.0.1:PORT",
                         experiment.id(),
                         variant.id(),
                         self.upstreams.default()
+                    ));
+                }
+                if let Some(cluster) = variant.shadow().filter(missing) {
+                    self.output.warn(&format!(
+                        "{}={} copies its requests to the cluster {cluster}, which no --upstream names: no copy \
+                         is sent. Add --upstream {cluster}=http://127.0.0.1:PORT",
+                        experiment.id(),
+                        variant.id()
                     ));
                 }
             }

@@ -109,6 +109,9 @@ fn line(record: &Record, style: Style) -> String {
     if let Some(cluster) = &record.cluster {
         pieces.push(format!("{} {cluster}", style.dim("->")));
     }
+    if let Some(cluster) = &record.copied_to {
+        pieces.push(style.dim(&format!("(copied to {cluster})")));
+    }
     pieces.push(style.dim(&format!("{:.1} ms", record.duration_ms)));
     if let Some(note) = &record.note {
         pieces.push(style.red(&printable(note)));
@@ -162,13 +165,14 @@ mod tests {
             }],
             left_out: vec![out("a", "no_unit"), out("b", "holdout"), out("c", "no_unit")],
             cluster: Some("v2".to_owned()),
+            copied_to: Some("v3".to_owned()),
             duration_ms: 1.25,
             note: Some("down".to_owned()),
         };
         assert_eq!(
             line(&record, Style::plain()),
             "12:30:01.004Z GET  /a\u{fffd}[31m 503 button=big (split) b=- (holdout) \
-             2 experiments=- (no_unit) -> v2 1.2 ms down"
+             2 experiments=- (no_unit) -> v2 (copied to v3) 1.2 ms down"
         );
     }
 }

@@ -14,16 +14,18 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use proxy_wasm_host::{Headers, UpstreamRequest, UpstreamResponse};
+use splitway_engine::{SHADOW, STAMP};
 
 use super::App;
-use super::board::{Decided, Ended, Record, entered};
+use super::board::{Decided, Ended, Record, entered, minted};
 use super::filter::Stream;
-use super::page;
+use super::shadow::{self, Outgoing};
+use super::{hosts, page};
 
 /// A response's body: made here, or the upstream's as it comes.
 pub(super) type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, hyper::Error>;
 /// Connections to upstreams.
-pub(super) type Pool = Client<HttpConnector, Incoming>;
+pub(super) type Pool = Client<HttpConnector, Outgoing>;
 
 /// Stands for a body that goes around the filter, which looks at headers only. The filter sees
 /// that there is one.
@@ -47,8 +49,16 @@ const HOP_BY_HOP: [&str; 9] = [
 pub(super) async fn serve(
     app: Arc<App>,
     client: IpAddr,
+    own: IpAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    if let Err(host) = hosts::check(&request, own, &app.hosts) {
+        let why = format!(
+            "splitway dev: no answer for the host `{}`; if it is yours, start with --host NAME\n",
+            host.escape_debug()
+        );
+        return Ok(text(StatusCode::MISDIRECTED_REQUEST, why));
+    }
     let path = request.uri().path();
     if path == page::ROOT || path.starts_with(page::BELOW) {
         return Ok(page::serve(&app, &request));
@@ -137,13 +147,36 @@ async fn forward(
     let decided = Decided::new(&stream.running().config.plan, &headers, now);
     let cluster = sent.as_ref().map(|sent| sent.cluster.clone());
     let path = request.uri().path_and_query().map_or("", |path| path.as_str()).to_owned();
-    let ended =
-        Ended { method: request.method().to_string(), path, status: None, cluster, note: None, started };
-    let mut flight = Flight { app, stream, state: Some((decided, ended)) };
+    let stamp = sent.as_ref().and_then(|sent| sent.headers.text(STAMP));
+    let shadow = sent.as_ref().and_then(|sent| sent.headers.text(SHADOW));
+    let copied_to = shadow.filter(|cluster| app.upstreams.authority(cluster).is_some());
+    let ended = Ended {
+        method: request.method().to_string(),
+        path,
+        status: None,
+        cluster,
+        copied_to: copied_to.clone(),
+        note: None,
+        started,
+    };
+    let mut flight = Flight { app, stream, stamp, state: Some((decided, ended)) };
     let Some(sent) = sent else {
         return flight.answer_from_host();
     };
-    let answer = match upstream_request(&flight.app, &sent, request) {
+    let (head, body) = request.into_parts();
+    let body = match copied_to {
+        None => shadow::plain(body),
+        Some(cluster) => {
+            let (body, copy) = shadow::twice(body);
+            if let Ok(copy) = upstream_request(&flight.app, &cluster, &sent, head.method.clone(), copy) {
+                let copy = flight.app.pool.request(copy);
+                // What becomes of it is nobody's business.
+                tokio::spawn(async move { drop(copy.await) });
+            }
+            body
+        }
+    };
+    let answer = match upstream_request(&flight.app, &sent.cluster, &sent, head.method, body) {
         Ok(outgoing) => flight.app.pool.request(outgoing).await.map_err(|error| {
             let kind = if error.is_connect() {
                 UpstreamResponse::connection_refused()
@@ -178,18 +211,19 @@ async fn forward(
     }
 }
 
-/// What goes to the upstream's server.
+/// What goes to the server of `cluster`.
 fn upstream_request(
     app: &App,
+    cluster: &str,
     sent: &UpstreamRequest,
-    request: Request<Incoming>,
-) -> Result<Request<Incoming>, String> {
-    let authority = app.upstreams.authority(&sent.cluster).ok_or("no server has this name")?;
+    method: Method,
+    body: Outgoing,
+) -> Result<Request<Outgoing>, String> {
+    let authority = app.upstreams.authority(cluster).ok_or("no server has this name")?;
     let path = sent.headers.text(":path").unwrap_or_default();
     let uri: Uri = format!("http://{authority}{path}").parse().map_err(|error| format!("{path}: {error}"))?;
-    let (head, body) = request.into_parts();
     let mut outgoing = Request::new(body);
-    *outgoing.method_mut() = head.method;
+    *outgoing.method_mut() = method;
     *outgoing.uri_mut() = uri;
     copy_headers(&sent.headers, outgoing.headers_mut());
     let host = sent.headers.get(":authority").and_then(|host| HeaderValue::from_bytes(host).ok());
@@ -222,6 +256,8 @@ fn cause(error: &dyn std::error::Error) -> String {
 struct Flight {
     app: Arc<App>,
     stream: Stream,
+    /// What the upstream was told.
+    stamp: Option<String>,
     state: Option<(Decided, Ended)>,
 }
 
@@ -281,7 +317,11 @@ impl Flight {
             self.app.output.log(&finished.own);
         }
         let plan = &self.stream.running().config.plan;
-        let record = Record::new(plan, &decided, entered(&finished.own), ended);
+        let headers = response.as_ref().map(|response| &response.headers);
+        let decided = decided.with_minted(plan, headers.and_then(|headers| minted(plan, headers)));
+        let stamp = self.stamp.take().or_else(|| headers?.text(STAMP));
+        let record =
+            Record::new(plan, &decided, entered(stamp.as_deref(), &decided, plan, &finished.own), ended);
         self.app.tell(self.stream.running(), &decided, record);
         response
     }

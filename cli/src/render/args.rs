@@ -86,6 +86,9 @@ pub(crate) struct Envoy {
     /// What a trap of the filter does to requests
     #[arg(long, value_name = "POLICY", default_value = "reload")]
     pub(crate) on_trap: OnTrap,
+    /// Refuse every request with a `_` in a header's name (the filter removes `X_Splitway` without it)
+    #[arg(long)]
+    pub(crate) reject_underscores: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -128,6 +131,9 @@ pub(crate) struct Istio {
     /// What a trap of the filter does to requests
     #[arg(long, value_name = "POLICY", default_value = "reload")]
     pub(crate) on_trap: OnTrap,
+    /// Refuse every request with a `_` in a header's name (the filter removes `X_Splitway` without it)
+    #[arg(long)]
+    pub(crate) reject_underscores: bool,
     /// An overlay that puts everything into another namespace; may be repeated
     #[arg(long, value_name = "NAME=NAMESPACE", value_parser = label)]
     pub(crate) overlay: Vec<(String, String)>,

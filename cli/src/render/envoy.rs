@@ -31,6 +31,10 @@ pub(super) fn run(args: &Envoy) -> Outcome {
         clusters: &clusters,
         capabilities: &sources.module.capabilities,
         failure_policy: args.on_trap.into(),
+        variables: &sources.variables,
+        reject_underscores: args.reject_underscores,
+        is_inside: sources.plan.is_behind_another(),
+        own_headers: &sources.plan.own_headers().map(str::to_owned).collect::<Vec<_>>(),
     };
     let broken = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
     let mut files = Files::default();
@@ -44,7 +48,11 @@ pub(super) fn run(args: &Envoy) -> Outcome {
     }
     files.add("experiments/ecds.yaml", deployment.ecds(&sources.json).map_err(broken)?);
     let folder = args.output.out.display();
-    files.finish(&args.output, &format!("start it: cd {folder} && envoy --config-path envoy.yaml"))
+    let start = match sources.variables.as_slice() {
+        [] => "start it".to_owned(),
+        names => format!("start it with {} in its environment", names.join(", ")),
+    };
+    files.finish(&args.output, &format!("{start}: cd {folder} && envoy --config-path envoy.yaml"))
 }
 
 /// What needs no quotes in YAML.

@@ -24,6 +24,12 @@ const UNITS: usize = 50;
 
 pub(super) fn run(args: &Google) -> Outcome {
     let sources = Sources::read(&args.source)?;
+    if !sources.variables.is_empty() {
+        return Err(Failure::Problems(format!(
+            "Google Cloud Service Extensions give a plugin no environment, and the config takes secrets from it: {}",
+            sources.variables.join(", ")
+        )));
+    }
     let (module, config) = (sources.module.bytes.len(), sources.json.len());
     let mut too_much = Vec::new();
     if module + config > BYTES {

@@ -26,8 +26,12 @@ pub(super) fn run(args: &Istio) -> Outcome {
     sources.must_know(&args.cluster, None)?;
     let objects = Objects { args, sources: &sources }.all()?;
     let mut files = Files::default();
+    let patch = workload_patch(args, &sources.variables).transpose()?;
     if args.chart {
         super::chart::write(args, &sources, &objects, &mut files)?;
+        if let Some(patch) = patch {
+            files.add("workload-patch.yaml", patch);
+        }
         let folder = args.output.out.display();
         return files.finish(&args.output, &format!("install it: helm install {} {folder}", args.name));
     }
@@ -44,17 +48,43 @@ pub(super) fn run(args: &Istio) -> Outcome {
         let overlay = json!({ "resources": ["../../base"], "namespace": namespace });
         files.add(format!("overlays/{name}/kustomization.yaml"), kustomization(&overlay)?);
     }
-    if args.delivery == Delivery::ConfigMap {
-        files.add("workload-patch.yaml", format!("{PATCH_REMARK}{}", yaml(&mounts(&args.name))?));
+    if let Some(patch) = patch {
+        files.add("workload-patch.yaml", patch);
     }
     let folder = args.output.out.display();
     files.finish(&args.output, &format!("apply it: kubectl apply --server-side -k {folder}/base"))
 }
 
-const PATCH_REMARK: &str = "\
-# Mounts both ConfigMaps into the proxies. For a gateway or a workload with a sidecar:
-#   kubectl patch deployment NAME --patch-file workload-patch.yaml
-";
+/// What the proxies' deployment needs, as a patch with remarks; `None` if nothing.
+fn workload_patch(args: &Istio, variables: &[String]) -> Option<Result<String, Failure>> {
+    let mut remarks = String::new();
+    let mut template = json!({});
+    if args.delivery == Delivery::ConfigMap {
+        remarks.push_str("# Mounts both ConfigMaps into the proxies.\n");
+        template["metadata"] = mounts(&args.name);
+    }
+    if !variables.is_empty() {
+        let secret = format!("{}-secrets", args.name);
+        let values: String = variables.iter().map(|name| format!(" --from-literal={name}=…")).collect();
+        let namespace = &args.namespace;
+        remarks.push_str(&format!(
+            "# Gives the proxies the secrets that the config names, from a Secret that is yours to make:\n\
+             #   kubectl create secret generic {secret} --namespace {namespace}{values}\n\
+             # A sidecar that is injected needs `image: auto` beside `name: istio-proxy`.\n"
+        ));
+        let from = |name: &String| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": name } } });
+        let variables: Vec<Value> = variables.iter().map(from).collect();
+        template["spec"] = json!({ "containers": [{ "name": "istio-proxy", "env": variables }] });
+    }
+    if remarks.is_empty() {
+        return None;
+    }
+    remarks.push_str(
+        "# For a gateway or a workload with a sidecar:\n\
+         #   kubectl patch deployment NAME --patch-file workload-patch.yaml\n",
+    );
+    Some(yaml(&json!({ "spec": { "template": template } })).map(|patch| format!("{remarks}{patch}")))
+}
 
 /// An object and the file it goes to.
 pub(super) struct Object {
@@ -100,11 +130,7 @@ impl Objects<'_> {
                 ]
             }
         };
-        all.push(object(
-            "proxy",
-            self.proxy()?,
-            "Refuses `X_Splitway` for `x-splitway`, and gives the metrics their labels (at a proxy's start).",
-        ));
+        all.push(object("proxy", self.proxy()?, "Gives the metrics their labels (at a proxy's start)."));
         all.push(object(
             "virtualservice",
             self.virtual_service(),
@@ -166,7 +192,7 @@ impl Objects<'_> {
             }
         };
         let config: Value = serde_json::from_str(&self.sources.json)?;
-        Ok(json!({
+        let mut plugin = json!({
             "apiVersion": "extensions.istio.io/v1alpha1",
             "kind": "WasmPlugin",
             "metadata": self.meta(&self.args.name),
@@ -184,7 +210,14 @@ impl Objects<'_> {
                 "pluginName": "splitway",
                 "pluginConfig": config,
             },
-        }))
+        });
+        if !self.sources.variables.is_empty() {
+            // From the proxy's container, which has them from a Secret: see workload-patch.yaml.
+            let from_host = |name: &String| json!({ "name": name, "valueFrom": "HOST" });
+            let variables: Vec<Value> = self.sources.variables.iter().map(from_host).collect();
+            plugin["spec"]["vmConfig"] = json!({ "env": variables });
+        }
+        Ok(plugin)
     }
 
     /// A snippet of the Envoy deployment, as JSON.
@@ -199,6 +232,10 @@ impl Objects<'_> {
             clusters: &clusters,
             capabilities: &self.sources.module.capabilities,
             failure_policy: self.args.on_trap.into(),
+            variables: &self.sources.variables,
+            reject_underscores: self.args.reject_underscores,
+            is_inside: false,
+            own_headers: &[],
         };
         let broken = |error: String| Failure::Usage(error);
         let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;
@@ -229,22 +266,26 @@ impl Objects<'_> {
         let manager = json!({ "listener": { "filterChain": { "filter": {
             "name": "envoy.filters.network.http_connection_manager",
         } } } });
-        let mut strict = self.snippet("connection-manager")?;
-        strict["@type"] = HTTP_CONNECTION_MANAGER.into();
-        Ok(self.envoy_filter(
-            &self.named("proxy"),
-            json!([
-                {
-                    "applyTo": "NETWORK_FILTER",
-                    "match": manager,
-                    "patch": { "operation": "MERGE", "value": {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": strict,
-                    } },
-                },
-                { "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": self.snippet("stats")? } },
-            ]),
-        ))
+        let stats = self.snippet("stats")?;
+        let mut patches =
+            vec![json!({ "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": stats } })];
+        let mut fields = self.snippet("connection-manager")?;
+        if let Value::Object(fields) = &mut fields {
+            // Istio has it, and Envoy refuses an upgrade that is there twice.
+            fields.remove("upgrade_configs");
+        }
+        if fields != json!({}) {
+            fields["@type"] = HTTP_CONNECTION_MANAGER.into();
+            patches.push(json!({
+                "applyTo": "NETWORK_FILTER",
+                "match": manager,
+                "patch": { "operation": "MERGE", "value": {
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": fields,
+                } },
+            }));
+        }
+        Ok(self.envoy_filter(&self.named("proxy"), patches.into()))
     }
 
     fn envoy_filter(&self, name: &str, patches: Value) -> Value {
@@ -365,10 +406,10 @@ fn mounts(name: &str) -> Value {
         "splitway-experiments": { "mountPath": EXPERIMENTS, "readOnly": true },
         "splitway-filter": { "mountPath": "/etc/splitway/filter", "readOnly": true },
     });
-    json!({ "spec": { "template": { "metadata": { "annotations": {
+    json!({ "annotations": {
         "sidecar.istio.io/userVolume": volumes.to_string(),
         "sidecar.istio.io/userVolumeMount": mounts.to_string(),
-    } } } } })
+    } })
 }
 
 fn kustomization(rest: &Value) -> Result<String, Failure> {

@@ -34,6 +34,10 @@ pub(super) fn ecds(sources: &Sources, module: &str, policy: FailurePolicy) -> Re
         clusters: &[],
         capabilities: &sources.module.capabilities,
         failure_policy: policy,
+        variables: &sources.variables,
+        reject_underscores: false,
+        is_inside: false,
+        own_headers: &[],
     };
     deployment.ecds(&sources.json).map_err(|error| Failure::Usage(format!("{error:#}")))
 }

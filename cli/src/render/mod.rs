@@ -11,10 +11,13 @@ mod kubernetes;
 mod module;
 mod prometheus;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use splitway_engine::{Code, Document, Path as Place, Plan, Problem, Problems, Severity, read_wire, wire};
+use splitway_engine::{
+    Code, Document, Path as Place, Plan, Problem, Problems, Secrets, Severity, read_wire, wire,
+};
 
 pub(crate) use args::Render;
 use args::{Cluster, OnTrap, Output, Target};
@@ -42,16 +45,24 @@ struct Sources {
     config: wire::Config,
     /// As the filter gets it.
     json: String,
+    /// The environment variables that it names, in order of their names.
+    variables: Vec<String>,
     module: Module,
 }
 
 impl Sources {
     fn read(source: &args::Source) -> Result<Self, Failure> {
         let input = Input::read_all(&source.config)?;
-        let (document, plan) = input.plan()?;
+        let variables = RefCell::new(BTreeSet::new());
+        let note = |name: &str| {
+            variables.borrow_mut().insert(name.to_owned());
+            None
+        };
+        let (document, plan) = input.plan_with(Secrets::Optional(&note))?;
+        let variables = variables.take().into_iter().collect();
         let config = read_wire(&document);
         let (json, module) = (document.to_json(), Module::read(source.wasm.as_deref())?);
-        Ok(Self { input, document, plan, config, json, module })
+        Ok(Self { input, document, plan, config, json, variables, module })
     }
 
     /// The cluster of the collector that exposures go to.

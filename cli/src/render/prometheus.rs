@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use splitway_engine::DEFAULT_NAMESPACE;
 
 use super::args::{Prometheus, RuleFormat};
 use super::kubernetes::yaml;
@@ -20,24 +21,31 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         "\n  # The plan of config {}.\n  - name: splitway-plan\n    rules:",
         plan.content_hash()
     );
-    let mut is_empty = true;
+    // The default namespace is no label.
+    let namespace = match plan.namespace() {
+        DEFAULT_NAMESPACE => String::new(),
+        named => format!("splitway_namespace: {}, ", quoted(named)),
+    };
+    if let Some(version) = shown_version(plan.content_hash()) {
+        let _ = write!(
+            text,
+            "\n      - record: splitway:rendered_version\n        expr: vector({version})\n        labels: {{ {} }}",
+            namespace.trim_end_matches(", ")
+        );
+    }
     for (_, experiment) in plan.experiments() {
         if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
             continue;
         }
         for variant in experiment.variants() {
-            is_empty = false;
             let _ = write!(
                 text,
-                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ experiment: {}, variant: {} }}",
+                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ {namespace}experiment: {}, variant: {} }}",
                 variant.share(),
                 quoted(experiment.id()),
                 quoted(variant.id()),
             );
         }
-    }
-    if is_empty {
-        text.push_str(" []");
     }
     match args.format {
         RuleFormat::File => print(&text),
@@ -56,6 +64,11 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
             print(yaml(&object)?.trim_end())
         }
     }
+}
+
+/// A config's version as the gauge `splitway_config_version` shows it: the first 48 of its bits.
+fn shown_version(content_hash: &str) -> Option<u64> {
+    u64::from_str_radix(content_hash.get(..12)?, 16).ok()
 }
 
 /// An id may look like a number or a truth value.

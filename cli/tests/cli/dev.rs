@@ -41,11 +41,21 @@ impl Dev {
         Self::start_with(bench, &[&["--json"], args].concat())
     }
 
+    /// The same, with these environment variables.
+    pub(crate) fn start_in(bench: &Bench, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(bench, &[&["--json"], args].concat(), variables)
+    }
+
     fn start_with(bench: &Bench, args: &[&str]) -> Self {
+        Self::spawn(bench, args, &[])
+    }
+
+    fn spawn(bench: &Bench, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_splitway"))
             .args(["dev", "--config", "splitway.yaml", "--listen", "127.0.0.1:0", "--wasm"])
             .arg(tools::filter_wasm().unwrap())
             .args(args)
+            .envs(variables.iter().copied())
             .current_dir(bench.path("."))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -75,6 +85,11 @@ impl Dev {
     pub(crate) fn line(&self) -> String {
         let line = self.lines.recv_timeout(DEADLINE);
         line.unwrap_or_else(|error| panic!("no line, {error}; stderr: {}", self.errors.lock().unwrap()))
+    }
+
+    /// What it has written to stderr so far.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.lock().unwrap().clone()
     }
 
     /// The next line of stdout as JSON.
@@ -232,7 +247,7 @@ fn read_until(stream: &mut TcpStream, end: &str) -> String {
 fn requests_and_responses_pass_whole_and_as_they_come() {
     let bench = bench();
     let (upstream, name) = ByHand::new();
-    let dev = Dev::start(&bench, &["--upstream", &name]);
+    let dev = Dev::start(&bench, &["--upstream", &name, "--host", "shop.example", "--host", "a"]);
     let mut client = TcpStream::connect(dev.address).unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     client
@@ -364,7 +379,7 @@ async fn the_config_is_followed_and_a_bad_one_refused() {
 async fn no_client_takes_it_down() {
     let bench = bench();
     let upstream = Upstream::start("v1").unwrap();
-    let dev = Dev::start(&bench, &["--upstream", &named("v1", upstream.address())]);
+    let dev = Dev::start(&bench, &["--upstream", &named("v1", upstream.address()), "--host", "a"]);
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(300_000));
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: 1\r\n".repeat(2_000));
     for (bytes, status) in [
@@ -374,8 +389,10 @@ async fn no_client_takes_it_down() {
         (b"\x00\xff\xfe garbage \r\n\r\n", "400"),
         (long.as_bytes(), "414"),
         (many.as_bytes(), "431"),
-        (b"GET / HTTP/1.1\r\nHost: \xff\r\nx-user-id: \xff\xfe\r\ncookie: \xff\r\nConnection: close\r\n\r\n", "200"),
-        (b"GET http://other/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200"),
+        (b"GET / HTTP/1.1\r\nHost: \xff\r\nx-user-id: \xff\xfe\r\ncookie: \xff\r\nConnection: close\r\n\r\n", "421"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nx-user-id: \xff\xfe\r\ncookie: \xff\r\nConnection: close\r\n\r\n", "200"),
+        (b"GET http://other/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "421"),
+        (b"GET http://localhost/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "200"),
         (b"GET /__splitway/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "404"),
         (b"POST /__splitway HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "405"),
         (b"GET /__splitway/explain?at=never HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "400"),
@@ -496,4 +513,123 @@ async fn a_cluster_without_a_server_is_told_at_the_start() {
         Some(ids[0].as_str()),
         "the same seed, the same ids"
     );
+}
+
+/// A page from elsewhere has its own name resolve to this machine.
+#[tokio::test]
+async fn it_answers_for_its_own_hosts_only() {
+    let bench = bench();
+    let dev = Dev::start(&bench, &["--host", "shop.example"]);
+    for path in ["/", "/__splitway", "/__splitway/state.json"] {
+        for (host, status) in [
+            ("rebound.example", 421),
+            ("rebound.example:8000", 421),
+            ("localhost.rebound.example", 421),
+            ("localhost:1", 200),
+            ("shop.example", 200),
+            ("[::1]", 200),
+        ] {
+            let answer = dev.get(path, &[("host", host)]).await;
+            assert_eq!(answer.status, status, "{host}{path}");
+            assert!(status == 200 || !answer.text().contains("button"), "{}", answer.text());
+        }
+    }
+}
+
+const MINTED: &str = "\
+version: 1
+unit: [{ header: x-user-id }]
+mint: {}
+exposure: { once_per: unit, log: false }
+experiments:
+  - id: button
+    variants: [{ id: old }, { id: new }]
+  - id: paused
+    status: paused
+    variants: [{ id: a }]
+";
+
+/// Only the filter knows the random id, and nothing is logged: what dev shows is right all the same.
+#[tokio::test]
+async fn minted_units_are_counted_and_no_experiment_is_there_twice() {
+    let bench = Bench::new(&[("splitway.yaml", MINTED)]);
+    let dev = Dev::start(&bench, &[]);
+    for round in 0..6 {
+        let answer = dev.get("/", &[("user-agent", "a browser")]).await;
+        let variant = answer.variant("button").expect("a stamp").to_owned();
+        let cookie = answer.header("set-cookie").expect("a unit").split(';').next().unwrap().to_owned();
+        let told = dev.event();
+        assert_eq!(told["experiments"].as_array().map(Vec::len), Some(1), "{round}: {told}");
+        assert_eq!(told["experiments"][0]["variant"], variant.as_str(), "{told}");
+        assert_eq!(told["experiments"][0]["reason"], "split", "{told}");
+        let left_out = told["left_out"].as_array().unwrap();
+        assert_eq!(left_out.len(), 1, "{told}");
+        assert_eq!(left_out[0]["experiment"], "paused", "{told}");
+        // And again with the cookie.
+        let again = dev.get("/", &[("user-agent", "a browser"), ("cookie", &cookie)]).await;
+        assert_eq!(again.variant("button"), Some(&*variant));
+        assert_eq!(dev.event()["experiments"][0]["variant"], variant.as_str());
+    }
+    // A crawler gets none.
+    dev.get("/", &[("user-agent", "crawler")]).await;
+    assert_eq!(dev.event()["experiments"], serde_json::json!([]));
+    let state: Value = serde_json::from_str(&dev.get("/__splitway/state.json", &[]).await.text()).unwrap();
+    let variants = state["experiments"][0]["variants"].as_array().unwrap();
+    let total = |field: &str| variants.iter().filter_map(|variant| variant[field].as_u64()).sum::<u64>();
+    assert_eq!((total("units"), total("requests")), (6, 12), "{state:#}");
+    assert!(!dev.errors().contains("another version"), "{}", dev.errors());
+}
+
+const SHADOW: &str = "\
+version: 1
+unit: [{ header: x-user-id }]
+experiments:
+  - id: mirrored
+    variants: [{ id: copied, route: { shadow: v2 } }]
+";
+
+#[tokio::test]
+async fn shadow_copies_are_sent_and_their_answers_dropped() {
+    let bench = Bench::new(&[("splitway.yaml", SHADOW)]);
+    let (v1, v2) = (Upstream::start("v1").unwrap(), Upstream::start("v2").unwrap());
+    let (first, second) = (named("v1", v1.address()), named("v2", v2.address()));
+    let args = ["--upstream", &first, "--upstream", &second, "--host", "shop.example"];
+    let dev = Dev::start(&bench, &args);
+    let large = "x".repeat(300_000);
+    for body in ["", "an order", &large] {
+        let call = Call::post("/orders?x=1")
+            .header("x-user-id", "u")
+            .header("host", "shop.example")
+            .body(body.to_owned());
+        let answer = Client::http1(dev.address).send(&call).await.unwrap();
+        assert_eq!((answer.status, answer.upstream()), (200, Some("v1")));
+        let told = dev.event();
+        assert_eq!((&told["cluster"], &told["copied_to"]), (&"v1".into(), &"v2".into()));
+    }
+    splitway_envoy::eventually("the copies", async || Ok((v2.requests().len() == 3).then_some(())))
+        .await
+        .unwrap();
+    let (mut sent, mut copies) = (v1.requests(), v2.requests());
+    // A copy may overtake another.
+    for seen in [&mut sent, &mut copies] {
+        seen.sort_by_key(|seen| seen.body.len());
+    }
+    for ((original, copy), body) in sent.iter().zip(&copies).zip(["", "an order", &large]) {
+        assert!(
+            copy.body == body.as_bytes() && original.body == body.as_bytes(),
+            "{} bytes",
+            copy.body.len()
+        );
+        assert_eq!((copy.method.as_str(), copy.path.as_str()), ("POST", "/orders?x=1"));
+        assert_eq!(copy.host, "shop.example");
+        assert_eq!(copy.header("x-splitway"), Some("mirrored=copied"));
+    }
+    // Who is not in it gets no copy; one for a cluster without a server is said at the start.
+    dev.get("/", &[]).await;
+    assert_eq!(dev.event()["copied_to"], Value::Null);
+    assert_eq!(v2.requests().len(), 3);
+    let alone = Dev::start(&bench, &["--upstream", &first]);
+    assert_eq!(alone.get("/", &[("x-user-id", "u")]).await.status, 200);
+    assert_eq!(alone.event()["copied_to"], Value::Null);
+    assert!(alone.errors().contains("copies its requests to the cluster v2"), "{}", alone.errors());
 }

@@ -163,6 +163,11 @@ fn gitops() {
 }
 
 #[test]
+fn security() {
+    page("security.md");
+}
+
+#[test]
 fn analysis() {
     page("analysis.md");
 }

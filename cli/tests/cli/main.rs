@@ -25,6 +25,7 @@ mod readme;
 mod render;
 mod report;
 mod schema;
+mod secrets;
 mod simulate;
 #[cfg(all(feature = "analyze", feature = "host"))]
 mod sinks;

@@ -41,21 +41,25 @@ fn parse(text: &str) -> Value {
 /// Two upstreams and the folder of an Envoy in front of them.
 struct Rendered {
     bench: Bench,
-    _v1: Upstream,
-    _v2: Upstream,
+    v1: Upstream,
+    v2: Upstream,
 }
 
 impl Rendered {
     fn new(more: &str) -> Self {
         let (v1, v2) = (Upstream::start("v1").unwrap(), Upstream::start("v2").unwrap());
-        let bench = bench();
-        fine(bench.run(&format!(
+        let rendered = Self { bench: bench(), v1, v2 };
+        rendered.render(more);
+        rendered
+    }
+
+    fn render(&self, more: &str) {
+        fine(self.bench.run(&format!(
             "render envoy --config splitway.yaml --cluster v1={} --cluster v2=localhost:{} \
              --listen 127.0.0.1:0 --admin 127.0.0.1:0 --out proxy {more}",
-            v1.address(),
-            v2.address().port()
+            self.v1.address(),
+            self.v2.address().port()
         )));
-        Self { bench, _v1: v1, _v2: v2 }
     }
 }
 
@@ -78,8 +82,16 @@ async fn splits(envoy: &Standalone) {
     seen.sort();
     seen.dedup();
     assert_eq!(seen, ["new", "old"], "{}", envoy.log().unwrap());
-    let underscored = Call::get("/").header("x_splitway", "button=new");
-    assert_eq!(envoy.http1().send(&underscored).await.unwrap().status, 400);
+    // Others' headers with an underscore pass, and our own spelt so do not.
+    let call = Call::get("/")
+        .header("x-user-id", "u1")
+        .header("trace_id", "7")
+        .header("x_splitway", "button=forged");
+    let answer = envoy.http1().send(&call.header("x_splitway_cluster", "v2")).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let seen = answer.seen().unwrap();
+    assert_eq!((seen.header("trace_id"), seen.header("x_splitway")), (Some("7"), None));
+    assert_eq!(seen.header("x_splitway_cluster"), None);
 }
 
 #[tokio::test]
@@ -126,6 +138,188 @@ async fn the_folder_runs_in_a_real_envoy_as_it_is() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn underscores_are_refused_if_that_is_asked_for() {
+    let rendered = Rendered::new("--reject-underscores");
+    let folder = rendered.bench.path("proxy");
+    let envoy = Standalone::start(&folder, &rendered.bench.read("proxy/envoy.yaml")).await.unwrap();
+    for (name, status) in [("trace_id", 400), ("trace-id", 200)] {
+        assert_eq!(
+            envoy.http1().send(&Call::get("/").header(name, "7")).await.unwrap().status,
+            status,
+            "{name}"
+        );
+    }
+    let snippet = parse(&rendered.bench.read("proxy/snippets/connection-manager.yaml"));
+    assert_eq!(
+        snippet["common_http_protocol_options"]["headers_with_underscores_action"], "REJECT_REQUEST",
+        "{snippet:#}"
+    );
+    let bench = &rendered.bench;
+    for (more, expected) in [("", 0), ("--reject-underscores", 1)] {
+        fine(
+            bench.run(&format!(
+                "render istio --config splitway.yaml --out istio{expected} {} {more}",
+                plugin()
+            )),
+        );
+        let proxy = bench.read(&format!("istio{expected}/base/proxy.yaml"));
+        assert_eq!(mistakes(&parse(&proxy)), Vec::<String>::new(), "{proxy}");
+        assert_eq!(proxy.matches("REJECT_REQUEST").count(), expected, "{proxy}");
+        assert!(!proxy.contains("upgrade_configs"), "Istio has it: {proxy}");
+    }
+}
+
+/// An upstream that speaks WebSocket as far as the handshake, and then gives back what it gets.
+fn websocket() -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.contains("upgrade: websocket") && head.contains("x-splitway: button=new"), "{head}");
+        stream
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            )
+            .unwrap();
+        while stream.read_exact(&mut byte).is_ok() {
+            stream.write_all(&byte).unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn websockets_pass_and_go_to_their_variant() {
+    use std::io::{Read as _, Write as _};
+    let config = CONFIG.replace("id: old, weight: 50", "id: old, weight: 0");
+    let bench = Bench::new(&[("splitway.yaml", &config)]);
+    fine(bench.run(&format!(
+        "render envoy --config splitway.yaml --cluster v1=127.0.0.1:1 --cluster v2={} --listen 127.0.0.1:0 \
+         --admin 127.0.0.1:0 --out proxy",
+        websocket()
+    )));
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    let mut client = std::net::TcpStream::connect(envoy.address()).unwrap();
+    client.set_read_timeout(Some(splitway_envoy::DEADLINE)).unwrap();
+    client
+        .write_all(
+            b"GET /chat HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nx-user-id: u1\r\n\r\n",
+        )
+        .unwrap();
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains("x-splitway: button=new"), "{head}");
+    client.write_all(b"ping").unwrap();
+    let mut back = [0; 4];
+    client.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"ping");
+}
+
+const SECRETIVE: &str = "\
+version: 1
+unit: [{ header: x-user-id }]
+exposure: { key: { env: AROUND_EXPOSURE_KEY } }
+experiments:
+  - id: button
+    variants: [{ id: new, weight: 1, route: { cluster: v2 } }]
+";
+
+/// What the proxy's admin port shows is not the secret; without it the config is refused, and requests pass.
+#[tokio::test]
+async fn secrets_come_from_envoys_environment_and_stay_there() {
+    let (v1, v2) = (Upstream::start("v1").unwrap(), Upstream::start("v2").unwrap());
+    let bench = Bench::new(&[("splitway.yaml", SECRETIVE)]);
+    let ran = fine(bench.run(&format!(
+        "render envoy --config splitway.yaml --cluster v1={} --cluster v2={} --listen 127.0.0.1:0 \
+         --admin 127.0.0.1:0 --out proxy",
+        v1.address(),
+        v2.address()
+    )));
+    assert!(ran.out.ends_with(
+        "start it with AROUND_EXPOSURE_KEY in its environment: cd proxy && envoy --config-path envoy.yaml\n"
+    ));
+    let bootstrap = bench.read("proxy/envoy.yaml");
+    let start = async |variables: &[(&str, &str)]| {
+        Standalone::start_with(&bench.path("proxy"), &bootstrap, variables).await.unwrap()
+    };
+    let secret = "7c1d0f9be42a6358a0c4e7f19b3d2586";
+    let envoy = start(&[("AROUND_EXPOSURE_KEY", secret)]).await;
+    let call = Call::get("/").header("x-user-id", "unit-of-a-person");
+    let answer = envoy.http1().send(&call).await.unwrap();
+    assert_eq!((answer.status, answer.upstream()), (200, Some("v2")), "{}", envoy.log().unwrap());
+    let log = splitway_envoy::eventually("the exposure", async || {
+        let log = envoy.log()?;
+        Ok(log.contains("feature_flag.context.id").then_some(log))
+    })
+    .await
+    .unwrap();
+    let dump = envoy.config_dump().await.unwrap();
+    assert!(dump.contains("AROUND_EXPOSURE_KEY"), "the name is there");
+    for (what, text) in [("config_dump", &dump), ("log", &log)] {
+        assert!(!text.contains(secret) && !text.contains("unit-of-a-person"), "{what}");
+    }
+    drop(envoy);
+    for variables in [&[][..], &[("AROUND_EXPOSURE_KEY", "")], &[("AROUND_EXPOSURE_KEY", "too-short")]] {
+        let envoy = start(variables).await;
+        let answer = envoy.http1().send(&call).await.unwrap();
+        assert_eq!((answer.status, answer.upstream(), answer.variant("button")), (200, Some("v1"), None));
+        let log = envoy.log().unwrap();
+        assert!(log.contains("config refused") && log.contains("exposure.key"), "{variables:?}: {log}");
+        assert_eq!(log.contains("AROUND_EXPOSURE_KEY"), variables.is_empty(), "{log}");
+    }
+}
+
+/// The gauge and the rules agree while Envoy follows; a folder that was made anew is not followed, and then they differ:
+/// `SplitwayConfigNotFollowed`.
+#[tokio::test]
+async fn the_rules_notice_a_config_that_is_not_followed() {
+    let rendered = Rendered::new("");
+    let bench = &rendered.bench;
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    let wanted = || -> u64 {
+        let rules = fine(bench.run("render prometheus --config splitway.yaml")).out;
+        let (_, rest) = rules.split_once("record: splitway:rendered_version\n").unwrap();
+        let (_, rest) = rest.split_once("vector(").unwrap();
+        rest.split_once(')').unwrap().0.parse().unwrap()
+    };
+    let gauge = async || {
+        let stats = envoy.stats().await?;
+        Ok::<_, anyhow::Error>(
+            stats.iter().find(|(name, _)| name.contains("config_version")).map(|(_, value)| *value),
+        )
+    };
+    assert_eq!(gauge().await.unwrap(), Some(wanted()));
+    std::fs::write(bench.path("splitway.yaml"), format!("{CONFIG}kill_switch: true\n")).unwrap();
+    rendered.render("");
+    let killed = wanted();
+    splitway_envoy::eventually(
+        "the kill switch",
+        async || Ok((gauge().await? == Some(killed)).then_some(())),
+    )
+    .await
+    .unwrap();
+    std::fs::remove_dir_all(bench.path("proxy/experiments")).unwrap();
+    std::fs::write(bench.path("splitway.yaml"), CONFIG).unwrap();
+    rendered.render("");
+    assert_ne!(wanted(), killed);
+    assert_eq!(gauge().await.unwrap(), Some(killed), "Envoy follows after all: then the alert is not needed");
 }
 
 /// A bootstrap that somebody else wrote, with the snippets where they say they go.
@@ -387,6 +581,37 @@ fn the_schemas_notice_mistakes() {
     let mut wrong = parse(&fine(bench.run("render configmap --config splitway.yaml")).out);
     wrong["data"]["number"] = json!(1);
     assert!(!mistakes(&wrong).is_empty());
+}
+
+/// The plugin takes secrets from the proxy's container, and the patch puts them there from a Secret.
+#[test]
+fn istio_takes_secrets_from_a_secret() {
+    let bench = Bench::new(&[("splitway.yaml", SECRETIVE)]);
+    let cluster = "--host shop.example.com --cluster v1=v1:80 --cluster v2=v2:80";
+    let image = format!("--image oci://registry.example/splitway --digest {DIGEST}");
+    for (out, more) in
+        [("plugin", &*image), ("chart", &*format!("{image} --chart")), ("map", "--delivery config-map")]
+    {
+        fine(bench.run(&format!("render istio --config splitway.yaml --out {out} {cluster} {more}")));
+        let text = bench.read(&format!("{out}/workload-patch.yaml"));
+        assert!(text.contains("kubectl create secret generic splitway-secrets"), "{text}");
+        let container = parse(&text).pointer("/spec/template/spec/containers/0").unwrap().clone();
+        let reference = json!({ "name": "splitway-secrets", "key": "AROUND_EXPOSURE_KEY" });
+        let from = json!([{ "name": "AROUND_EXPOSURE_KEY", "valueFrom": { "secretKeyRef": reference } }]);
+        assert_eq!(container, json!({ "name": "istio-proxy", "env": from }), "{text}");
+        assert_eq!(text.contains("userVolume"), out == "map", "{text}");
+    }
+    let plugin = parse(&bench.read("plugin/base/wasmplugin.yaml"));
+    assert_eq!(mistakes(&plugin), Vec::<String>::new(), "{plugin:#}");
+    let env = json!([{ "name": "AROUND_EXPOSURE_KEY", "valueFrom": "HOST" }]);
+    assert_eq!(plugin["spec"]["vmConfig"]["env"], env);
+    assert!(bench.read("chart/templates/wasmplugin.yaml").contains("valueFrom: HOST"));
+    let mounted = parse(&bench.read("map/base/experiments.yaml"))["data"]["ecds.yaml"].clone();
+    assert!(mounted.as_str().unwrap().contains("host_env_keys: [AROUND_EXPOSURE_KEY]"), "{mounted}");
+    let filter = bench.read("map/base/envoyfilter.yaml");
+    assert!(filter.contains("host_env_keys"), "the inert config shares the VM: {filter}");
+    let google = bench.run("render google --config splitway.yaml");
+    assert!(google.code == 1 && google.err.contains("AROUND_EXPOSURE_KEY"), "{}", google.all());
 }
 
 /// The patch on a Deployment, and what Istio's injection makes of its annotations.

@@ -81,6 +81,22 @@ fn json_and_stdin_are_read_by_content() {
 }
 
 #[test]
+fn warnings_can_be_denied() {
+    let warned = SHOP.replace("version: 1\n", "version: 1\n").replacen("experiments:", "experiments:\n  - id: warned\n    traffic: 100%\n    variants: [{ id: a, weight: 0 }, { id: b, weight: 1, route: { cluster: other } }]\n  - id: warned-too\n    variants: [{ id: a, route: { cluster: another } }]", 1);
+    let bench = Bench::new(&[("shop.yaml", SHOP), ("warned.yaml", &warned)]);
+    let lenient = bench.run("validate warned.yaml");
+    assert!(lenient.code == 0 && lenient.out.contains("warning["), "{}", lenient.all());
+    let strict = bench.run("validate --deny-warnings warned.yaml");
+    assert_eq!((strict.code, strict.err.as_str()), (1, ""), "{}", strict.all());
+    let last = strict.out.lines().last().unwrap();
+    assert!(last.starts_with("warned.yaml: refused, ") && last.contains("warning"), "{last}");
+    assert_eq!(bench.run("validate --deny-warnings shop.yaml").code, 0);
+    let json = bench.run("validate --deny-warnings --json shop.yaml warned.yaml");
+    assert_eq!(json.code, 1);
+    assert_eq!(json.json()["files"][1]["valid"], true, "a warning is no error");
+}
+
+#[test]
 fn usage_is_2() {
     let bench = Bench::new(&[]);
     for args in ["validate", "validate absent.yaml", "frobnicate", "assign --config absent.yaml"] {

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastly::http::{HeaderValue, StatusCode};
 use fastly::log::Endpoint;
+use fastly::secret_store::SecretStore;
 use fastly::{Backend, ConfigStore, Error, Request, Response};
 use splitway_edge::{Engine, Exchange};
 
@@ -72,7 +73,7 @@ fn begin(request: &Request) -> Option<Exchange> {
             return None;
         }
     }
-    if !engine.load(config.as_bytes()) {
+    if !engine.load(config.as_bytes(), &environment()) {
         eprintln!("{}", engine.take_log());
         return None;
     }
@@ -88,6 +89,19 @@ fn without_forgeries(mut request: Request) -> Request {
         request.remove_header(name);
     }
     request
+}
+
+/// The secrets that the config names by `{ env: NAME }`, from the secret store `splitway`: names and values with a zero
+/// byte behind each.
+fn environment() -> Vec<u8> {
+    let mut all = Vec::new();
+    let Ok(store) = SecretStore::open("splitway") else { return all };
+    for name in ["SPLITWAY_EXPOSURE_KEY", "SPLITWAY_QA_KEY", "SPLITWAY_PROVISIONAL_KEY"] {
+        if let Ok(Some(secret)) = store.try_get(name) {
+            all.extend([name.as_bytes(), b"\0", &secret.plaintext(), b"\0"].concat());
+        }
+    }
+    all
 }
 
 fn head(request: &Request) -> Vec<u8> {

@@ -5,9 +5,11 @@ use crate::document::describe_text;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::headers;
 use crate::plan::Sinks;
-use crate::problem::{Code, Place, prose};
+use crate::problem::{Code, Place, prose, said};
 use crate::wire;
 
+/// Shortest secret key of the pseudonym, in bytes.
+const MIN_KEY: usize = 16;
 /// Least and most bytes of a worker's buffer.
 const BUFFER: std::ops::RangeInclusive<u32> = 65_536..=16_777_216;
 
@@ -15,18 +17,13 @@ impl Compiler<'_> {
     pub(super) fn exposure(&mut self, at: Place<'_>) -> ExposurePolicy {
         let default = wire::Exposure::default();
         let exposure = self.config.exposure.as_ref().unwrap_or(&default);
-        if let Some(key) = &exposure.key
-            && key.len() < 16
-        {
-            let found = prose!("{} characters", key.chars().count());
-            self.error_in(&at, "key", Code::InvalidValue, "at least 16 random characters", &found);
-        }
-        match (exposure.unit, &exposure.key) {
+        let key = exposure.key.as_ref().map(|key| self.secret(at.key("key"), key, MIN_KEY));
+        match (exposure.unit, key) {
             (Some(wire::UnitForm::Raw), _) => ExposurePolicy::Raw,
-            (Some(wire::UnitForm::None) | None, None) | (Some(wire::UnitForm::None), Some(_)) => {
-                ExposurePolicy::Nothing
-            }
-            (Some(wire::UnitForm::Pseudonym) | None, Some(key)) => ExposurePolicy::pseudonym(key),
+            // The key is withheld, or a problem.
+            (_, Some(None)) => ExposurePolicy::Nothing,
+            (Some(wire::UnitForm::None), _) | (None, None) => ExposurePolicy::Nothing,
+            (Some(wire::UnitForm::Pseudonym) | None, Some(Some(key))) => ExposurePolicy::pseudonym(&key),
             (Some(wire::UnitForm::Pseudonym), None) => {
                 // Without a secret, whoever has a list of ids can undo it.
                 self.error_in(&at, "key", Code::MissingField, "a key for the pseudonym", "none");
@@ -64,23 +61,25 @@ impl Compiler<'_> {
             let found = otlp.timeout.as_ref().map_or("", |period| &period.0);
             self.error_in(&at, "timeout", Code::OutOfRange, "100ms to 60s", found);
         }
-        let buffer = otlp.buffer.unwrap_or(1_048_576);
+        let buffer = otlp.buffer.unwrap_or(4_194_304);
         if !BUFFER.contains(&buffer) {
             self.error_in(&at, "buffer", Code::OutOfRange, "65536 to 16777216", &prose!("{buffer}"));
         }
         let mut headers = Vec::new();
         for (name, value) in otlp.headers.iter() {
             let list = at.key("headers");
-            let name = self.header_name(list.key(name), name);
-            if !headers::is_value(value) {
-                self.error(
-                    list.key(name.as_deref().unwrap_or_default()),
-                    Code::InvalidValue,
-                    "a header value",
-                    &describe_text(value),
-                );
+            let at = list.key(name);
+            let name = self.header_name(at, name);
+            let Some(bytes) = self.secret(at, value, 0) else { continue };
+            let text = std::str::from_utf8(&bytes).unwrap_or("\n");
+            if !headers::is_value(text) {
+                let found = match value {
+                    wire::Secret::Text(text) => describe_text(text),
+                    wire::Secret::Variable(_) => said("another in the variable").to_owned(),
+                };
+                self.error(at, Code::InvalidValue, "a header value", &found);
             }
-            headers.extend(name.map(|name| (name, value.as_str().into())));
+            headers.extend(name.map(|name| (name, text.into())));
         }
         Some(Otlp {
             path: path.into(),

@@ -6,7 +6,7 @@ use sha2::Sha256;
 use super::Compiler;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::problem::{Code, Place, prose};
+use crate::problem::{Code, Place};
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;
 
@@ -41,17 +41,14 @@ impl<'c> Compiler<'c> {
             max_age: max_age / 1000,
             renew_after: i64::try_from(days).unwrap_or(i64::MAX).max(1),
             provisional: match &mint.provisional {
-                Some(provisional) => Some(self.provisional(at.key("provisional"), provisional)?),
+                Some(provisional) => self.provisional(at.key("provisional"), provisional),
                 None => None,
             },
         })
     }
 
     fn provisional(&mut self, at: Place<'_>, provisional: &'c wire::Provisional) -> Option<Provisional> {
-        if provisional.key.len() < MIN_KEY {
-            let found = prose!("{} characters", provisional.key.chars().count());
-            self.error_in(&at, "key", Code::InvalidValue, "at least 16 random characters", &found);
-        }
+        let key = self.secret(at.key("key"), &provisional.key, MIN_KEY);
         if provisional.traits.is_empty() {
             let expected = "what tells browsers apart, such as `- client_address: {}`";
             self.error_in(&at, "traits", Code::MissingField, expected, "none");
@@ -62,9 +59,9 @@ impl<'c> Compiler<'c> {
             self.error_in(&at, "window", Code::OutOfRange, "1s to 10m", found);
         }
         Some(Provisional {
-            keyed: Hmac::<Sha256>::new_from_slice(provisional.key.as_bytes()).ok()?,
-            window_ms: i64::try_from(window).unwrap_or(i64::MAX),
             traits: self.sources(at.key("traits"), &provisional.traits),
+            window_ms: i64::try_from(window).unwrap_or(i64::MAX),
+            keyed: Hmac::<Sha256>::new_from_slice(&key?).ok()?,
         })
     }
 

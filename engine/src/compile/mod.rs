@@ -7,6 +7,7 @@ mod exposure;
 mod guardrails;
 mod identity;
 mod layers;
+mod secrets;
 mod targeting;
 mod values;
 mod variants;
@@ -16,11 +17,13 @@ use crate::cache::CacheSafety;
 use crate::document::{Document, read};
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
-use crate::plan::{ChainId, Plan};
+use crate::neighbours::Neighbours;
+use crate::plan::{ChainId, DEFAULT_NAMESPACE, Plan};
 use crate::problem::{Code, Path, Place, Problem, Problems, prose, said};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
 use crate::wire;
+pub use secrets::Secrets;
 
 /// Most experiments in a document.
 pub const MAX_EXPERIMENTS: usize = 1000;
@@ -40,15 +43,24 @@ const MIN_SECRET: usize = 32;
 /// Whether to warn and advise: the tools do, the filter has no room for it.
 pub(crate) const ADVICE: bool = cfg!(feature = "advice");
 
-/// Validates `document` and compiles it.
+/// [`compile_with`] for a document that contains its secrets: one that names a variable is refused.
+///
+/// # Errors
+/// As [`compile_with`].
+pub fn compile(document: &Document) -> Result<Plan, Problems> {
+    compile_with(document, Secrets::Required(&|_| None))
+}
+
+/// Validates `document` and compiles it. `secrets` is asked for each secret that the document names by
+/// a variable; the plan's version ([`Plan::content_hash`]) does not depend on the answers.
 ///
 /// # Errors
 /// Every problem of the document, in the order of its text where that is
 /// known; warnings among them.
-pub fn compile(document: &Document) -> Result<Plan, Problems> {
+pub fn compile_with(document: &Document, secrets: Secrets<'_>) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
-    let mut compiler = Compiler { problems, ..Compiler::new(&config) };
+    let mut compiler = Compiler { problems, ..Compiler::new(&config, secrets) };
     let plan = compiler.plan(document.content_hash());
     #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
@@ -74,6 +86,7 @@ pub fn read_wire(document: &Document) -> wire::Config {
 
 struct Compiler<'c> {
     config: &'c wire::Config,
+    secrets: Secrets<'c>,
     namespace: &'c str,
     problems: Problems,
     /// Unit chains, the document's first; equal ones once.
@@ -93,10 +106,11 @@ struct Compiler<'c> {
 }
 
 impl<'c> Compiler<'c> {
-    fn new(config: &'c wire::Config) -> Self {
+    fn new(config: &'c wire::Config, secrets: Secrets<'c>) -> Self {
         Self {
             config,
-            namespace: config.namespace.as_deref().unwrap_or("splitway"),
+            secrets,
+            namespace: config.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
             problems: Problems::default(),
             chains: Vec::new(),
             attributes: Vec::new(),
@@ -157,6 +171,7 @@ impl<'c> Compiler<'c> {
         }
         let reads = reads.join(" ").into();
         self.check_read_headers(&ours);
+        let neighbours = config.neighbours.as_ref();
         Some(Plan {
             namespace: self.namespace.into(),
             content_hash: content_hash.into(),
@@ -178,6 +193,10 @@ impl<'c> Compiler<'c> {
             reads,
             baggage: config.propagation.as_ref().and_then(|p| p.baggage).unwrap_or(false),
             filter_state: config.propagation.as_ref().and_then(|p| p.filter_state).unwrap_or(false),
+            neighbours: Neighbours {
+                in_front: neighbours.and_then(|n| n.in_front).unwrap_or(false),
+                behind: neighbours.and_then(|n| n.behind).unwrap_or(false),
+            },
             warnings: Problems::default(),
         })
     }
@@ -295,12 +314,9 @@ impl<'c> Compiler<'c> {
                     &prose!("`{}` again", key.id),
                 );
             }
-            if key.secret.len() < MIN_SECRET {
-                let found = prose!("{} characters", key.secret.chars().count());
-                let expected = prose!("at least {MIN_SECRET} random characters");
-                self.error_in(&at, "secret", Code::InvalidValue, &expected, &found);
+            if let Some(secret) = self.secret(at.key("secret"), &key.secret, MIN_SECRET) {
+                keys.push(Key { id: key.id.as_str().into(), secret: secret.into() });
             }
-            keys.push(Key { id: key.id.as_str().into(), secret: key.secret.as_bytes().into() });
         }
         Some(TokenPolicy { header, cookie, query, keys: keys.into() })
     }

@@ -38,6 +38,7 @@ impl<'c> Compiler<'c> {
                 id: variant.id.as_str().into(),
                 buckets: 0,
                 stamp: stamp(&experiment.id, &variant.id).into(),
+                hides_stamp: experiment.stamp.or(self.config.stamp) == Some(wire::StampFor::Upstream),
                 actions: self.actions(at, variant),
             });
         }

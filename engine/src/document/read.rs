@@ -44,6 +44,11 @@ impl<'d> Cursor<'d> {
         self.node.map(|node| &node.value)
     }
 
+    /// Whether a mapping is there.
+    pub(crate) fn is_mapping(&self) -> bool {
+        self.entries().is_some()
+    }
+
     fn entries(&self) -> Option<&'d [(Key, Node)]> {
         match self.value() {
             Some(Value::Map(entries)) => Some(entries),

@@ -64,7 +64,7 @@ async fn a_ramp_goes_on_without_a_new_config() {
 #[tokio::test]
 async fn a_refused_config_that_comes_again_changes_nothing() {
     let shop = Shop::open(&good()).await;
-    let version = async || shop.envoy.stats().await.expect("stats")["wasmcustom.splitway.config_version"];
+    let version = async || shop.envoy.stats().await.expect("stats")["wasmcustom.splitway.config_version.namespace.shop"];
     let before = version().await;
     for document in bad_documents() {
         shop.envoy.swap_refused(&document).await.expect("refused");

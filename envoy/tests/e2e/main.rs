@@ -4,13 +4,16 @@
 
 mod browser;
 mod caches;
+mod compose;
 mod config;
 mod failure_policy;
 mod metrics;
 mod mirror;
 mod operations;
+mod records;
 mod shop;
 mod split;
 mod spoof;
 mod stamps;
 mod swap;
+mod weighted_clusters;

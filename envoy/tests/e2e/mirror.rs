@@ -21,6 +21,8 @@ async fn the_shadow_gets_a_copy_and_the_client_the_usual_answer() {
     let copy = eventually("the copy", async || Ok(shop.v2.requests().pop())).await.expect("a copy");
     assert_eq!((copy.path.as_str(), copy.body.as_slice()), ("/copied", &b"an order"[..]));
     assert_eq!(copy.header("x-splitway"), Some("copied=on"), "it knows its variant");
+    let original = shop.v1.requests().pop().expect("the request");
+    assert_eq!(copy.host, original.host, "no -shadow behind it");
     // Who names a cluster that is not there, or asks for it as a client, gets no copy and no error.
     ask("/nowhere", "x").await;
     let spoofed = Call::get("/plain").header("x-user-id", "u1").header("x-splitway-shadow", "checkout-v2");

@@ -6,7 +6,8 @@ use std::path::{Path as FsPath, PathBuf};
 
 use serde_json::Value;
 use splitway_engine::{
-    Code, Document, Path, Plan, Problem, Reason, Segment, Span, Timestamp, compile, did_you_mean,
+    Code, Document, Path, Plan, Problem, Problems, Reason, Secrets, Segment, Span, Timestamp, compile_with,
+    did_you_mean,
 };
 
 use crate::config::Config;
@@ -182,7 +183,8 @@ pub fn parse(file: &FsPath, text: &str) -> Result<Loaded, Invalid> {
         Ok(scenario) => scenario,
         Err(error) => return Err(fail(vec![of_serde(text, &document, &error)])),
     };
-    let mut judge = Judge { file, text, document: &document, mistakes: Vec::new() };
+    let environment = &scenario.environment;
+    let mut judge = Judge { environment, file, text, document: &document, mistakes: Vec::new() };
     let resolved = judge.resolve(&scenario);
     let mut mistakes = judge.mistakes;
     let Some((setup, swaps, offsets)) = resolved.filter(|_| mistakes.is_empty()) else {
@@ -302,6 +304,7 @@ type Resolved = (Setup, BTreeMap<usize, Config>, Vec<i64>);
 
 /// Looks at what the shape alone does not show.
 struct Judge<'a> {
+    environment: &'a BTreeMap<String, String>,
     file: &'a FsPath,
     text: &'a str,
     document: &'a Document,
@@ -419,6 +422,7 @@ impl Judge<'_> {
             Setup {
                 wasm,
                 config: first.0,
+                environment: scenario.environment.clone(),
                 now,
                 seed: scenario.seed,
                 workers: scenario.workers as usize,
@@ -458,6 +462,12 @@ impl Judge<'_> {
         self.file.parent().unwrap_or_else(|| FsPath::new("")).join(path)
     }
 
+    /// Compiles a config in the scenario's environment.
+    fn compile(&self, document: &Document) -> Result<Plan, Problems> {
+        let value = |name: &str| self.environment.get(name).map(|value| value.clone().into_bytes());
+        compile_with(document, Secrets::Required(&value))
+    }
+
     /// The config at `place`, judged unless it shall be refused.
     fn config(
         &mut self,
@@ -482,7 +492,7 @@ impl Judge<'_> {
                     return Some((config, None));
                 }
                 let document = Document::from_json(config.text().as_bytes());
-                match document.and_then(|document| compile(&document)) {
+                match document.and_then(|document| self.compile(&document)) {
                     Ok(plan) => Some((config, Some(plan))),
                     Err(_) if is_refused => Some((config, None)),
                     Err(problems) => {
@@ -535,7 +545,7 @@ impl Judge<'_> {
         if !is_ours {
             return Some((config, None));
         }
-        match compile(&document) {
+        match self.compile(&document) {
             Ok(plan) => Some((config, Some(plan))),
             Err(_) if is_refused => Some((config, None)),
             Err(problems) => {

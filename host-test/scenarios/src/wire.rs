@@ -40,13 +40,16 @@ pub struct Scenario {
     /// Another module than Splitway's: a path from this file.
     #[serde(default)]
     pub wasm: Option<String>,
+    /// The module's environment: what the config names by `{ env: NAME }`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     /// The config must be refused: `true`, or texts that the log must then name.
     #[serde(default)]
     pub refused: Option<Refused>,
     /// Runs on these hosts only.
     #[serde(default)]
     pub hosts: Option<HostsOnly>,
-    /// What the proxy does with request headers that have `_` in their name. Default: `reject`.
+    /// What the proxy does with request headers that have `_` in their name. Default: `allow`.
     #[serde(default)]
     pub underscore_headers: Underscores,
     /// The cluster of requests that no other route takes. Default: `default`.
@@ -190,11 +193,11 @@ impl HostName {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Underscores {
-    /// Answers 400, as `envoy/bootstrap.yaml` has it.
+    /// Lets them pass, as `envoy/bootstrap.yaml` does.
     #[default]
-    Reject,
-    /// Lets them pass.
     Allow,
+    /// Answers 400: an option of `splitway render`.
+    Reject,
 }
 
 /// How a cluster answers.

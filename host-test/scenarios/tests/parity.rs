@@ -136,10 +136,11 @@ fn setup(config: Value) -> Setup {
     Setup {
         wasm: None,
         config: Config::tree(config),
+        environment: BTreeMap::new(),
         now: Timestamp(NOW),
         seed: 0,
         workers: 1,
-        allow_underscores: false,
+        allow_underscores: true,
         clusters,
         routes: vec![route],
     }

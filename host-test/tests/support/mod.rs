@@ -24,8 +24,9 @@ pub(crate) fn splitway() -> FilterModule {
 fn is_fresh(wasm: &Path) -> bool {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let Some(built) = modified(wasm) else { return false };
-    let mut open: Vec<PathBuf> =
-        ["filter", "engine", "Cargo.toml", "Cargo.lock"].map(|part| workspace().join(part)).into();
+    let mut open: Vec<PathBuf> = ["filter", "exchange", "engine", "Cargo.toml", "Cargo.lock"]
+        .map(|part| workspace().join(part))
+        .into();
     while let Some(path) = open.pop() {
         match std::fs::read_dir(&path) {
             Ok(entries) => open.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),

@@ -233,7 +233,6 @@ fn bootstrap(filter: Option<Value>, routes: &Value, clusters: &Value) -> Value {
         "use_remote_address": true,
         "generate_request_id": true,
         "always_set_request_id_in_response": true,
-        "common_http_protocol_options": { "headers_with_underscores_action": "REJECT_REQUEST" },
         "http_filters": filters,
         "route_config": { "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] },
     });

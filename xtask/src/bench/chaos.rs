@@ -75,6 +75,7 @@ fn chaos(options: &Options) -> Result<(Outcome, String)> {
             units: "u".to_owned(),
             connections: CONNECTIONS,
             pause_ms: options.pause,
+            most: None,
             keeps_answers: true,
         };
         let mut load = Load::start(world.envoy.address(), &load)?;
@@ -348,7 +349,8 @@ impl World {
     }
 
     async fn config(&self, outcome: &mut Outcome, stats: &BTreeMap<String, u64>) -> Result<()> {
-        let shown = stats.get("wasmcustom.splitway.config_version").copied().unwrap_or_default();
+        let shown =
+            stats.get("wasmcustom.splitway.config_version.namespace.shop").copied().unwrap_or_default();
         let expected = u64::from_str_radix(self.version.get(..12).unwrap_or_default(), 16)?;
         outcome.must(
             "the gauge of the config's version is that of the last good config",

@@ -144,8 +144,13 @@ async fn measure(options: &Options) -> Result<(Vec<Kill>, Seen)> {
         "a worker has none of {PROBES} connections"
     );
     let began = Instant::now();
-    let load =
-        LoadOptions { units: "u".to_owned(), connections: 16, pause_ms: options.pause, keeps_answers: false };
+    let load = LoadOptions {
+        units: "u".to_owned(),
+        connections: 16,
+        pause_ms: options.pause,
+        most: None,
+        keeps_answers: false,
+    };
     let load = Load::start(envoy.address(), &load)?;
     let mut kills = Vec::new();
     let mut probed = 0;
@@ -222,11 +227,19 @@ async fn measure_trips(options: &Options) -> Result<Vec<f64>> {
         workers_met(&envoy).await? == BTreeSet::from([0, 1]),
         "a worker has none of {PROBES} connections"
     );
-    let load =
-        LoadOptions { units: "u".to_owned(), connections: 16, pause_ms: options.pause, keeps_answers: false };
+    let load = LoadOptions {
+        units: "u".to_owned(),
+        connections: 16,
+        pause_ms: options.pause,
+        most: None,
+        keeps_answers: false,
+    };
     let load = Load::start(envoy.address(), &load)?;
     let assigned = async || -> Result<u64> {
-        let name = format!("wasmcustom.splitway.assignments.experiment.{}.variant.one-step", rig::EXPERIMENT);
+        let name = format!(
+            "wasmcustom.splitway.assignments.experiment.{}.variant.one-step.namespace.shop",
+            rig::EXPERIMENT
+        );
         Ok(envoy.stats().await?.get(&name).copied().unwrap_or_default())
     };
     let mut trips = Vec::new();

@@ -91,6 +91,7 @@ async fn measure(options: &Options) -> Result<Vec<Minute>> {
             units: format!("m{number}-u"),
             connections: 16,
             pause_ms: options.pause,
+            most: None,
             keeps_answers: false,
         };
         let load = Load::start(envoy.address(), &load)?;

@@ -25,7 +25,15 @@ fn is_fresh() -> bool {
         return false;
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let parts = ["filter/src", "filter/Cargo.toml", "engine/src", "engine/Cargo.toml", "Cargo.lock"];
+    let parts = [
+        "filter/src",
+        "filter/Cargo.toml",
+        "exchange/src",
+        "exchange/Cargo.toml",
+        "engine/src",
+        "engine/Cargo.toml",
+        "Cargo.lock",
+    ];
     let mut open: Vec<_> = parts.map(|part| root.join(part)).into();
     while let Some(path) = open.pop() {
         match std::fs::read_dir(&path) {

@@ -1,6 +1,5 @@
 //! What Envoy's listener does with a request before the filter sees it, for the hosts that have
-//! no Envoy. `envoy/bootstrap.yaml` is the reference: it is the edge (`use_remote_address`), and
-//! it rejects header names with `_`.
+//! no Envoy. `envoy/bootstrap.yaml` is the reference: it is the edge (`use_remote_address`).
 
 use proxy_wasm_host::Headers;
 

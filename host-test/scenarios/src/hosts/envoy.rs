@@ -52,6 +52,7 @@ impl Host for Envoy {
             configuration: &setup.config.shifted(shift),
             routes: &routes,
             clusters: &clusters,
+            environment: &setup.environment,
             allow_underscores: setup.allow_underscores,
         }))?;
         let verdict =

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use proxy_wasm_host::Headers;
 use splitway_engine::{Entropy, RequestView, Step, Timestamp, Trace};
-use splitway_filter::host::{self as filter, Failure, HeaderBlock, Level, Map};
-use splitway_filter::{Exchange as FilterExchange, Flow, Store, Vm};
+use splitway_exchange::host::{self as capability, Failure, HeaderBlock, Level, Map};
+use splitway_exchange::{Exchange as FilterExchange, Flow, Store, Vm};
 
 use super::{Exchange, Host, Request, Response, Session, Setup, Verdict, edge, exposures};
 use crate::config::Config;
@@ -27,6 +27,7 @@ impl Host for InProcess {
         let mut run =
             Run { setup: setup.clone(), store: Store::default(), vm: Vm::default(), proxy: Proxy::default() };
         run.proxy.state.borrow_mut().now = setup.now;
+        run.proxy.state.borrow_mut().environment = setup.environment.clone();
         // As Envoy's default config: it serves until a good one comes.
         run.store.load(Config::INERT.as_bytes(), &mut run.vm, &run.proxy);
         run.proxy.state.borrow_mut().log.clear();
@@ -176,6 +177,7 @@ struct State {
     status: u16,
     cluster: String,
     entropy: [u8; 16],
+    environment: BTreeMap<String, String>,
     /// What the filter answered in the upstream's place.
     local: Option<(u16, Headers)>,
     counters: Vec<(String, u64)>,
@@ -193,7 +195,7 @@ impl State {
     }
 }
 
-impl filter::Headers for Proxy {
+impl capability::Headers for Proxy {
     fn pairs(&self, map: Map) -> Result<HeaderBlock, Failure> {
         Ok(HeaderBlock::from_pairs(self.state.borrow_mut().map(map).iter()))
     }
@@ -214,13 +216,13 @@ impl filter::Headers for Proxy {
     }
 }
 
-impl filter::Clock for Proxy {
+impl capability::Clock for Proxy {
     fn now(&self) -> Timestamp {
         self.state.borrow().now
     }
 }
 
-impl filter::Metrics for Proxy {
+impl capability::Metrics for Proxy {
     fn counter(&self, name: &str) -> Result<u32, Failure> {
         let counters = &mut self.state.borrow_mut().counters;
         let known = counters.iter().position(|(counter, _)| counter == name);
@@ -253,33 +255,39 @@ impl filter::Metrics for Proxy {
 }
 
 /// One worker shares with nobody but the configs that come after.
-impl filter::SharedData for Proxy {
+impl capability::SharedData for Proxy {
     fn shared(&self, key: &str) -> Result<(Vec<u8>, u32), Failure> {
-        self.state.borrow().shared.get(key).cloned().ok_or(filter::NOT_FOUND)
+        self.state.borrow().shared.get(key).cloned().ok_or(capability::NOT_FOUND)
     }
 
     fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Failure> {
         let shared = &mut self.state.borrow_mut().shared;
         let last = shared.get(key).map_or(0, |(_, version)| *version);
         if version != 0 && version != last {
-            return Err(filter::CAS_MISMATCH);
+            return Err(capability::CAS_MISMATCH);
         }
         shared.insert(key.to_owned(), (value.to_vec(), last + 1));
         Ok(())
     }
 }
 
-impl filter::Log for Proxy {
+impl capability::Environment for Proxy {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        self.state.borrow().environment.get(name).map(|value| value.clone().into_bytes())
+    }
+}
+
+impl capability::Log for Proxy {
     fn log(&self, _level: Level, line: &str) {
         self.state.borrow_mut().log.push(line.to_owned());
     }
 }
 
-impl filter::Properties for Proxy {
+impl capability::Properties for Proxy {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         let state = self.state.borrow();
         match path {
-            ["xds", "cluster_name"] => {
+            ["xds", "cluster_name"] | ["upstream", "address"] => {
                 Some(state.cluster.clone().into_bytes()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
@@ -292,7 +300,7 @@ impl filter::Properties for Proxy {
     }
 }
 
-impl filter::Respond for Proxy {
+impl capability::Respond for Proxy {
     fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure> {
         let headers = headers.iter().map(|(name, value)| (*name, value.to_vec())).collect();
         self.state.borrow_mut().local = Some((status, headers));

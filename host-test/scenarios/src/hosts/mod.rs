@@ -82,6 +82,8 @@ pub struct Setup {
     pub wasm: Option<PathBuf>,
     /// The first config.
     pub config: Config,
+    /// The module's environment.
+    pub environment: BTreeMap<String, String>,
     /// The time at the beginning.
     pub now: Timestamp,
     /// Seed of randomness.

@@ -65,6 +65,9 @@ impl Host for Wasmtime {
             .seed(setup.seed)
             .workers(setup.workers)
             .now(now);
+        for (name, value) in &setup.environment {
+            builder = builder.environment(name, value);
+        }
         for (name, upstream) in &setup.clusters {
             let upstream = upstream.clone();
             builder = builder.upstream(name, move |_| reply(&upstream));

@@ -55,6 +55,9 @@ impl Host for Workerd {
             ("SPLITWAY_KV".to_owned(), Binding::Kv(self.kv.address())),
             ("SCENARIO".to_owned(), Binding::Json(scenario)),
         ];
+        for (name, value) in &setup.environment {
+            bindings.push((name.clone(), Binding::Text(value.clone())));
+        }
         for (name, port) in ports {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             bindings.push((format!("cluster {name}"), Binding::Service(address)));

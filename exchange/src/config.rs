@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use splitway_engine::{Assignment, Document, Plan, Problems, compile};
+use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, Secrets, compile_with};
 
 use crate::guards::Guards;
-use crate::host::{Clock, Level, Log, Metrics, SharedData};
+use crate::host::{Clock, Level, Log, Metrics, Setup, SharedData};
 use crate::vm::{SharedSink, Vm};
 
 /// Most series with the labels experiment and variant; variants that would make more share those
@@ -49,14 +49,16 @@ impl Series {
 
     fn new(plan: &Plan, experiment: &str, variant: &str, host: &impl Metrics) -> Self {
         let service = plan.has_service_metrics().then(|| {
-            let responses = series("responses", experiment, variant);
-            let class = |class: &str| define(host, &format!("{responses}.class.{class}"));
+            let class = |class: &str| {
+                let name = format!("responses.experiment.{experiment}.variant.{variant}.class.{class}");
+                define(host, &named(plan.namespace(), &name))
+            };
             Service {
                 responses: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
-                duration: host.histogram(&series("duration_ms", experiment, variant)).ok(),
+                duration: host.histogram(&series(plan, "duration_ms", experiment, variant)).ok(),
             }
         });
-        Self { assignments: define(host, &series("assignments", experiment, variant)), service }
+        Self { assignments: define(host, &series(plan, "assignments", experiment, variant)), service }
     }
 }
 
@@ -121,25 +123,26 @@ impl Active {
                 experiment.variants().iter().map(of).collect()
             })
             .collect();
-        let event = |name: &str| define(host, &format!("splitway.{name}"));
+        let event = |name: &str| define(host, &named(plan.namespace(), name));
+        let events = Events {
+            stripped: event("stripped_headers"),
+            no_unit: event("no_unit"),
+            rewrite_refused: event("rewrite_refused"),
+            failures: event("hostcall_failures"),
+            token_accepted: event("qa_token_accepted"),
+            token_rejected: event("qa_token_rejected"),
+            bots: event("bots"),
+            no_consent: event("no_consent"),
+            minted: event("units_minted"),
+            renewed: event("units_renewed"),
+            redirected: event("redirects"),
+        };
         Self {
             guards: Guards::new(&plan, host),
             sink: if host.is_sink() { None } else { vm.sink(&plan, host) },
             plan,
             series: all,
-            events: Events {
-                stripped: event("stripped_headers"),
-                no_unit: event("no_unit"),
-                rewrite_refused: event("rewrite_refused"),
-                failures: event("hostcall_failures"),
-                token_accepted: event("qa_token_accepted"),
-                token_rejected: event("qa_token_rejected"),
-                bots: event("bots"),
-                no_consent: event("no_consent"),
-                minted: event("units_minted"),
-                renewed: event("units_renewed"),
-                redirected: event("redirects"),
-            },
+            events,
         }
     }
 
@@ -211,8 +214,18 @@ impl Active {
 }
 
 /// The name that Envoy's `stats_tags` turn into labels.
-pub(crate) fn series(name: &str, experiment: &str, variant: &str) -> String {
-    format!("splitway.{name}.experiment.{experiment}.variant.{variant}")
+pub(crate) fn series(plan: &Plan, name: &str, experiment: &str, variant: &str) -> String {
+    named(plan.namespace(), &format!("{name}.experiment.{experiment}.variant.{variant}"))
+}
+
+/// The metric `name` of a namespace. The default one is not told, so that a proxy with one config has
+/// short names.
+pub(crate) fn named(namespace: &str, name: &str) -> String {
+    if namespace == DEFAULT_NAMESPACE {
+        format!("splitway.{name}")
+    } else {
+        format!("splitway.{name}.namespace.{namespace}")
+    }
 }
 
 fn define(host: &impl Metrics, name: &str) -> Option<u32> {
@@ -240,20 +253,17 @@ impl Store {
         self.active.clone()
     }
 
-    /// Takes `json` into force, or keeps what there is and says why.
-    /// An empty config is the inert one. Gives whether it was taken.
-    pub fn load(
-        &mut self,
-        json: &[u8],
-        vm: &mut Vm,
-        host: &(impl Metrics + Log + SharedData + Clock),
-    ) -> bool {
+    /// Takes `json` into force, or keeps what there is and says why. Secrets that it names by a
+    /// variable come from the host's environment. An empty config is the inert one. Gives whether it
+    /// was taken.
+    pub fn load(&mut self, json: &[u8], vm: &mut Vm, host: &impl Setup) -> bool {
         let parsed = if json.trim_ascii().is_empty() {
             Document::from_json(br#"{"version":1}"#)
         } else {
             Document::from_json(json)
         };
-        match parsed.and_then(|document| compile(&document)) {
+        let secrets = Secrets::Required(&|name| host.variable(name));
+        match parsed.and_then(|document| compile_with(&document, secrets)) {
             Ok(plan) => {
                 self.accept(plan, vm, host);
                 true
@@ -272,12 +282,13 @@ impl Store {
         let experiments = plan.experiments().count();
         let line = format!("splitway: config {} in force, {experiments} experiments", plan.content_hash());
         host.log(Level::Info, &line);
-        increment(host, define(host, "splitway.config_accepted"), 1);
+        let of_plan = |name: &str| named(plan.namespace(), name);
+        increment(host, define(host, &of_plan("config_accepted")), 1);
         // A gauge is a float in Prometheus, which holds 53 bits exactly: 48 of the hash's 64 are told.
         let version = plan.content_hash().get(..12).and_then(|hex| u64::from_str_radix(hex, 16).ok());
         let since = u64::try_from(host.now().0 / 1000).ok();
-        for (name, value) in [("splitway.config_version", version), ("splitway.config_since", since)] {
-            if let (Ok(gauge), Some(value)) = (host.gauge(name), value) {
+        for (name, value) in [("config_version", version), ("config_since", since)] {
+            if let (Ok(gauge), Some(value)) = (host.gauge(&of_plan(name)), value) {
                 host.record(gauge, value);
             }
         }

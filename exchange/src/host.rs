@@ -101,6 +101,12 @@ pub const NOT_FOUND: Failure = Failure(1);
 /// `PROXY_RESULT_CAS_MISMATCH`.
 pub const CAS_MISMATCH: Failure = Failure(8);
 
+/// What the operator gives the filter besides its config: secrets.
+pub trait Environment {
+    /// The bytes of the variable `name`; `None` if it is not set.
+    fn variable(&self, name: &str) -> Option<Vec<u8>>;
+}
+
 /// HTTP requests of our own.
 pub trait Callout {
     /// Sends a request to a cluster. Gives the token that the answer will carry.
@@ -170,6 +176,10 @@ impl<T: Headers + Clock + Metrics + Log + Properties + Respond + Entropy> Host f
 /// All that is needed beside requests.
 pub trait Background: Clock + Metrics + Log + SharedData + Callout {}
 impl<T: Clock + Metrics + Log + SharedData + Callout> Background for T {}
+
+/// All that is needed to take a config into force.
+pub trait Setup: Clock + Metrics + Log + SharedData + Environment {}
+impl<T: Clock + Metrics + Log + SharedData + Environment> Setup for T {}
 
 /// Where a name and a value are.
 type Entry = (Range<u32>, Range<u32>);

@@ -1,22 +1,43 @@
 //! What outlives a config: a swap makes a new root context in the same VM.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use splitway_engine::{Common, Exposure, Plan, Seen};
+use splitway_engine::{Common, Exposure, Plan, Seen, Timestamp};
 
 use crate::config::Active;
 use crate::exchange::Exchange;
-use crate::host::{Background, Level, Log, Metrics};
+use crate::host::{Background, Host, Level, Log, Metrics, Properties};
 use crate::sink::Sink;
 
 /// The state of one VM, that is, of one worker.
 #[derive(Debug, Default)]
 pub struct Vm {
-    /// The first pass of a request that the proxy is redirecting to itself.
-    pub(crate) redirected: Option<Box<Exchange>>,
+    /// Passes of requests that the proxy is redirecting to itself, oldest first. Filters in front of this
+    /// one may take their time, so the next pass need not be the next request.
+    passes: VecDeque<Pass>,
     pub(crate) seen: Seen,
     sinks: Vec<SharedSink>,
+}
+
+/// Most passes that wait for the next.
+const MAX_PASSES: usize = 1_000;
+/// A next pass that does not come for so long, in milliseconds, was answered in front of the filter.
+const LONGEST_WAIT_MS: i64 = 60_000;
+
+/// A pass of a request that is not over.
+#[derive(Debug)]
+struct Pass {
+    exchange: Box<Exchange>,
+    /// The client's connection, as the proxy numbers it: a client that chooses its request ids can only
+    /// confuse its own requests.
+    connection: Option<Vec<u8>>,
+    since: Timestamp,
+}
+
+fn connection(host: &impl Properties) -> Option<Vec<u8>> {
+    host.property(&["connection", "id"])
 }
 
 /// A sink: the exchanges of one config or more fill it.
@@ -38,6 +59,46 @@ impl Vm {
         Some(sink)
     }
 
+    /// Keeps a pass until the next one of its request comes.
+    pub(crate) fn keep_pass(&mut self, exchange: Box<Exchange>, host: &impl Host) {
+        if self.passes.len() >= MAX_PASSES
+            && let Some(oldest) = self.passes.pop_front()
+        {
+            oldest.exchange.abandon(host, self);
+        }
+        self.passes.push_back(Pass { exchange, connection: connection(host), since: host.now() });
+    }
+
+    /// The pass that was before this one, if there was one: of a filter with the same namespace, on the
+    /// same connection, with the same request id; `None` for one that cannot be read.
+    pub(crate) fn earlier_pass(
+        &mut self,
+        namespace: &str,
+        id: Option<&[u8]>,
+        host: &impl Properties,
+    ) -> Option<Box<Exchange>> {
+        let is_alike = |pass: &Pass| {
+            let own = pass.exchange.request_id().unwrap_or_default().as_bytes();
+            pass.exchange.namespace() == namespace && id.is_none_or(|id| id == own)
+        };
+        if !self.passes.iter().any(is_alike) {
+            return None;
+        }
+        let connection = connection(host);
+        let index = self.passes.iter().position(|pass| is_alike(pass) && pass.connection == connection)?;
+        self.passes.remove(index).map(|pass| pass.exchange)
+    }
+
+    /// Lets go of passes that have waited for too long.
+    pub(crate) fn give_up(&mut self, now: Timestamp, host: &impl Host) {
+        let has_waited = |pass: &Pass| now.0.saturating_sub(pass.since.0) > LONGEST_WAIT_MS;
+        while self.passes.front().is_some_and(has_waited) {
+            if let Some(oldest) = self.passes.pop_front() {
+                oldest.exchange.abandon(host, self);
+            }
+        }
+    }
+
     /// Sends what waits, in the name of the root context.
     pub fn send(&self, root: u32, host: &impl Background) {
         for sink in &self.sinks {
@@ -45,10 +106,29 @@ impl Vm {
         }
     }
 
-    /// Takes the answer to a call of the root context; see [`Sink::answered`].
-    pub fn answered(&self, root: u32, token: u32, host: &impl Background, body: impl Fn() -> Vec<u8>) {
+    /// Whether a batch is full and may be sent at once.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.borrow().is_due())
+    }
+
+    /// Sends the batches that are full, in the name of the root context.
+    pub fn send_full(&self, root: u32, host: &impl Background) {
         for sink in &self.sinks {
-            if sink.borrow_mut().answered(root, token, host, &body) {
+            sink.borrow_mut().send_full(root, host);
+        }
+    }
+
+    /// Takes the answer to a call, given as root context and token; see [`Sink::answered`].
+    pub fn answered(
+        &self,
+        call: (u32, u32),
+        ending: bool,
+        host: &impl Background,
+        body: impl Fn() -> Vec<u8>,
+    ) {
+        for sink in &self.sinks {
+            if sink.borrow_mut().answered(call, ending, host, &body) {
                 return;
             }
         }

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
     Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
+    push_member,
 };
 
 use crate::config::{Active, Event};
@@ -19,6 +20,8 @@ use crate::vm::{Records, Vm};
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
 pub struct Exchange {
+    /// The root context that it belongs to.
+    root: u32,
     active: Rc<Active>,
     decision: Decision,
     started: Timestamp,
@@ -44,6 +47,27 @@ struct Unit {
     hash: Option<u64>,
 }
 
+/// What other Splitways in front have put on the request.
+#[derive(Debug, Default)]
+struct Passed<'r> {
+    stamp: Vec<u8>,
+    /// Names and values of the headers that routes go by.
+    routes: SmallVec<[(&'static str, &'r [u8]); 2]>,
+}
+
+impl<'r> Passed<'r> {
+    /// Takes a header, if it is one of theirs.
+    fn take(&mut self, name: &[u8], value: &'r [u8]) -> bool {
+        if name == STAMP.as_bytes() {
+            push_member(&mut self.stamp, value);
+            return true;
+        }
+        let route = [CLUSTER, SHADOW].into_iter().find(|route| name == route.as_bytes());
+        self.routes.extend(route.map(|route| (route, value)));
+        route.is_some()
+    }
+}
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flow {
@@ -58,7 +82,14 @@ impl Exchange {
     /// An exchange under `active`; it keeps that config to its end.
     #[must_use]
     pub fn new(active: Rc<Active>) -> Self {
+        Self::of(0, active)
+    }
+
+    /// The same, of a root context.
+    #[must_use]
+    pub fn of(root: u32, active: Rc<Active>) -> Self {
         Self {
+            root,
             active,
             decision: Decision::default(),
             started: Timestamp::default(),
@@ -71,6 +102,12 @@ impl Exchange {
         }
     }
 
+    /// The root context that it belongs to; 0 where there are none.
+    #[must_use]
+    pub fn root(&self) -> u32 {
+        self.root
+    }
+
     /// What was decided.
     #[must_use]
     pub fn decision(&self) -> &Decision {
@@ -80,21 +117,25 @@ impl Exchange {
     /// Decides for the request and acts on it.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
-        let before = vm.redirected.take();
+        vm.give_up(self.started, host);
         let Ok(block) = host.pairs(Map::Request) else {
-            if let Some(before) = before {
-                before.write(host, vm);
-            }
+            self.before = vm.earlier_pass(self.active.plan.namespace(), None, host);
             self.active.count(host, Event::Failure, 1);
-            unmark(host);
+            if !self.active.plan.is_behind_another() {
+                unmark(host);
+            }
             return Flow::Continue;
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
         let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
         let mut stripped = 0_u32;
+        let mut passed = Passed::default();
         for (name, value) in block.iter() {
             if plan.is_ours(name) {
+                if plan.is_behind_another() && passed.take(name, value) {
+                    continue;
+                }
                 stripped = stripped.saturating_add(1);
                 if host.remove(Map::Request, name).is_err() {
                     active.count(host, Event::Failure, 1);
@@ -103,15 +144,20 @@ impl Exchange {
                 headers.push((name, value));
             }
         }
+        if let Cow::Owned(others) = plan.others_in(&passed.stamp) {
+            stripped = stripped.saturating_add(1);
+            if set_or_remove(host, STAMP, &others).is_err() {
+                active.count(host, Event::Failure, 1);
+            }
+            passed.stamp = others;
+        }
         active.count(host, Event::Stripped, stripped);
         let request = RequestView::new(&headers).with_entropy(host);
-        if let Some(before) = before {
-            // It follows its first pass at once, before any other request.
-            if before.request_id.as_deref().map(str::as_bytes) == request.header("x-request-id") {
-                self.before = Some(before);
-            } else {
-                before.write(host, vm);
-            }
+        let id = request.header("x-request-id").unwrap_or_default();
+        self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
+        if self.before.is_some() {
+            self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
+            self.forget_routes(&mut passed, host);
         }
         let mut steps = plan.steps(&request);
         let tripped = active.guards.tripped();
@@ -127,11 +173,11 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, &passed).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request);
+            self.take_back(host, &request, &passed);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
@@ -143,6 +189,21 @@ impl Exchange {
             self.fill_filter_state(host);
         }
         flow
+    }
+
+    /// The earlier pass of this request has left its own routes on it, as if others had.
+    fn forget_routes(&self, passed: &mut Passed<'_>, host: &impl Host) {
+        let Some(before) = &self.before else { return };
+        let plan = &before.active.plan;
+        passed.routes.retain(|(name, value)| {
+            let own =
+                if *name == CLUSTER { plan.cluster(&before.decision) } else { plan.shadow(&before.decision) };
+            let is_own = own.is_some_and(|own| own.as_bytes() == *value);
+            if is_own && host.remove(Map::Request, name.as_bytes()).is_err() {
+                self.active.count(host, Event::Failure, 1);
+            }
+            !is_own
+        });
     }
 
     /// Answers with a redirect if a variant asks for one.
@@ -180,7 +241,12 @@ impl Exchange {
     }
 
     /// Routes, rewrites and stamps the request.
-    fn apply(&mut self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
+    fn apply(
+        &mut self,
+        host: &impl Host,
+        request: &RequestView<'_>,
+        passed: &Passed<'_>,
+    ) -> Result<(), Failure> {
         let plan = &self.active.plan;
         if let Some(cluster) = plan.cluster(&self.decision) {
             host.set(Map::Request, CLUSTER, cluster.as_bytes())?;
@@ -204,9 +270,10 @@ impl Exchange {
         }
         self.pass_baggage(host, request)?;
         if let Some(stamp) = plan.stamp(&self.decision) {
-            host.set(Map::Request, STAMP, stamp.as_bytes())?;
+            let stamp = merged(&passed.stamp, &stamp);
+            host.set(Map::Request, STAMP, &stamp)?;
             // Last: it cannot be taken back.
-            if plan.fills_filter_state() && host.set_state("splitway", stamp.as_bytes()).is_err() {
+            if plan.fills_filter_state() && host.set_state("splitway", &stamp).is_err() {
                 // Tracing lacks a tag; the request has what it needs.
                 self.active.count(host, Event::Failure, 1);
             }
@@ -222,8 +289,12 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, passed: &Passed<'_>) {
         unmark(host);
+        let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));
+        for (name, value) in passed.routes.iter().copied().chain(stamp) {
+            let _ = host.set(Map::Request, name, value);
+        }
         for change in self.active.plan.request_headers(&self.decision) {
             if let HeaderChange::Set(name, _) | HeaderChange::Add(name, _) = change
                 && self.active.plan.is_ours(name.as_bytes())
@@ -264,12 +335,16 @@ impl Exchange {
 
     /// Tells the proxy's access loggers what is known before the response.
     fn fill_filter_state(&self, host: &impl Host) {
-        let mut all = String::from("[");
+        // Those of other filters of this proxy, if there are.
+        let others = if self.active.plan.is_behind_another() { host.property(&[EXPOSURES]) } else { None };
+        let others = others.and_then(|json| String::from_utf8(json).ok());
+        let others = others.and_then(|json| Some(json.strip_suffix(']')?.to_owned()));
+        let mut all = others.unwrap_or_else(|| String::from("["));
         let served = Served { request_id: self.request_id.as_deref(), ..Served::default() };
         let mut common = Common::default();
         for assignment in &self.decision.assignments {
             let shown = self.unit(assignment).and_then(|unit| unit.shown.as_deref());
-            let exposure = self.active.plan.exposure(assignment, shown, self.started, &served);
+            let exposure = self.active.plan.exposure(assignment, shown, self.decided(), &served);
             if all.len() > 1 {
                 all.push(',');
             }
@@ -278,9 +353,29 @@ impl Exchange {
             }
         }
         all.push(']');
-        if host.set_state("splitway_exposures", all.as_bytes()).is_err() {
+        if host.set_state(EXPOSURES, all.as_bytes()).is_err() {
             self.active.count(host, Event::Failure, 1);
         }
+    }
+
+    /// This pass and those before it, the last first.
+    fn passes(&self) -> impl Iterator<Item = &Self> {
+        successors(Some(self), |pass| pass.before.as_deref())
+    }
+
+    /// When the request was decided on: in the first pass.
+    fn decided(&self) -> Timestamp {
+        self.passes().last().map_or(self.started, |first| first.started)
+    }
+
+    /// The proxy's id of the request.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// The namespace of its config.
+    pub(crate) fn namespace(&self) -> &str {
+        self.active.plan.namespace()
     }
 
     fn unit(&self, assignment: &Assignment) -> Option<&Unit> {
@@ -296,8 +391,21 @@ impl Exchange {
         let mut failures = 0_u32;
         let mut check =
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
-        if let Some(stamp) = plan.stamp(&self.decision) {
-            check(host.set(Map::Response, STAMP, stamp.as_bytes()));
+        let stamp = plan.response_stamp(&self.decision);
+        if plan.is_in_front_of_another() {
+            // Without a stamp of ours, one that the upstream got and sent back goes.
+            if !self.decision.assignments.is_empty() {
+                check(stamp_beside(host, plan, stamp.as_deref().unwrap_or_default()));
+            }
+        } else {
+            // No application has a say in it.
+            match stamp {
+                Some(stamp) => check(host.set(Map::Response, STAMP, stamp.as_bytes())),
+                None => check(host.remove(Map::Response, STAMP.as_bytes())),
+            }
+            for name in [CLUSTER, SHADOW, EXPLAIN] {
+                check(host.remove(Map::Response, name.as_bytes()));
+            }
         }
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
@@ -332,32 +440,40 @@ impl Exchange {
         if !self.responded
             && host.property(&["response", "code_details"]).is_some_and(|said| said == b"internal_redirect")
         {
-            vm.redirected = Some(self);
+            vm.keep_pass(self, host);
             return;
         }
         self.write(host, vm);
     }
 
+    /// Writes the records of a request whose next pass has not come: nobody knows what the client got.
+    pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
+        let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
+        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        self.tell(&served, hears, host, vm);
+    }
+
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
     /// in: the client got one response, and each experiment has one record of it.
     fn write(&self, host: &impl Host, vm: &mut Vm) {
-        let passes = || successors(Some(self), |pass| pass.before.as_deref());
-        let hears = passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
         // Nobody would read it: what the proxy could say of the exchange need not be asked.
-        if !passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
+        if !self.passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
             return;
         }
         let now = host.now();
         let sinks = self.active.plan.sinks();
-        let cluster = host.property(&["xds", "cluster_name"]).and_then(|name| String::from_utf8(name).ok());
+        // The route's cluster was asked only if one of its hosts was chosen.
+        let was_asked = host.property(&["upstream", "address"]).is_some();
+        let cluster = if was_asked { host.property(&["xds", "cluster_name"]) } else { None };
+        let cluster = cluster.and_then(|name| String::from_utf8(name).ok());
         let status = host.property(&["response", "code"]).and_then(|code| status(&code));
         let asked = sinks.details || status.is_none_or(|status| status >= 500);
         let flags = if asked { host.property(&["response", "flags"]) } else { None };
         let flags = flags.and_then(|bits| number(&bits)).map(flags::names);
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
-        let started = passes().last().map_or(self.started, |first| first.started);
-        let duration_ms = milliseconds_between(started, now);
+        let duration_ms = milliseconds_between(self.decided(), now);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -366,9 +482,15 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            written: Some(now),
         };
+        self.tell(&served, hears, host, vm);
+    }
+
+    fn tell(&self, served: &Served<'_>, hears: bool, host: &impl Host, vm: &mut Vm) {
+        let decided = self.decided();
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
-        for pass in passes() {
+        for pass in self.passes() {
             let active = &pass.active;
             let logs = active.logs(hears, host);
             let mut records = Records::new(logs);
@@ -383,10 +505,10 @@ impl Exchange {
                     written.push(id);
                 }
                 if logs || active.sink.is_some() {
-                    pass.record(assignment, &served, now, &mut records, host, vm);
+                    pass.record(assignment, served, decided, &mut records, host, vm);
                 }
-                if active.counts_service() {
-                    active.count_service(host, assignment, status, duration_ms);
+                if let Some(duration_ms) = served.duration_ms.filter(|_| active.counts_service()) {
+                    active.count_service(host, assignment, served.status, duration_ms);
                 }
             }
             records.flush(host);
@@ -397,7 +519,7 @@ impl Exchange {
         &self,
         assignment: &Assignment,
         served: &Served<'_>,
-        now: Timestamp,
+        decided: Timestamp,
         records: &mut Records,
         host: &impl Host,
         vm: &mut Vm,
@@ -411,7 +533,7 @@ impl Exchange {
             return;
         }
         let shown = unit.and_then(|unit| unit.shown.as_deref());
-        if let Some(exposure) = plan.exposure(assignment, shown, now, served) {
+        if let Some(exposure) = plan.exposure(assignment, shown, decided, served) {
             records.add(&exposure, &self.active, host);
         }
     }
@@ -430,6 +552,31 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         }
     }
     host.set(Map::Response, "cache-control", &private_cache_control(&existing))
+}
+
+/// The filter state that has the records of a request, for access loggers.
+const EXPOSURES: &str = "splitway_exposures";
+
+/// What others say in a stamp, and what we do.
+fn merged(others: &[u8], own: &str) -> Vec<u8> {
+    let mut stamp = others.to_vec();
+    push_member(&mut stamp, own.as_bytes());
+    stamp
+}
+
+/// Stamps a response that others have stamped.
+fn stamp_beside(host: &impl Host, plan: &Plan, own: &str) -> Result<(), Failure> {
+    let block = host.pairs(Map::Response)?;
+    let mut stamp = Vec::new();
+    for (_, value) in block.iter().filter(|(name, _)| *name == STAMP.as_bytes()) {
+        push_member(&mut stamp, value);
+    }
+    let stamp = merged(&plan.others_in(&stamp), own);
+    if stamp.is_empty() {
+        host.remove(Map::Response, STAMP.as_bytes())
+    } else {
+        host.set(Map::Response, STAMP, &stamp)
+    }
 }
 
 /// Takes the route and the stamp off a request. Best effort: it is called when

@@ -45,7 +45,7 @@ impl Guards {
             }
             let name = if rail.enforces() { "guardrail_tripped" } else { "guardrail_observed" };
             let gauge = |variant: &splitway_engine::Variant| {
-                let gauge = host.gauge(&series(name, experiment.id(), variant.id())).ok()?;
+                let gauge = host.gauge(&series(plan, name, experiment.id(), variant.id())).ok()?;
                 host.record(gauge, 0);
                 Some(gauge)
             };

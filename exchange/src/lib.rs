@@ -1,0 +1,32 @@
+//! What happens to one request and its response, whatever the host.
+//!
+//! The engine decides; this crate strips what a client forged, applies the decision, stamps the
+//! response, writes exposure records, and judges guardrails. All of it is written against the narrow
+//! traits of [`host`], one per capability: `filter` implements them with proxy-wasm's hostcalls,
+//! `edge` for JavaScript, the scenarios in memory. An adapter adds nothing of its own, so hosts
+//! cannot disagree.
+//!
+//! Whatever a host's call does, a request passes: what cannot be read is absent, what cannot be
+//! applied is not claimed (no stamp, no exposure) and counted.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
+
+pub mod config;
+pub mod exchange;
+mod flags;
+pub mod guards;
+pub mod host;
+pub mod sink;
+pub mod vm;
+
+pub use config::{Active, Store};
+pub use exchange::{Exchange, Flow};
+pub use vm::Vm;
