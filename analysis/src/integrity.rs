@@ -27,7 +27,8 @@ pub struct Integrity {
     pub compared_in_others: u64,
     /// Of these, those with another variant than the bucket's.
     pub wrong_in_others: u64,
-    /// Exposures of this version that got the control because a guardrail of the proxy had switched their variant off.
+    /// Exposures of this version that got the control, or nothing where there is none, because a guardrail of the proxy
+    /// had switched their variant off.
     pub tripped: u64,
     /// Units (shown as they are) that were put through the engine again.
     pub units_replayed: u64,

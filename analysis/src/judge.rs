@@ -662,6 +662,22 @@ mod tests {
         assert!(found.reasons[0].contains("7 exposures got the control instead"), "{:?}", found.reasons);
     }
 
+    #[test]
+    fn a_lone_variant_that_tripped_is_not_shipped() {
+        let checked =
+            BTreeMap::from([("button".to_owned(), Integrity { tripped: 7, ..Integrity::default() })]);
+        let groups = [group("big", "", 9000.0, 0.1)];
+        let metrics = [Metric::named("complaints"), Metric::named("orders")];
+        let columns = Columns::of(&metrics, false);
+        let evidence =
+            Evidence { groups: &groups, columns, integrity: Some(&checked), ..Evidence::default() };
+        let mut rules = rules(&["complaints"]);
+        (rules.shares, rules.control) = (vec![("big".to_owned(), 1.0)], "big".to_owned());
+        let found = judge(&rules, &evidence);
+        assert_eq!((found.verdict, found.treatment.as_deref()), (Verdict::DoNotShip, Some("big")));
+        assert!(found.reasons[0].contains("switched `big` off: 7 exposures"), "{:?}", found.reasons);
+    }
+
     /// What is missing is named, so that a typing error is not taken for an effect of nothing.
     #[test]
     fn outcomes_that_are_not_there_are_told_from_those_that_do_not_vary() {

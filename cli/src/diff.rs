@@ -369,6 +369,11 @@ impl Comparison<'_> {
         if before.targeting != after.targeting {
             notes.push("targeting changed: shares are of requests eligible before and after".to_owned());
         }
+        if before.priority != after.priority {
+            notes.push(
+                "the priority changed: conflicts with other experiments are not in the shares".to_owned(),
+            );
+        }
         if before.overrides != after.overrides {
             notes.push("allow-lists changed: their units are not in the shares".to_owned());
         }

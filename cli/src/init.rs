@@ -140,6 +140,7 @@ unit:
                 text,
                 "
 # Units appear in logs as a hash keyed by this secret. Without it they do not appear at all.
+# In production keep it out of the file: `key: {{ env: NAME }}` takes it from the proxy's environment.
 exposure:
   key: \"{key}\"
 "

@@ -19,8 +19,9 @@ export function splitwayMiddleware(splitway, { onExposures = () => {}, onError =
     });
     // Whatever fails here, the application answers; but what a client made up does not reach it.
     if (!isApplied) attempt(onError, () => strip(request));
-    if (!isApplied || exchange.isIdle) return next();
-    request.splitway = exchange;
+    if (!isApplied) return next();
+    // Idle ones are followed, too: an application may write our headers into the response.
+    if (!exchange.isIdle) request.splitway = exchange;
     follow(response, exchange, { onExposures, onError, now });
     return exchange.changes[0]?.[0] === 'answer' ? response.end() : next();
   };

@@ -102,3 +102,6 @@ export class Exchange {
 
 /** Applies changes to headers. */
 export function change(headers: Headers, changes: Change[]): void;
+
+/** A response without what an application wrote into our headers, where there is no exchange to finish it. */
+export function withoutStamps(response: Response): Response;

@@ -239,6 +239,16 @@ function forgedIn(headers) {
   return STAMPS.filter(has).map((name) => ['remove', name, '']);
 }
 
+/** A response without what an application wrote in our place, where there is no exchange to finish it. */
+export function withoutStamps(response) {
+  if (response.status === 101) return response;
+  const changes = forgedIn(response.headers);
+  if (changes.length === 0) return response;
+  const cleaned = new Response(response.body, response);
+  change(cleaned.headers, changes);
+  return cleaned;
+}
+
 /** Applies changes, as in `Exchange.changes`, to Headers. */
 export function change(headers, changes) {
   for (const [verb, name, value] of changes) {

@@ -2,7 +2,7 @@
 // The entry points (cloudflare.js, cloudflare-node.js) initialise the module first.
 
 import { OtlpExposures, within } from './otlp.js';
-import { ConfigError, Splitway } from './splitway.js';
+import { ConfigError, Splitway, withoutStamps } from './splitway.js';
 
 /** The parameter that keeps variants apart in the cache's keys. It never leaves the worker. */
 const KEY = '__splitway';
@@ -234,13 +234,12 @@ async function handle(state, request, env, ctx) {
   let exchange;
   let onward;
   let place;
-  let idle;
+  let isIdle = false;
   try {
     if (await state.isOn(env, ctx)) {
       const begun = state.splitway.begin(request, { now: state.now(), requestId: state.requestId(request) });
-      if (begun.isIdle) {
-        idle = begun;
-      } else {
+      isIdle = begun.isIdle;
+      if (!isIdle) {
         place = state.place(begun.cluster, env);
         onward = begun.apply({
           origins: typeof place === 'string' ? { [begun.cluster]: place } : {},
@@ -253,8 +252,7 @@ async function handle(state, request, env, ctx) {
     state.log(`splitway: ${error?.stack ?? error}`);
   }
   // Without a config, too, the origin is served, and nobody believes what a client made up.
-  if (idle) return idle.finish(await state.origin(request, env, ctx));
-  if (!exchange) return state.origin(withoutForgeries(request), env, ctx);
+  if (!exchange) return withoutStamps(await state.origin(isIdle ? request : withoutForgeries(request), env, ctx));
 
   let response;
   if (onward instanceof Response) {

@@ -308,6 +308,8 @@ impl capability::Metrics for Host {
 
 /// Isolates share nothing.
 impl capability::SharedData for Host {
+    const IS_SHARED: bool = false;
+
     fn shared(&self, _key: &str) -> Result<(Vec<u8>, u32), Failure> {
         Err(capability::NOT_FOUND)
     }
@@ -351,6 +353,18 @@ impl capability::Properties for Host {
                 Some(self.cluster.clone()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(self.status).to_le_bytes().to_vec()),
+            // Of the trailers `fetch` shows nothing; an error without a message has its status in the head.
+            ["response", "grpc_status"] => {
+                let head = self.response.borrow();
+                let mut pairs = head.head.split(|byte| *byte == 0);
+                while let (Some(name), Some(value)) = (pairs.next(), pairs.next()) {
+                    if name == b"grpc-status" {
+                        let status: i64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+                        return Some(status.to_le_bytes().to_vec());
+                    }
+                }
+                None
+            }
             _ => None,
         }
     }

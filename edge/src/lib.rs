@@ -239,7 +239,7 @@ impl Exchange {
     /// Whether [`Self::respond`] needs to know the response's headers.
     #[must_use]
     pub fn reads_response(&self) -> bool {
-        self.filter.decision().private
+        self.filter.reads_response()
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.
@@ -362,12 +362,12 @@ mod tests {
     fn secrets_come_from_the_environment() {
         let config = CONFIG.replacen('{', "{ \"exposure\": { \"key\": { \"env\": \"EXPOSURE_KEY\" } },", 1);
         let mut engine = Engine::new(false, false);
-        for environment in ["", "OTHER\00123456789abcdef\0", "EXPOSURE_KEY\0short\0"] {
+        for environment in ["", "OTHER\0k123456789abcdef\0", "EXPOSURE_KEY\0short\0"] {
             assert!(!engine.load(config.as_bytes(), environment.as_bytes()), "{environment:?}");
             let said = engine.take_log();
             assert!(said.contains("exposure.key") && !said.contains("short"), "{said}");
         }
-        assert!(engine.load(config.as_bytes(), b"OTHER\0x\0EXPOSURE_KEY\00123456789abcdef\0"));
+        assert!(engine.load(config.as_bytes(), b"OTHER\0x\0EXPOSURE_KEY\0k123456789abcdef\0"));
         let exchange = engine.begin(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).unwrap();
         let told = exchange.finish(b"v2\0".to_vec(), 200, 5.0);
         assert!(told.contains("\"feature_flag.context.id\":\""), "{told}");

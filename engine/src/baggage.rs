@@ -40,7 +40,7 @@ impl Plan {
                 push(&mut value, &[member]);
             }
         }
-        for assignment in &decision.assignments {
+        for assignment in decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             let experiment = self.experiment(assignment.experiment);
             let Some((experiment, variant)) =
                 experiment.and_then(|e| Some((e, e.variant(assignment.variant)?)))

@@ -226,8 +226,12 @@ fn why(experiment: &Experiment, reason: Reason, now: Timestamp) -> String {
         }
         Reason::NotTargeted => "the request is not eligible",
         Reason::DialectExcluded => "the allocation of its bucketing dialect leaves the unit out",
+        Reason::Conflict => "another experiment, which comes first, acts on the same thing for this request",
         Reason::Override => "an allow-list names the unit",
         Reason::QaToken => "a valid QA token names the variant",
+        Reason::Guardrail if experiment.variants().len() == 1 => {
+            "a guardrail has switched its only variant off, so nothing of it is applied"
+        }
         Reason::Guardrail => "a guardrail has switched its variant off, so it gets the control",
         Reason::Split => "by its bucket",
     };

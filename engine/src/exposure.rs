@@ -118,12 +118,15 @@ pub struct Served<'a> {
     pub status: Option<u16>,
     /// The cluster that was asked: none, if the proxy answered by itself.
     pub cluster: Option<&'a str>,
-    /// Whole duration of the exchange, in milliseconds.
+    /// Whole duration of the exchange, in milliseconds: from the request's head to the last byte of the response, the
+    /// client's upload and download among it; of a WebSocket, its life.
     pub duration_ms: Option<u64>,
     /// How often it was sent to an upstream.
     pub attempts: Option<u64>,
     /// What else the proxy has to say of the response: Envoy's response flags, joined by commas.
     pub flags: Option<&'a str>,
+    /// gRPC status of a gRPC call.
+    pub grpc_status: Option<u64>,
     /// A path rewrite that was asked for was refused, so the request went on
     /// with its own path.
     pub rewrite_refused: bool,
@@ -165,11 +168,12 @@ impl Plan {
         self.exposure.show(&self.unit_of(decision, assignment, request)?)
     }
 
+    #[inline(never)]
     fn unit_of<'r>(
         &self,
         decision: &'r Decision,
         assignment: &Assignment,
-        request: &RequestView<'r>,
+        request: &'r RequestView<'_>,
     ) -> Option<Cow<'r, str>> {
         match &decision.cookie {
             CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => {
@@ -179,7 +183,7 @@ impl Plan {
         }
     }
 
-    /// A hash of the unit of `assignment`, for [`Self::exposure_key`].
+    /// A hash of the unit of `assignment`, for [`Self::exposure_key`] and for guardrails.
     #[must_use]
     pub fn unit_hash(
         &self,
@@ -287,6 +291,7 @@ const SET_ID: Attribute = attribute!(text "feature_flag.set.id");
 const PROVIDER: Attribute = attribute!(text "feature_flag.provider.name");
 const REQUEST_ID: Attribute = attribute!(text "splitway.request_id");
 const STATUS: Attribute = attribute!(number "http.response.status_code");
+const GRPC_STATUS: Attribute = attribute!(number "rpc.grpc.status_code");
 const CLUSTER: Attribute = attribute!(text "splitway.cluster");
 const FLAGS: Attribute = attribute!(text "splitway.response_flags");
 const ATTEMPTS: Attribute = attribute!(number "splitway.attempts");
@@ -400,6 +405,7 @@ impl Exposure<'_> {
         writer.word(&PROVIDER, "splitway");
         writer.text(&REQUEST_ID, served.request_id);
         writer.number(&STATUS, served.status.map(u64::from));
+        writer.number(&GRPC_STATUS, served.grpc_status);
         writer.text(&CLUSTER, served.cluster);
         writer.text(&FLAGS, served.flags);
         writer.number(&ATTEMPTS, served.attempts);

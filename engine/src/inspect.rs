@@ -49,12 +49,13 @@ impl Plan {
     }
 
     /// The same plan with every request eligible and no allow-lists: what
-    /// hashes alone do.
+    /// hashes alone do. Without targeting, conflicts are not known, so none is settled.
     #[must_use]
     pub fn hashes_only(mut self) -> Self {
         for experiment in &mut self.experiments {
             experiment.targeting = None;
             experiment.overrides = Box::default();
+            experiment.claims = Box::default();
         }
         for layer in &mut self.layers {
             layer.has_overrides = false;

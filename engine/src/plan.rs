@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::actions::VariantActions;
+use crate::actions::{Claim, VariantActions};
 use crate::bucketing::{Dialect, SaltedHash};
 use crate::cache::CacheSafety;
 use crate::decide::Decision;
@@ -20,6 +20,7 @@ use crate::qa_token::TokenPolicy;
 use crate::source::Source;
 use crate::targeting::Rule;
 use crate::time::Timestamp;
+use crate::view::RequestView;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -64,6 +65,8 @@ pub struct Plan {
     pub(crate) holdouts: Box<[Holdout]>,
     pub(crate) layers: Box<[Layer]>,
     pub(crate) experiments: Box<[Experiment]>,
+    /// Some experiments have claims.
+    pub(crate) contested: bool,
     /// How many of them some request can be in at some time.
     pub(crate) candidates: u32,
     pub(crate) ours: OurHeaders,
@@ -135,6 +138,10 @@ pub(crate) struct Slot {
 pub struct Experiment {
     pub(crate) id: Box<str>,
     pub(crate) layer: LayerId,
+    /// Of two that act on the same thing, the one with more is entered.
+    pub(crate) priority: u16,
+    /// What it acts on that an experiment of another layer acts on, too.
+    pub(crate) claims: Box<[Claim]>,
     pub(crate) gate: Gate,
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
@@ -142,6 +149,8 @@ pub struct Experiment {
     /// Buckets of the layer that it owns.
     pub(crate) owned: u32,
     pub(crate) targeting: Option<Rule>,
+    /// Some variant answers with a redirect.
+    pub(crate) redirects: bool,
     /// The targeting looks at nothing but the URL.
     pub(crate) is_for_urls: bool,
     pub(crate) split: Split,
@@ -335,6 +344,12 @@ impl Experiment {
         &self.id
     }
 
+    /// Its priority, 0 to 1000.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
     /// Its layer.
     #[must_use]
     pub fn layer(&self) -> LayerId {
@@ -395,6 +410,18 @@ impl Experiment {
     /// Whether some request can be in it at some time; `by_token` as above.
     pub(crate) fn can_be_entered(&self, by_token: bool) -> bool {
         self.gate == Gate::Open || self.is_overridable(by_token)
+    }
+
+    /// Whether the request is of a kind that the experiment can act on: gRPC calls and protocol upgrades fail on a
+    /// redirect, so an experiment in which a variant redirects takes none of them, for no variant.
+    pub(crate) fn can_serve(&self, request: &RequestView<'_>) -> bool {
+        !self.redirects || !request.is_grpc() && !request.is_upgrade()
+    }
+
+    /// Whether its status lets units in, whatever the schedule is.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.gate == Gate::Open
     }
 
     /// Whether its status and schedule let units in at `now`.

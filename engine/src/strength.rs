@@ -50,8 +50,8 @@ pub(crate) fn weakness(secret: &[u8]) -> Option<Weakness> {
         return Some(Weakness::Published);
     }
     let lower = secret.to_ascii_lowercase();
-    let contains = |word: &&str| lower.windows(word.len()).any(|part| part == word.as_bytes());
-    if PLACEHOLDERS.iter().any(|word| contains(&word)) {
+    let contains = |word: &str| lower.windows(word.len()).any(|part| part == word.as_bytes());
+    if PLACEHOLDERS.iter().any(|word| contains(word)) {
         return Some(Weakness::Placeholder);
     }
     (bits(secret) < LEAST_BITS).then_some(Weakness::Guessable)

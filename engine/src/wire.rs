@@ -169,8 +169,9 @@ records! {
         pub mint: Option<Mint>,
         /// Whether units may be used, stored and logged.
         pub consent: Option<Consent>,
-        /// Which requests are no people's: they are in no experiment. Default: the
-        /// built-in list if there is `mint`, else nobody.
+        /// Requests that do not come from people (crawlers, monitors, health checks); they are in no
+        /// experiment. Default: the built-in list if there is `mint` or a unit is the client's address,
+        /// else none.
         pub bots: Option<Bots>,
         /// Keeps shared caches from serving one variant's responses to another's
         /// units (`Vary`, and `private` beside our cookie). Default: true.
@@ -330,8 +331,24 @@ records! {
         /// The cookie is renewed when less than this is left. Default: a quarter of
         /// `max_age`.
         pub renew_before: Option<Period>,
+        /// From when on a browser that carries no id is in experiments. Default: `at_once`.
+        pub enter: Option<MintEntry>,
+        /// Mints for plain HTTP, too, where browsers do not keep the cookie: for a proxy behind something that ends
+        /// TLS and does not say so in `x-forwarded-proto`. Hosts named `localhost` count as HTTPS. Default: false.
+        pub plain_http: Option<bool>,
         /// The same id for requests that come before the cookie is there.
         pub provisional: Option<Provisional>,
+    }
+}
+
+words! {
+    /// From when on a browser that carries no id is in experiments.
+    pub enum MintEntry {
+        /// From the request that gets the cookie on.
+        AtOnce = "at_once",
+        /// From the first request that brings the cookie back: for sites whose requests without cookies come
+        /// mostly from machines, which do not keep them.
+        Returning = "returning",
     }
 }
 
@@ -357,7 +374,7 @@ records! {
         pub mode: Option<ConsentMode>,
         /// Holds for requests that carry consent.
         pub granted: Option<Rule>,
-        /// What `Sec-GPC: 1` means. Default: `deny`.
+        /// What `Sec-GPC: 1` means, and any other value but `0`. Default: `deny`.
         pub gpc: Option<Gpc>,
     }
 }
@@ -529,13 +546,14 @@ words! {
 }
 
 records! {
-    /// Where QA tokens are looked for, and the keys that sign them.
+    /// Where QA tokens are looked for, and the keys that sign them. A request may carry several, for different
+    /// experiments: under one name with a comma or `|` between, or under several. Upstreams do not get them.
     pub struct QaTokens {
-        /// Request header that carries a token.
+        /// Request header that carries tokens.
         pub header: Option<String>,
-        /// Cookie that carries a token.
+        /// Cookie that carries tokens.
         pub cookie: Option<String>,
-        /// Query parameter that carries a token.
+        /// Query parameter that carries tokens.
         pub query: Option<String>,
         /// One key, or two while they are being rotated.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
@@ -562,6 +580,11 @@ records! {
         pub id: String,
         /// The layer it belongs to. Default: one of its own, named like it.
         pub layer: Option<String>,
+        /// Which experiment is entered where two of different layers act on the same thing (cluster, host, path,
+        /// redirect, shadow or a header) for one request: the one with the higher number, and of equal ones that
+        /// whose id sorts first. The other is not entered, in none of its variants. 0 to 1000. Default: 50.
+        #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
+        pub priority: Option<u32>,
         /// Where it is in its life. Default: `running`.
         pub status: Option<Status>,
         /// When it takes units.
@@ -588,11 +611,12 @@ records! {
         pub variants: Vec<Variant>,
         /// Who gets its part of the stamp. Default: as the document has it.
         pub stamp: Option<StampFor>,
-        /// Units that always get a given variant: `{ one-step: [tester-1] }`.
+        /// Units that always get a given variant: `{ one-step: [tester-1] }`. What `targeting` says of path, query,
+        /// host and method must hold for them, too; the rest of it need not.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,
         /// What the proxies themselves watch: a variant that does harm gets the
-        /// control's treatment until the config changes.
+        /// control's treatment until the experiment changes or was paused.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub guardrails: Vec<Guardrail>,
 
@@ -632,21 +656,28 @@ words! {
 }
 
 records! {
-    /// A limit that a variant must not cross. (`metrics.guardrails` are names for the
-    /// analysis; the proxy does not read those.)
+    /// A limit that a variant must not cross. What counts is how many of its units had a bad exchange, not how many
+    /// exchanges were bad. (`metrics.guardrails` are names for the analysis; the proxy does not read those.)
     pub struct Guardrail {
         /// What is counted.
         pub metric: GuardrailMetric,
-        /// For `latency`: exchanges that take longer are slow.
+        /// For `latency`: exchanges are slow if the response does not begin within this time after the request's
+        /// end.
         pub slower_than: Option<Period>,
-        /// How much more than the control's the variant's share may be, in points.
+        /// For `http_5xx_rate`: a client that leaves without a response counts as an error once it has waited
+        /// longer than this after the end of its request. Default: 500ms.
+        pub abandoned_after: Option<Period>,
+        /// How much more than the control's the variant's share of units may be, in points.
         /// Default: 0%, unless there is `max`.
         pub max_increase: Option<Share>,
-        /// The largest share, whatever the control's is.
+        /// The largest share of the variant's units, whatever the control's is.
         pub max: Option<Share>,
         /// Requests of the variant before it is judged. Default: 500.
         #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
         pub min_requests: Option<u32>,
+        /// Distinct units of the variant with a bad exchange before it can trip. Default: 10.
+        #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 64)))]
+        pub min_bad_units: Option<u32>,
         /// How far it looks back, 6s to 1h. Default: 60s.
         pub window: Option<Period>,
         /// How likely it may be, within one window, that a variant trips which is not
@@ -661,9 +692,10 @@ records! {
 words! {
     /// What a guardrail counts.
     pub enum GuardrailMetric {
-        /// The share of responses with a status of 500 and more.
+        /// The share of units with an error: a status of 500 and more, a gRPC status that is the server's error, or
+        /// a client that gave up waiting.
         Http5xxRate = "http_5xx_rate",
-        /// The share of exchanges that take longer than `slower_than`.
+        /// The share of units with an exchange that was slower than `slower_than`.
         Latency = "latency",
     }
 }
@@ -673,7 +705,7 @@ words! {
     pub enum GuardrailAction {
         /// The variant is off on every worker of the proxy.
         Kill = "kill",
-        /// It is told, nothing more.
+        /// A line is logged and a gauge set; the variant stays on.
         Observe = "observe",
     }
 }
@@ -731,7 +763,8 @@ records! {
         pub host: Option<String>,
         /// New path.
         pub path: Option<PathRewrite>,
-        /// Answered by the proxy with a redirect to another path of the same host.
+        /// Answered by the proxy with a redirect to another path of the same host. gRPC calls and upgrades (WebSocket)
+        /// would fail on one, so they take no part in an experiment in which a variant redirects.
         pub redirect: Option<Redirect>,
         /// A cluster that gets a copy of each request, whose answer is dropped: sent
         /// to the proxy's mirror policy as `x-splitway-shadow`.
@@ -832,9 +865,10 @@ choices! {
         Not(Box<Rule>) = "not",
         /// The method.
         Method(Match) = "method",
-        /// The path, without the query.
+        /// The path, without the query, in its normal form: `.` and `..` resolved, runs of slashes made one,
+        /// escapes of letters, digits and `-._~` decoded, other escapes in upper case.
         Path(Match) = "path",
-        /// The host, lower-case, without the port.
+        /// The host, lower-case, without port, user information and a trailing dot.
         Host(Match) = "host",
         /// A request header; several of one name are joined with `, `.
         Header(NamedMatch) = "header",
@@ -855,7 +889,7 @@ choices! {
 
 records! {
     /// One operator on a value. A missing value matches nothing but
-    /// `exists: false`.
+    /// `exists: false`. Of a value above 4,096 bytes only `prefix` and `exists` take notice.
     pub struct Match {
         /// The same.
         pub equals: Option<String>,
@@ -870,8 +904,8 @@ records! {
         pub contains: Option<String>,
         /// Glob: `*` within a path segment, `**` across, `?` one character.
         pub glob: Option<String>,
-        /// Regular expression (linear time, unanchored, at most 1 kB); a value above
-        /// 4,096 bytes does not match.
+        /// Regular expression (linear time, unanchored, at most 1 kB). All that look at one
+        /// request see 8 kB of it together; beyond that, none matches.
         pub regex: Option<String>,
         /// Is there (`true`) or not (`false`).
         pub exists: Option<bool>,
@@ -886,7 +920,7 @@ records! {
 
 records! {
     /// One operator on a named value. A missing value matches nothing but
-    /// `exists: false`.
+    /// `exists: false`. Of a value above 4,096 bytes only `prefix` and `exists` take notice.
     pub struct NamedMatch {
         /// The name of the header, cookie, parameter or attribute.
         pub name: String,

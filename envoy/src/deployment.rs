@@ -47,6 +47,25 @@ pub struct Deployment<'a> {
     pub own_headers: &'a [String],
 }
 
+/// `name` with `-` and `_` in every combination: many servers take one for the other, and Envoy's lists do not. Of
+/// names with more than five, only as it is and with `_` throughout.
+fn spellings(name: &str) -> Vec<String> {
+    let parts: Vec<&str> = name.split('-').collect();
+    let dashes = parts.len() - 1;
+    if dashes > 5 {
+        return vec![name.to_owned(), parts.join("_")];
+    }
+    let spelling = |mask: usize| -> String {
+        let mut text = parts[0].to_owned();
+        for (place, part) in parts[1..].iter().enumerate() {
+            text.push(if mask >> place & 1 == 0 { '-' } else { '_' });
+            text.push_str(part);
+        }
+        text
+    };
+    (0..1_usize << dashes).map(spelling).collect()
+}
+
 /// A piece of a bootstrap, and where in an existing one it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
@@ -135,7 +154,7 @@ impl Deployment<'_> {
             snippet(
                 "connection-manager",
                 "fields of the connection manager, unless they are there",
-                &format!("{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
+                &format!("{NORMAL}{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
             ),
             snippet(
                 "disabled-routes",
@@ -161,7 +180,7 @@ impl Deployment<'_> {
     pub fn disabled_route(&self) -> Vec<(&'static str, Value)> {
         let stamps = ["x-splitway", "x-splitway-cluster", "x-splitway-shadow"];
         let own = self.own_headers.iter().map(String::as_str);
-        let of_request: Vec<&str> = stamps.into_iter().chain(own).collect();
+        let of_request: Vec<String> = stamps.into_iter().chain(own).flat_map(spellings).collect();
         let of_response: Vec<&str> = stamps.into_iter().chain(["x-splitway-explain"]).collect();
         let disabled = json!({
             "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -252,6 +271,14 @@ impl Deployment<'_> {
 
 /// WebSockets, as `bootstrap.yaml` has it.
 const UPGRADES: &str = "upgrade_configs: [{ upgrade_type: websocket }]\n";
+
+/// One spelling of a path, as `bootstrap.yaml` has it.
+pub(crate) const NORMAL: &str = "\
+normalize_path: true
+merge_slashes: true
+path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT
+strip_trailing_host_dot: true
+";
 
 /// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
 const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";

@@ -44,6 +44,8 @@ pub struct Additions {
     pub tracing: Option<String>,
     /// Further clusters on loopback.
     pub clusters: Vec<(String, SocketAddr)>,
+    /// The names of those of them that speak HTTP/2.
+    pub http2: Vec<String>,
     /// Routes in front of the others.
     pub routes: Vec<serde_json::Value>,
     /// HTTP filters in front of Splitway's.
@@ -117,7 +119,7 @@ impl Additions {
             self.routes.iter().map(|route| format!("                        - {route}\n")).collect();
         text = replaced(&text, anchor, &format!("{anchor}{routes}"))?;
         for (name, address) in &self.clusters {
-            let cluster = serde_json::json!({
+            let mut cluster = serde_json::json!({
                 "name": name,
                 "type": "STATIC",
                 "connect_timeout": "1s",
@@ -125,6 +127,14 @@ impl Additions {
                     "address": { "socket_address": { "address": "127.0.0.1", "port_value": address.port() } },
                 }}]}]},
             });
+            if self.http2.contains(name) {
+                cluster["typed_extension_protocol_options"] = serde_json::json!({
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                        "explicit_http_config": { "http2_protocol_options": {} },
+                    },
+                });
+            }
             text.push_str(&format!("    - {cluster}\n"));
         }
         Ok(text)
@@ -214,6 +224,10 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
         scene.name
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
+    // Scenarios show what the filter does with a path as a client may send it.
+    for line in crate::deployment::NORMAL.lines() {
+        listener = replaced(&listener, &format!("                {line}\n"), "")?;
+    }
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
     if !scene.allow_underscores {
         listener = crate::deployment::rejecting_underscores(&listener)?;

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use splitway_engine::guardrail::Outcome;
 use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, Secrets, compile_with};
 
 use crate::guards::Guards;
-use crate::host::{Clock, Level, Log, Metrics, Setup, SharedData};
+use crate::host::{Level, Log, Metrics, Setup};
 use crate::vm::{SharedSink, Vm};
 
 /// Most series with the labels experiment and variant; variants that would make more share those
@@ -36,7 +37,7 @@ struct Series {
 /// What is counted with `service_metrics`.
 #[derive(Clone, Copy, Debug)]
 struct Service {
-    /// By the first digit of the status; the first is for those without.
+    /// By [`Outcome::class`].
     responses: [Option<u32>; 6],
     duration: Option<u32>,
 }
@@ -76,6 +77,7 @@ struct Events {
     minted: Option<u32>,
     renewed: Option<u32>,
     redirected: Option<u32>,
+    conflicts: Option<u32>,
 }
 
 /// What the filter counts besides assignments.
@@ -103,10 +105,12 @@ pub enum Event {
     Renewed,
     /// A request was answered with a redirect.
     Redirected,
+    /// An experiment was not entered, because another one acts on the same thing.
+    Conflict,
 }
 
 impl Active {
-    fn new(plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) -> Self {
+    fn new(plan: Plan, vm: &mut Vm, host: &impl Setup) -> Self {
         let each = Series::count(&plan);
         let mut left = MAX_SERIES;
         let mut other = None;
@@ -136,6 +140,7 @@ impl Active {
             minted: event("units_minted"),
             renewed: event("units_renewed"),
             redirected: event("redirects"),
+            conflicts: event("conflicts"),
         };
         Self {
             guards: Guards::new(&plan, host),
@@ -167,18 +172,20 @@ impl Active {
         self.plan.has_service_metrics() || !self.guards.is_empty()
     }
 
-    /// Counts what became of an exchange with this assignment.
+    /// Counts what became of an exchange with this assignment; `unit` is the hash of a unit that can be counted.
     pub fn count_service(
         &self,
         host: &impl Metrics,
         assignment: &Assignment,
-        status: Option<u16>,
+        unit: Option<u64>,
+        outcome: &Outcome,
         duration_ms: u64,
     ) {
-        self.guards.count(&self.plan, assignment, status, duration_ms);
+        if let Some(hash) = unit {
+            self.guards.count(&self.plan, assignment, hash, outcome);
+        }
         let Some(service) = self.series(assignment).and_then(|series| series.service) else { return };
-        let class = usize::from(status.unwrap_or(0) / 100);
-        increment(host, service.responses.get(class).copied().flatten(), 1);
+        increment(host, service.responses.get(usize::from(outcome.class())).copied().flatten(), 1);
         if let Some(duration) = service.duration {
             host.record(duration, duration_ms);
         }
@@ -208,6 +215,7 @@ impl Active {
             Event::Minted => self.events.minted,
             Event::Renewed => self.events.renewed,
             Event::Redirected => self.events.redirected,
+            Event::Conflict => self.events.conflicts,
         };
         increment(host, counter, by);
     }
@@ -275,7 +283,7 @@ impl Store {
         }
     }
 
-    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &(impl Metrics + Log + SharedData + Clock)) {
+    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &impl Setup) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
         }

@@ -5,16 +5,16 @@ use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
-use splitway_engine::qa_token::TokenOutcome;
+use splitway_engine::guardrail::Outcome;
 use splitway_engine::{
-    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
-    push_member,
+    Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange, Plan, Reason,
+    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, overrides_cache_control,
+    private_cache_control, push_member,
 };
 
 use crate::config::{Active, Event};
 use crate::flags;
-use crate::host::{Failure, Host, Level, Map};
+use crate::host::{Clock, Failure, Host, Level, Map, Properties};
 use crate::vm::{Records, Vm};
 
 /// The state of one exchange, from request to log.
@@ -29,8 +29,16 @@ pub struct Exchange {
     /// The units, as exposures need them.
     units: SmallVec<[Unit; 1]>,
     rewrite_refused: bool,
+    /// What the client asked for, where the upstream is asked for something else.
+    asked: Option<Box<Asked>>,
     /// There were response headers.
     responded: bool,
+    /// When the request had arrived whole; `None` before.
+    sent_at: Option<Timestamp>,
+    /// Milliseconds from then to the response's head (see [`Outcome::waited_ms`]).
+    waited_ms: Option<u64>,
+    /// It is a gRPC call.
+    is_grpc: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
     before: Option<Box<Exchange>>,
     /// The decision's steps, for a tester who asked for them.
@@ -43,8 +51,10 @@ struct Unit {
     chain: ChainId,
     /// How exposures show it.
     shown: Option<String>,
-    /// With `once_per: unit`.
+    /// For `once_per: unit` and for guardrails.
     hash: Option<u64>,
+    /// It was made for this request: whether it comes back is not known yet.
+    is_new: bool,
 }
 
 /// What other Splitways in front have put on the request.
@@ -96,7 +106,11 @@ impl Exchange {
             request_id: None,
             units: SmallVec::new(),
             rewrite_refused: false,
+            asked: None,
             responded: false,
+            sent_at: None,
+            waited_ms: None,
+            is_grpc: false,
             before: None,
             steps: None,
         }
@@ -114,6 +128,18 @@ impl Exchange {
         &self.decision
     }
 
+    /// Whether [`Self::on_response`] needs to know the response's headers.
+    #[must_use]
+    pub fn reads_response(&self) -> bool {
+        self.decision.private || self.asked.is_some() || self.is_grpc
+    }
+
+    /// Whether it is a gRPC call that is in an experiment.
+    #[must_use]
+    pub fn is_grpc(&self) -> bool {
+        self.is_grpc
+    }
+
     /// Decides for the request and acts on it.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
@@ -128,6 +154,7 @@ impl Exchange {
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
+        let tripped = active.guards.tripped();
         let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
         let mut stripped = 0_u32;
         let mut passed = Passed::default();
@@ -152,20 +179,22 @@ impl Exchange {
             passed.stamp = others;
         }
         active.count(host, Event::Stripped, stripped);
-        let request = RequestView::new(&headers).with_entropy(host);
-        let id = request.header("x-request-id").unwrap_or_default();
-        self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
+        let mut request = RequestView::new(&headers).with_entropy(host);
+        if let Some(tripped) = &tripped {
+            request = request.with_tripped(tripped);
+        }
+        let id = request_id(&request).unwrap_or_default();
+        self.before = vm.earlier_pass(plan.namespace(), Some(id.as_bytes()), host);
         if self.before.is_some() {
             self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
             self.forget_routes(&mut passed, host);
         }
         let mut steps = plan.steps(&request);
-        let tripped = active.guards.tripped();
-        let decided = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
-        plan.decide_into(&decided, self.started, &mut steps, &mut self.decision);
-        drop(tripped);
+        plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
+        let path = self.take_tokens(host, &request);
+        let path = path.as_deref().unwrap_or_else(|| request.path_and_query());
         if self.decision.assignments.is_empty() {
             if self.pass_baggage(host, &request).is_err() {
                 active.count(host, Event::Failure, 1);
@@ -173,16 +202,19 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request, &passed).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, path, &passed).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request, &passed);
+            self.take_back(host, &request, path, &passed);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
+        if self.decision.quiet {
+            return flow;
+        }
         self.remember(&request);
-        for assignment in &self.decision.assignments {
+        for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             active.count_assignment(host, assignment);
         }
         if plan.sinks().filter_state {
@@ -228,11 +260,9 @@ impl Exchange {
         if self.decision.unit_missing {
             self.active.count(host, Event::NoUnit, 1);
         }
-        match self.decision.token {
-            TokenOutcome::None => {}
-            TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
-            _ => self.active.count(host, Event::TokenRejected, 1),
-        }
+        self.active.count(host, Event::TokenAccepted, self.decision.tokens_accepted);
+        self.active.count(host, Event::TokenRejected, self.decision.tokens_rejected);
+        self.active.count(host, Event::Conflict, self.decision.conflicts);
         match self.decision.barred {
             None => {}
             Some(Reason::Bot) => self.active.count(host, Event::Bot, 1),
@@ -240,11 +270,33 @@ impl Exchange {
         }
     }
 
-    /// Routes, rewrites and stamps the request.
+    /// Takes QA tokens off the request: who could read them upstream could use them. Gives the path and query that
+    /// are left if they carried some.
+    fn take_tokens(&self, host: &impl Host, request: &RequestView<'_>) -> Option<Vec<u8>> {
+        let without = self.active.plan.without_tokens(request)?;
+        let mut failures = 0_u32;
+        let mut check =
+            |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
+        if let Some(name) = without.header {
+            check(host.remove(Map::Request, name.as_bytes()));
+        }
+        if let Some(lines) = without.cookies {
+            check(host.remove(Map::Request, b"cookie"));
+            lines.iter().for_each(|line| check(host.add(Map::Request, "cookie", line)));
+        }
+        if let Some(path) = &without.path {
+            check(host.set(Map::Request, ":path", path));
+        }
+        self.active.count(host, Event::Failure, failures);
+        without.path
+    }
+
+    /// Routes, rewrites and stamps the request, whose path and query without tokens are `path`.
     fn apply(
         &mut self,
         host: &impl Host,
         request: &RequestView<'_>,
+        path: &[u8],
         passed: &Passed<'_>,
     ) -> Result<(), Failure> {
         let plan = &self.active.plan;
@@ -254,13 +306,24 @@ impl Exchange {
         if let Some(authority) = plan.host(&self.decision) {
             host.set(Map::Request, ":authority", authority.as_bytes())?;
         }
-        match plan.path(&self.decision, request) {
+        let mut rewritten = None;
+        match plan.path(&self.decision, path) {
             Rewrite::None => {}
-            Rewrite::To(path) => host.set(Map::Request, ":path", &path)?,
+            Rewrite::To(path) => {
+                host.set(Map::Request, ":path", &path)?;
+                rewritten = Some(path);
+            }
             Rewrite::Refused => {
                 self.rewrite_refused = true;
                 self.active.count(host, Event::RewriteRefused, 1);
             }
+        }
+        if plan.changes_url(&self.decision) {
+            // An earlier pass has put its variant's host in the client's place.
+            let first = self.before.as_ref().and_then(|before| before.asked.as_ref());
+            let authority =
+                first.map_or_else(|| request.authority().to_vec(), |asked| asked.authority.clone());
+            self.asked = Some(Box::new(Asked { authority, path: path.to_vec(), rewritten }));
         }
         if let Some(cluster) = plan.shadow(&self.decision) {
             host.set(Map::Request, SHADOW, cluster.as_bytes())?;
@@ -289,8 +352,9 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, passed: &Passed<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8], passed: &Passed<'_>) {
         unmark(host);
+        self.asked = None;
         let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));
         for (name, value) in passed.routes.iter().copied().chain(stamp) {
             let _ = host.set(Map::Request, name, value);
@@ -309,8 +373,8 @@ impl Exchange {
             let baggage = without_ours.or_else(|| request.header_joined("baggage")).unwrap_or_default();
             let _ = set_or_remove(host, "baggage", &baggage);
         }
-        for name in [":authority", ":path"] {
-            if let Some(value) = request.header(name) {
+        for (name, value) in [(":authority", request.header(":authority")), (":path", Some(path))] {
+            if let Some(value) = value {
                 let _ = host.set(Map::Request, name, value);
             }
         }
@@ -318,16 +382,21 @@ impl Exchange {
 
     /// Keeps what the exposures will need of the request.
     fn remember(&mut self, request: &RequestView<'_>) {
-        let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
-        self.request_id = id.map(ToOwned::to_owned);
+        self.request_id = request_id(request).map(ToOwned::to_owned);
+        self.is_grpc = request.is_grpc();
+        if !self.active.guards.is_empty() && request.is_upgrade() {
+            // What follows on its head is for the protocol after it.
+            self.sent_at = Some(self.started);
+        }
         for assignment in &self.decision.assignments {
             if self.units.iter().all(|unit| unit.chain != assignment.chain) {
                 let plan = &self.active.plan;
-                let once = plan.sinks().once_per_unit;
+                let hashes = plan.sinks().once_per_unit || !self.active.guards.is_empty();
                 self.units.push(Unit {
                     chain: assignment.chain,
                     shown: plan.context_id(&self.decision, assignment, request),
-                    hash: if once { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    hash: if hashes { plan.unit_hash(&self.decision, assignment, request) } else { None },
+                    is_new: self.decision.minted && assignment.chain == ChainId(0),
                 });
             }
         }
@@ -382,11 +451,43 @@ impl Exchange {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
 
+    /// The request has arrived whole: with its head, or else with the last piece of its body.
+    pub fn on_request_end(&mut self, is_with_head: bool, host: &impl Clock) {
+        // Only guardrails want to know.
+        if self.sent_at.is_none() && !self.active.guards.is_empty() {
+            self.sent_at = Some(if is_with_head { self.started } else { host.now() });
+        }
+    }
+
+    /// Milliseconds since the request had arrived whole.
+    fn waited(&self, host: &impl Clock) -> Option<u64> {
+        self.sent_at.map(|sent| milliseconds_between(sent, host.now()))
+    }
+
+    /// What became of the exchange, for guardrails and metrics.
+    fn outcome(&self, status: Option<u16>, host: &impl Host) -> Outcome {
+        let waited_ms = if self.responded { self.waited_ms } else { self.waited(host) };
+        Outcome { status, grpc_status: self.grpc_status(host), waited_ms }
+    }
+
+    /// The status of a gRPC call. Where there is none, Envoy makes one of the HTTP status, UNKNOWN for 200: so it is, if
+    /// the upstream broke off, but not if the client did.
+    fn grpc_status(&self, host: &impl Properties) -> Option<u64> {
+        const UNKNOWN: u64 = 2;
+        if !self.is_grpc {
+            return None;
+        }
+        let status = number(&host.property(&["response", "grpc_status"])?)?;
+        let flags = || host.property(&["response", "flags"]).and_then(|bits| number(&bits)).unwrap_or(0);
+        (status != UNKNOWN || flags() & flags::CLIENT_LEFT == 0).then_some(status)
+    }
+
     /// Stamps the response, whoever made it, and tells caches and the browser what
     /// they must know. The parts do not depend on each other: one that fails is
     /// counted, the others are done.
     pub fn on_response(&mut self, host: &impl Host) {
         self.responded = true;
+        self.waited_ms = self.waited(host);
         let plan = &self.active.plan;
         let mut failures = 0_u32;
         let mut check =
@@ -410,6 +511,9 @@ impl Exchange {
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
         }
+        if let Some(asked) = &self.asked {
+            check(self.restore_location(host, asked));
+        }
         // Before the cookie: a response with a cookie that caches may share is the worse half.
         if self.decision.private {
             check(make_private(host));
@@ -431,9 +535,19 @@ impl Exchange {
         self.active.count(host, Event::Failure, failures);
     }
 
+    /// A redirect leads to where the client's own URLs are, not to the variant's.
+    fn restore_location(&self, host: &impl Host, asked: &Asked) -> Result<(), Failure> {
+        let block = host.pairs(Map::Response)?;
+        let Some((_, location)) = block.iter().find(|(name, _)| *name == b"location") else { return Ok(()) };
+        match self.active.plan.client_location(&self.decision, asked, location) {
+            Some(own) => host.set(Map::Response, "location", &own),
+            None => Ok(()),
+        }
+    }
+
     /// The exchange is over: one exposure record per experiment, and counts.
     pub fn on_log(self: Box<Self>, host: &impl Host, vm: &mut Vm) {
-        if self.decision.assignments.is_empty() && self.before.is_none() {
+        if self.decision.quiet || self.decision.assignments.is_empty() && self.before.is_none() {
             return;
         }
         // Only a proxy can say this; `x-envoy-original-url` could come from a client.
@@ -450,7 +564,7 @@ impl Exchange {
     pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
         let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
         let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, None, hears, host, vm);
     }
 
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
@@ -474,6 +588,7 @@ impl Exchange {
         let attempts =
             if sinks.details { host.property(&["upstream", "request_attempt_count"]) } else { None };
         let duration_ms = milliseconds_between(self.decided(), now);
+        let outcome = self.outcome(status, host);
         let served = Served {
             request_id: self.request_id.as_deref(),
             status,
@@ -482,12 +597,20 @@ impl Exchange {
             attempts: attempts.and_then(|count| number(&count)),
             flags: flags.as_deref().filter(|flags| !flags.is_empty()),
             rewrite_refused: self.rewrite_refused,
+            grpc_status: outcome.grpc_status,
             written: Some(now),
         };
-        self.tell(&served, hears, host, vm);
+        self.tell(&served, Some(&outcome), hears, host, vm);
     }
 
-    fn tell(&self, served: &Served<'_>, hears: bool, host: &impl Host, vm: &mut Vm) {
+    fn tell(
+        &self,
+        served: &Served<'_>,
+        outcome: Option<&Outcome>,
+        hears: bool,
+        host: &impl Host,
+        vm: &mut Vm,
+    ) {
         let decided = self.decided();
         let mut written: SmallVec<[&str; 4]> = SmallVec::new();
         for pass in self.passes() {
@@ -507,8 +630,12 @@ impl Exchange {
                 if logs || active.sink.is_some() {
                     pass.record(assignment, served, decided, &mut records, host, vm);
                 }
-                if let Some(duration_ms) = served.duration_ms.filter(|_| active.counts_service()) {
-                    active.count_service(host, assignment, served.status, duration_ms);
+                if let (Some(outcome), Some(duration_ms)) = (outcome, served.duration_ms)
+                    && active.counts_service()
+                    && !assignment.withheld
+                {
+                    let unit = pass.unit(assignment).filter(|unit| !unit.is_new).and_then(|unit| unit.hash);
+                    active.count_service(host, assignment, unit, outcome, duration_ms);
                 }
             }
             records.flush(host);
@@ -526,7 +653,8 @@ impl Exchange {
     ) {
         let plan = &self.active.plan;
         let unit = self.unit(assignment);
-        if let Some(hash) = unit.and_then(|unit| unit.hash)
+        if plan.sinks().once_per_unit
+            && let Some(hash) = unit.and_then(|unit| unit.hash)
             && let Some(key) = plan.exposure_key(assignment, hash)
             && !vm.seen.is_new(key)
         {
@@ -547,7 +675,7 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         if name == b"cache-control" {
             existing.extend_from_slice(value);
             existing.push(b',');
-        } else if CACHE_OVERRIDES.iter().any(|overriding| name == overriding.as_bytes()) {
+        } else if overrides_cache_control(name) {
             host.remove(Map::Response, name)?;
         }
     }
@@ -585,6 +713,15 @@ fn unmark(host: &impl Host) {
     for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
     }
+}
+
+/// Longest part of a request id that is kept, in bytes: every record has it, and a client may send 60 kB.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id that the proxy gave the request.
+fn request_id<'a>(request: &RequestView<'a>) -> Option<&'a str> {
+    let id = request.header("x-request-id")?;
+    std::str::from_utf8(id.get(..MAX_REQUEST_ID).unwrap_or(id)).ok()
 }
 
 /// An empty value is a header that is not there.

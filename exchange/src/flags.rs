@@ -3,6 +3,9 @@
 /// By bit (Envoy 1.40, `CoreResponseFlag`), with the names of Envoy's access logs.
 const NAMES: &[u8] = b"LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF,DO,DR,UDO";
 
+/// The client left: `DC` (HTTP/1) or `DR` (HTTP/2 and later).
+pub(crate) const CLIENT_LEFT: u64 = 1 << 14 | 1 << 28;
+
 /// The names of the flags, joined by commas; empty for none.
 pub(crate) fn names(bits: u64) -> String {
     let mut all = String::new();
@@ -25,6 +28,7 @@ mod tests {
     fn flags_have_names() {
         assert_eq!(super::names(0), "");
         assert_eq!(super::names(1 << 5 | 1 << 15), "UF,URX");
+        assert_eq!(super::names(super::CLIENT_LEFT), "DC,DR");
         assert_eq!(super::names(u64::MAX).split(',').count(), 30);
     }
 }

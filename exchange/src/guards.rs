@@ -1,9 +1,9 @@
-//! Guardrails: counts of this worker, merged with those of all others on the tick.
+//! Guardrails: what this worker has counted, merged with the counts of all others on the tick.
 
 use std::cell::{Cell, Ref, RefCell};
 
-use splitway_engine::guardrail::{Count, Finding, Guardrail, Metric, Tripped, Window};
-use splitway_engine::{Assignment, Experiment, Plan, Reason};
+use splitway_engine::guardrail::{Finding, Guardrail, Metric, Outcome, Tally, Tripped, Window};
+use splitway_engine::{Assignment, Entropy, Experiment, Plan, Reason};
 
 use crate::config::series;
 use crate::host::{CAS_MISMATCH, Clock, Level, Log, Metrics, SharedData};
@@ -11,11 +11,16 @@ use crate::host::{CAS_MISMATCH, Clock, Level, Log, Metrics, SharedData};
 /// How often a merge is tried on a tick; what is left is merged on the next.
 const ATTEMPTS: usize = 8;
 
+/// Where the key of units' hashes is shared.
+const HASH_KEY: &str = "splitway.guardrail_key";
+
 /// The guardrails of a plan, as this worker sees them.
 #[derive(Debug, Default)]
 pub struct Guards {
     /// In the order of the plan's.
     rails: Box<[Rail]>,
+    /// Makes hashes of units that nobody outside can foresee.
+    hash_key: u64,
     tripped: RefCell<Tripped>,
 }
 
@@ -24,7 +29,7 @@ struct Rail {
     /// Where the window is shared.
     key: String,
     /// By variant; since the last merge.
-    counts: RefCell<Vec<Count>>,
+    tallies: RefCell<Vec<Tally>>,
     /// Bits of the variants that are known to have tripped.
     known: Cell<u64>,
     /// By variant.
@@ -34,14 +39,23 @@ struct Rail {
 impl Guards {
     /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
     /// because the first of them to configure does so alone.
-    pub fn new(plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> Self {
-        let rails = (0_u32..).zip(plan.guardrails()).filter_map(|(index, rail)| {
+    pub fn new<H: Clock + Metrics + Log + SharedData + Entropy>(plan: &Plan, host: &H) -> Self {
+        if !H::IS_SHARED || plan.guardrails().is_empty() {
+            return Self::default();
+        }
+        let (mut last, mut index) = (None, 0_u32);
+        let rails = plan.guardrails().iter().filter_map(|rail| {
+            index = if last == Some(rail.experiment()) { index.saturating_add(1) } else { 0 };
+            last = Some(rail.experiment());
             let experiment = plan.experiment(rail.experiment())?;
             let variants = experiment.variants();
-            let key = format!("splitway.guardrail.{}.{}.{index}", plan.namespace(), plan.content_hash());
-            if host.shared(&key).is_err() {
+            let key = format!("splitway.guardrail.{}.{}.{index}", plan.namespace(), experiment.id());
+            let known =
+                host.shared(&key).ok().and_then(|(bytes, _)| Window::tripped_in(&bytes, rail.digest()));
+            // An experiment that takes nobody now begins anew when it does again: whoever pauses it has seen why.
+            if known.is_none_or(|tripped| tripped != 0 && !experiment.is_open()) {
                 // If this fails, so will the merges, which count it.
-                let _ = host.set_shared(&key, &Window::new(variants.len()).to_bytes(), 0);
+                let _ = host.set_shared(&key, &rail.window(experiment).to_bytes(), 0);
             }
             let name = if rail.enforces() { "guardrail_tripped" } else { "guardrail_observed" };
             let gauge = |variant: &splitway_engine::Variant| {
@@ -51,12 +65,13 @@ impl Guards {
             };
             Some(Rail {
                 key,
-                counts: RefCell::new(vec![Count::default(); variants.len()]),
+                tallies: RefCell::new(vec![Tally::default(); variants.len()]),
                 known: Cell::new(0),
                 gauges: variants.iter().map(gauge).collect(),
             })
         });
-        let guards = Self { rails: rails.collect(), tripped: RefCell::default() };
+        let rails = rails.collect();
+        let guards = Self { rails, hash_key: hash_key(host), tripped: RefCell::default() };
         // What fails here is tried, and counted, on every tick.
         let _ = guards.merge(plan, host);
         guards
@@ -73,24 +88,22 @@ impl Guards {
         self.tripped.try_borrow().ok().filter(|tripped| !tripped.is_empty())
     }
 
-    /// Counts what became of an exchange. People that chose their variant, and units that were moved to
-    /// the control, are not counted.
-    pub fn count(&self, plan: &Plan, assignment: &Assignment, status: Option<u16>, duration_ms: u64) {
+    /// Counts what became of an exchange of the unit with this hash (see [`Plan::unit_hash`]). People that chose their
+    /// variant, and units that were moved to the control, are not counted.
+    pub fn count(&self, plan: &Plan, assignment: &Assignment, unit_hash: u64, outcome: &Outcome) {
         if assignment.reason != Reason::Split {
             return;
         }
+        let hash = mixed(unit_hash ^ self.hash_key);
         let all = plan.guardrails();
         let first = all.partition_point(|rail| rail.experiment() < assignment.experiment);
         let own = all.iter().zip(&self.rails).skip(first);
         for (rail, state) in own.take_while(|(rail, _)| rail.experiment() == assignment.experiment) {
-            let bad = match rail.metric() {
-                Metric::ServerErrors => status.is_some_and(|status| status >= 500),
-                Metric::SlowerThan(limit) => duration_ms > limit,
-            };
-            if let Ok(mut counts) = state.counts.try_borrow_mut()
-                && let Some(count) = counts.get_mut(assignment.variant.index())
+            if let Some(is_bad) = outcome.is_bad(rail.metric())
+                && let Ok(mut tallies) = state.tallies.try_borrow_mut()
+                && let Some(tally) = tallies.get_mut(assignment.variant.index())
             {
-                count.add(Count { requests: 1, bad: bad.into() });
+                tally.add(hash, is_bad, rail.capacity());
             }
         }
     }
@@ -117,40 +130,44 @@ impl Guards {
         state: &Rail,
         host: &(impl Clock + Metrics + Log + SharedData),
     ) -> bool {
-        let Ok(mut counts) = state.counts.try_borrow_mut() else { return false };
-        let variants = experiment.variants();
-        let has_news = counts.iter().any(|count| count.requests > 0);
+        let Ok(mut tallies) = state.tallies.try_borrow_mut() else { return false };
+        let has_news = tallies.iter().any(|tally| !tally.is_empty());
         for _ in 0..ATTEMPTS {
             let Ok((bytes, version)) = host.shared(&state.key) else { return false };
-            let mut window = Window::from_bytes(&bytes, variants.len());
-            let mut findings = Vec::new();
-            if has_news {
-                let now = host.now();
-                rail.add_to(&mut window, &counts, now);
-                findings = rail.judge(experiment, &mut window, now);
-                match host.set_shared(&state.key, &window.to_bytes(), version) {
-                    Ok(()) => counts.fill(Count::default()),
-                    Err(CAS_MISMATCH) => continue,
-                    Err(_) => return false,
-                }
+            if !has_news {
+                self.take_over(rail, Window::tripped_in(&bytes, rail.digest()).unwrap_or(0), state, host);
+                return true;
+            }
+            let Some(mut window) = Window::from_bytes(&bytes, rail.digest(), experiment.variants().len())
+            else {
+                // A newer config has changed the experiment; this one only ends what it has begun.
+                tallies.iter_mut().for_each(Tally::clear);
+                return true;
+            };
+            rail.add_to(&mut window, &tallies, host.now());
+            let findings = rail.judge(experiment, &mut window);
+            match host.set_shared(&state.key, &window.to_bytes(), version) {
+                Ok(()) => tallies.iter_mut().for_each(Tally::clear),
+                Err(CAS_MISMATCH) => continue,
+                Err(_) => return false,
             }
             for finding in &findings {
                 // Only who has written it gets here, so there is one line.
                 host.log(Level::Warn, &event(plan, rail, experiment, finding, host));
             }
-            self.take_over(rail, &window, state, host);
+            self.take_over(rail, window.tripped(), state, host);
             return true;
         }
         // Busy: the next tick has it.
         true
     }
 
-    fn take_over(&self, rail: &Guardrail, window: &Window, state: &Rail, host: &impl Metrics) {
-        let news = window.tripped() & !state.known.get();
+    fn take_over(&self, rail: &Guardrail, tripped: u64, state: &Rail, host: &impl Metrics) {
+        let news = tripped & !state.known.get();
         if news == 0 {
             return;
         }
-        state.known.set(window.tripped());
+        state.known.set(tripped);
         for ((variant, gauge), bit) in (0_u16..).zip(&state.gauges).zip(0_u32..) {
             if 1_u64.checked_shl(bit).is_none_or(|bit| news & bit == 0) {
                 continue;
@@ -167,6 +184,25 @@ impl Guards {
     }
 }
 
+/// The key of units' hashes: drawn by the first worker that needs it, the same for all.
+fn hash_key(host: &(impl SharedData + Entropy)) -> u64 {
+    let shared = host.shared(HASH_KEY).ok();
+    let bytes = shared.map(|(bytes, _)| bytes).unwrap_or_else(|| {
+        let drawn = host.bits().unwrap_or_default().to_vec();
+        // Workers that cannot share it cannot share their counts either.
+        let _ = host.set_shared(HASH_KEY, &drawn, 0);
+        drawn
+    });
+    bytes.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The upper half of SplitMix64's output (Steele, Lea, Flood 2014): every bit of the input matters.
+fn mixed(number: u64) -> u32 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u32::try_from((number ^ (number >> 31)) >> 32).unwrap_or(0)
+}
+
 /// The line of the log. All texts are ids of the config.
 fn event(
     plan: &Plan,
@@ -176,7 +212,7 @@ fn event(
     host: &impl Clock,
 ) -> String {
     let metric = match rail.metric() {
-        Metric::ServerErrors => "http_5xx_rate",
+        Metric::ServerErrors { .. } => "http_5xx_rate",
         Metric::SlowerThan(_) => "latency",
     };
     let texts = [
@@ -194,10 +230,11 @@ fn event(
     }
     let (seen, compared) = (finding.seen, finding.compared);
     let numbers = [
-        ("requests", seen.requests),
-        ("bad", seen.bad),
-        ("control_requests", compared.requests),
-        ("control_bad", compared.bad),
+        ("requests", finding.requests),
+        ("units", seen.units),
+        ("bad_units", seen.bad),
+        ("control_units", compared.units),
+        ("control_bad_units", compared.bad),
     ];
     for (name, number) in numbers {
         line.push_str(&format!(r#","{name}":{number}"#));

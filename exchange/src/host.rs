@@ -84,6 +84,9 @@ pub trait Metrics {
 
 /// Data that all workers of the proxy share.
 pub trait SharedData {
+    /// Whether any other worker sees what one sets: without, no guardrail is judged.
+    const IS_SHARED: bool = true;
+
     /// The value of `key`, and its version.
     ///
     /// # Errors
@@ -178,8 +181,8 @@ pub trait Background: Clock + Metrics + Log + SharedData + Callout {}
 impl<T: Clock + Metrics + Log + SharedData + Callout> Background for T {}
 
 /// All that is needed to take a config into force.
-pub trait Setup: Clock + Metrics + Log + SharedData + Environment {}
-impl<T: Clock + Metrics + Log + SharedData + Environment> Setup for T {}
+pub trait Setup: Clock + Metrics + Log + SharedData + Environment + Entropy {}
+impl<T: Clock + Metrics + Log + SharedData + Environment + Entropy> Setup for T {}
 
 /// Where a name and a value are.
 type Entry = (Range<u32>, Range<u32>);

@@ -90,7 +90,7 @@ impl Vm {
     }
 
     /// Lets go of passes that have waited for too long.
-    pub(crate) fn give_up(&mut self, now: Timestamp, host: &impl Host) {
+    pub fn give_up(&mut self, now: Timestamp, host: &impl Host) {
         let has_waited = |pass: &Pass| now.0.saturating_sub(pass.since.0) > LONGEST_WAIT_MS;
         while self.passes.front().is_some_and(has_waited) {
             if let Some(oldest) = self.passes.pop_front() {

@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use splitway_exchange::config::{Active, Event, Store};
 use splitway_exchange::exchange::{Exchange, Flow};
+use splitway_exchange::host::Clock as _;
 use splitway_exchange::vm::Vm;
 
 use crate::hostcalls::Proxy;
@@ -171,7 +172,10 @@ pub(crate) extern "C" fn proxy_on_tick(root: u32) {
         let failures = active.guards.merge(&active.plan, &Proxy);
         active.count(&Proxy, Event::Failure, failures);
     }
-    with_vm(|vm| vm.send(root, &Proxy));
+    with_vm(|vm| {
+        vm.give_up(Proxy.now(), &Proxy);
+        vm.send(root, &Proxy);
+    });
     end_roots();
 }
 
@@ -236,14 +240,27 @@ fn end_roots() {
 
 /// The request's headers are there.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, _end: u32) -> u32 {
+pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, end: u32) -> u32 {
     let mut action = CONTINUE;
     with_stream(id, |exchange| {
         if with_vm(|vm| exchange.on_request(&Proxy, vm)) == Flow::Answered {
             action = PAUSE;
         }
+        if end != 0 {
+            exchange.on_request_end(true, &Proxy);
+        }
     });
     action
+}
+
+/// A piece of the request's body is there; only its end is looked at. No property of Envoy 1.40 tells when a request had
+/// arrived: `response.backend_latency` has the client's upload and download in it.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_request_body(id: u32, _size: u32, end: u32) -> u32 {
+    if end != 0 {
+        with_stream(id, |exchange| exchange.on_request_end(false, &Proxy));
+    }
+    CONTINUE
 }
 
 /// The response's headers are there, whoever made them.

@@ -179,6 +179,26 @@ fn a_pass_that_nobody_follows_is_told_in_the_end() -> Result<(), HostError> {
     Ok(())
 }
 
+/// Where the worker has ticks, no further request is needed for that.
+#[test]
+fn a_pass_that_nobody_follows_is_told_on_a_tick() -> Result<(), HostError> {
+    let (builder, collector) = with_collector(&to_collector(json!({})));
+    let mut host = builder
+        .route(Route::prefix("/a").to("moved").internal_redirects(1))
+        .upstream("moved", |_| UpstreamResponse::status(302).header("location", "http://example.com/b"))
+        .start()?;
+    let fault = Fault::Status(Status::NotFound);
+    host.set_faults(&FaultPlan::new().fail(Hostcall::GetProperty, When::Nth(2), fault));
+    host.send(Request::get("/a").header("x-user-id", "user-1").header("x-request-id", "id-1"))?;
+    host.set_faults(&FaultPlan::new());
+    host.advance(Duration::from_secs(30));
+    assert_eq!(fates(&host), [1, 1, 0, 0, 0]);
+    host.advance(Duration::from_secs(31));
+    assert_eq!(fates(&host), [2, 2, 0, 0, 0]);
+    assert_eq!(collector.request_ids().into_values().collect::<Vec<_>>(), [2]);
+    Ok(())
+}
+
 #[test]
 fn records_tell_when_the_request_was_decided_on() -> Result<(), HostError> {
     let document = config(json!({ "exposure": { "filter_state": true, "otlp": { "cluster": "otel" } } }));
@@ -727,7 +747,10 @@ fn a_bad_variant_is_off_on_every_worker() -> Result<(), HostError> {
     let events = events(&mut host, "splitway.guardrail");
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!((&events[0]["variant"], &events[0]["action"]), (&json!("big"), &json!("kill")));
-    assert_eq!((&events[0]["requests"], &events[0]["bad"]), (&json!(100), &json!(30)));
+    assert_eq!(
+        ["requests", "units", "bad_units"].map(|name| &events[0][name]),
+        [&json!(100), &json!(100), &json!(30)]
+    );
     assert_eq!(host.metric(gauge), 1);
     for worker in 0..3 {
         for user in 0..30 {
@@ -742,21 +765,71 @@ fn a_bad_variant_is_off_on_every_worker() -> Result<(), HostError> {
     // It stays off, whatever happens, …
     host.advance(Duration::from_secs(3600));
     assert_eq!(host.send(visit(0))?.cluster(), host.send(visit(1))?.cluster());
-    // … until the config changes, …
-    let mut again = document.clone();
-    again["experiments"][0]["description"] = "mended".into();
-    host.reconfigure(again.to_string())?;
-    assert_eq!(host.metric(gauge), 0);
     let treated = |host: &mut Host| {
         let mut clusters =
             (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
         clusters.any(|cluster| cluster == "v2")
     };
-    assert!(treated(&mut host));
-    // … and the version that has tripped is off from its first request on, should it come back.
-    host.reconfigure(document.to_string())?;
+    // … whatever else changes, …
+    let mut other = document.clone();
+    other["experiments"][0]["description"] = "as before".into();
+    other["experiments"]
+        .as_array_mut()
+        .expect("a list")
+        .push(json!({ "id": "a", "variants": [{ "id": "on" }] }));
+    host.reconfigure(other.to_string())?;
     assert!(!treated(&mut host));
     assert_eq!(host.metric(gauge), 1);
+    // … until it is another experiment, …
+    let mut mended = document.clone();
+    mended["experiments"][0]["variants"][1]["request_headers"] = json!({ "set": { "x-mended": "1" } });
+    host.reconfigure(mended.to_string())?;
+    assert_eq!(host.metric(gauge), 0);
+    assert!(treated(&mut host));
+    Ok(())
+}
+
+#[test]
+fn pausing_an_experiment_rearms_what_had_tripped() -> Result<(), HostError> {
+    let document = guarded(json!({ "metric": "http_5xx_rate", "min_requests": 100 }));
+    let mut host = builder(&document).workers(2).upstream("v2", |_| UpstreamResponse::status(500)).start()?;
+    let gauge = "splitway.guardrail_tripped.experiment.button.variant.big";
+    for _ in 0..2 {
+        for user in 0..300 {
+            host.send(visit(user))?;
+        }
+        host.advance(Duration::from_secs(1));
+        assert_eq!(host.metric(gauge), 1);
+        for status in ["paused", "running"] {
+            let mut edited = document.clone();
+            edited["experiments"][0]["status"] = status.into();
+            host.reconfigure(edited.to_string())?;
+        }
+        assert_eq!(host.metric(gauge), 0);
+        let mut clusters =
+            (0..30).filter_map(|user| host.send(visit(user)).ok()?.cluster().map(str::to_owned));
+        assert!(clusters.any(|cluster| cluster == "v2"));
+    }
+    Ok(())
+}
+
+/// 10,000 errors of one unit, and of clients whose unit was made for the request, move nobody else.
+#[test]
+fn one_client_trips_nothing() -> Result<(), HostError> {
+    let rail = json!({ "metric": "http_5xx_rate", "min_requests": 1, "min_bad_units": 1, "alpha": 0.1 });
+    let mut document = guarded(rail);
+    document["mint"] = json!({ "cookie": "__Host-splitway" });
+    let mut host = builder(&document).workers(2).upstream("v2", |_| UpstreamResponse::status(503)).start()?;
+    for request in 0..2_000_usize {
+        // `user-1` is in the variant.
+        host.send(visit(1))?;
+        host.send(Request::get("/"))?;
+        if request % 100 == 0 {
+            host.advance(Duration::from_millis(250));
+        }
+    }
+    host.advance(Duration::from_secs(1));
+    assert_eq!(host.metric("splitway.guardrail_tripped.experiment.button.variant.big"), 0);
     Ok(())
 }
 
@@ -897,8 +970,7 @@ fn guardrails_that_cannot_be_shared_are_counted_and_harm_nobody() -> Result<(), 
     host.advance(Duration::from_secs(1));
     let events = events(&mut host, "splitway.guardrail");
     assert_eq!(events.len(), 1, "{events:?}");
-    let told =
-        events[0]["requests"].as_u64().unwrap_or(0) + events[0]["control_requests"].as_u64().unwrap_or(0);
-    assert_eq!(told, 320);
+    let units = events[0]["units"].as_u64().unwrap_or(0) + events[0]["control_units"].as_u64().unwrap_or(0);
+    assert_eq!((units, events[0]["requests"].as_u64() > Some(150)), (300, true), "{events:?}");
     Ok(())
 }

@@ -28,10 +28,10 @@ const CONFIG: &str = r#"{
 const ACTING: &str = r#"{
     "version": 1,
     "unit": [{ "header": "x-user-id" }],
-    "exposure": { "key": "0123456789abcdef" },
+    "exposure": { "key": { "env": "EXPOSURE_KEY" } },
     "mint": {},
     "consent": { "mode": "exempt", "granted": { "header": { "name": "x-consent", "exists": true } } },
-    "qa_tokens": { "header": "x-qa", "keys": [{ "id": "k", "secret": "0123456789abcdef0123456789abcdef" }] },
+    "qa_tokens": { "header": "x-qa", "keys": [{ "id": "k", "secret": { "env": "QA_KEY" } }] },
     "propagation": { "baggage": true, "filter_state": true },
     "experiments": [
         { "id": "away", "variants": [{ "id": "on", "route": { "redirect": { "path": { "prefix": "/old", "replace_prefix": "/new" } } } }] },
@@ -47,6 +47,8 @@ fn builder() -> HostBuilder {
     Host::builder(&support::splitway())
         .root_id("splitway")
         .seed(7)
+        .environment("EXPOSURE_KEY", "0123456789abcdef")
+        .environment("QA_KEY", "0123456789abcdef0123456789abcdef")
         .configuration(CONFIG)
         .route(Route::header("x-splitway-cluster", "checkout-v2").to("checkout-v2"))
         .default_route("checkout-v1")

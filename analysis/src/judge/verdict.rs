@@ -24,8 +24,9 @@ impl Judgement {
         if let Some(tripped) = self.tripped() {
             self.reasons.push(tripped);
             // Which one of several was switched off, the log does not say.
-            (self.verdict, self.treatment) = match self.treatments().as_slice() {
-                [only] => (Verdict::DoNotShip, Some(only.clone())),
+            (self.verdict, self.treatment) = match (self.treatments().as_slice(), self.arms.as_slice()) {
+                ([only], _) => (Verdict::DoNotShip, Some(only.clone())),
+                ([], [alone]) => (Verdict::DoNotShip, Some(alone.variant.clone())),
                 _ => (Verdict::Invalid, None),
             };
             return;
@@ -75,6 +76,12 @@ impl Judgement {
     /// Whether the proxy switched a variant off. From then on its units see the control, and the shares are off.
     fn tripped(&self) -> Option<String> {
         let count = self.integrity.as_ref().map(|integrity| integrity.tripped).filter(|count| *count > 0)?;
+        if let [alone] = self.arms.as_slice() {
+            let variant = &alone.variant;
+            return Some(format!(
+                "a guardrail of the proxy switched `{variant}` off: {count} exposures were served without it"
+            ));
+        }
         Some(format!(
             "a guardrail of the proxy switched a variant off: {count} exposures got the control instead; what was \
              measured until then is below"

@@ -137,15 +137,15 @@ pub(super) fn entered(stamp: Option<&str>, decided: &Decided, plan: &Plan, log: 
         };
         told.map(|entered| entered.reason.clone()).or_else(own).unwrap_or_default()
     };
-    // Ids have no comma, quote or `=`.
+    // Ids have no comma, quote or `=`. What another Splitway in front has put there is no decision of this one.
     let members = stamp.split(", ").filter_map(|member| member.split_once('='));
-    members
-        .map(|(experiment, variant)| Entered {
-            experiment: experiment.to_owned(),
-            variant: variant.trim_matches('"').to_owned(),
-            reason: reason(experiment),
-        })
-        .collect()
+    let ours = members.filter(|(experiment, _)| plan.find(experiment).is_some());
+    ours.map(|(experiment, variant)| Entered {
+        experiment: experiment.to_owned(),
+        variant: variant.trim_matches('"').to_owned(),
+        reason: reason(experiment),
+    })
+    .collect()
 }
 
 /// The name of the cookie that the config mints units in.

@@ -65,6 +65,36 @@ fn a_verdict_for_people_and_for_programs() {
     assert_eq!(json["experiments"][0]["integrity"]["wrong_variant"], 0);
 }
 
+/// A rollout that a guardrail of the proxy has stopped: its units' records say so, and nothing is compared.
+#[test]
+fn a_lone_canary_that_was_killed_is_not_shipped() {
+    let config = CONFIG.replace("button", "rollout").replace(
+        "variants: [{ id: control, weight: 50 }, { id: big, weight: 50 }]",
+        "variants: [{ id: on }]",
+    );
+    let plan = compile(&Document::from_yaml(&config).unwrap()).unwrap();
+    let (rollout, _) = plan.find("rollout").unwrap();
+    let mut tripped = splitway_engine::guardrail::Tripped::default();
+    tripped.add(rollout, splitway_engine::VariantId(0));
+    let mut log = String::new();
+    for unit in 0..400_i64 {
+        let name = format!("user-{unit}");
+        let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/"), (b"x-user-id", name.as_bytes())];
+        let view = RequestView::new(&headers);
+        let now = Timestamp(1_795_219_200_000 + unit * 60_000);
+        let request = if unit < 300 { view } else { view.with_tripped(&tripped) };
+        let decision = plan.decide(&request, now, &mut NoTrace);
+        let context = plan.context_id(&decision, &decision.assignments[0], &view);
+        let served = Served { status: Some(if unit < 300 { 503 } else { 200 }), ..Served::default() };
+        let exposure = plan.exposure(&decision.assignments[0], context.as_deref(), now, &served).unwrap();
+        log += &format!("{}\n", exposure.to_json());
+    }
+    let bench = Bench::new(&[("splitway.yaml", &config), ("envoy.log", &log)]);
+    let ran = bench.run("analyze --config splitway.yaml --exposures envoy.log");
+    assert!(ran.out.contains("rollout: DO NOT SHIP (on)"), "{}", ran.all());
+    assert!(ran.out.contains("switched `on` off: 100 exposures were served without it"), "{}", ran.all());
+}
+
 #[test]
 fn compacted_files_say_the_same_and_the_page_is_written() {
     let bench = bench();

@@ -102,6 +102,30 @@ impl Document {
         hex(&digest.finalize(), 8)
     }
 
+    /// Identifies what decides the experiment at `position`, and its guardrail at `index`: its variants, bucketing,
+    /// targeting, layer and unit. Another owner, more traffic, another status or an edit of another experiment
+    /// leave it as it is.
+    pub(crate) fn digest_of_guardrail(&self, position: usize, index: usize) -> u64 {
+        let experiment = self.root.get("experiments").and_then(|list| list.item(position));
+        let own = |name: &str| experiment?.get(name);
+        let parts = [
+            own("variants"),
+            own("bucketing"),
+            own("targeting"),
+            own("layer"),
+            own("unit").or_else(|| self.root.get("unit")),
+            own("guardrails").and_then(|list| list.item(index)),
+        ];
+        let mut digest = Sha256::new();
+        for part in parts {
+            match part {
+                Some(part) => part.hash_into(&mut digest),
+                None => digest.update([0]),
+            }
+        }
+        digest.finalize().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// The number that the whole document is.
     pub(crate) fn number(&self) -> Option<f64> {
         match self.root.value {
@@ -113,12 +137,7 @@ impl Document {
 
     /// The value of a field of the whole document.
     pub(crate) fn field(&self, name: &str) -> Option<&Value> {
-        match &self.root.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| &node.value)
-            }
-            _ => None,
-        }
+        self.root.get(name).map(|node| &node.value)
     }
 
     /// The source place of `path`, or of its nearest existing ancestor.
@@ -170,6 +189,22 @@ fn check_size(bytes: usize) -> Result<(), Problems> {
 }
 
 impl Node {
+    /// The value of a field.
+    fn get(&self, name: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// A value of a list.
+    fn item(&self, index: usize) -> Option<&Self> {
+        match &self.value {
+            Value::List(items) => items.get(index),
+            _ => None,
+        }
+    }
+
     /// Feeds kind, length and content, so that no two trees feed the same.
     fn hash_into(&self, digest: &mut Sha256) {
         let mut put = |kind: u8, length: usize, bytes: &[u8]| {

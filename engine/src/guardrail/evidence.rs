@@ -1,6 +1,9 @@
-//! How sure it is that a variant does worse: a test that may be looked at after every request.
+//! How certain it is that a variant does worse: tests that may be looked at at any time.
 //!
-//! Errors of an arm are taken for Bernoulli trials with an unknown rate. For each arm, the likelihood
+//! A trial is a unit, never a request: it is bad once one of its exchanges was. `guardrail/mod.rs` says why the
+//! bounds hold although a unit can turn bad while a test runs.
+//!
+//! Units of an arm are taken for Bernoulli trials with an unknown rate. For each arm, the likelihood
 //! mixed over all rates with Jeffreys' prior, divided by the likelihood at the true rate, is a
 //! test martingale; so is the product over both arms. Were the variant no worse than is tolerated, the
 //! product at the true rates would ever reach 1/alpha with a chance of at most alpha (Ville's
@@ -10,30 +13,24 @@
 //! (Robbins 1970, "Statistical methods related to the law of the iterated logarithm", for the
 //! mixture; Howard, Ramdas, McAuliffe, Sekhon 2021 for its use as a confidence sequence.)
 
-/// What one arm of an experiment has had.
+/// How many units of an arm were seen, and how many of them had a bad exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Requests.
-    pub requests: u32,
-    /// Those of them that went badly.
+    /// Units that were seen.
+    pub units: u32,
+    /// Those of them that had at least one bad exchange.
     pub bad: u32,
 }
 
 impl Count {
-    /// Adds, up to the largest number there is.
-    pub fn add(&mut self, other: Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.bad = self.bad.saturating_add(other.bad).min(self.requests);
-    }
-
-    /// The share that went badly, 0 to 1; 0 without requests.
+    /// The share that went badly, 0 to 1; 0 without units.
     #[must_use]
     pub fn rate(self) -> f64 {
-        if self.requests == 0 { 0.0 } else { f64::from(self.bad) / f64::from(self.requests) }
+        if self.units == 0 { 0.0 } else { f64::from(self.bad) / f64::from(self.units) }
     }
 
     fn good(self) -> u32 {
-        self.requests.saturating_sub(self.bad)
+        self.units.saturating_sub(self.bad)
     }
 
     /// Minus the log of the likelihood at `rate`.
@@ -45,7 +42,7 @@ impl Count {
     fn mixed(self) -> f64 {
         const LN_PI: f64 = 1.144_729_885_849_400_2;
         ln_gamma(f64::from(self.bad) + 0.5) + ln_gamma(f64::from(self.good()) + 0.5)
-            - ln_gamma(f64::from(self.requests) + 1.0)
+            - ln_gamma(f64::from(self.units) + 1.0)
             - LN_PI
     }
 }
@@ -55,7 +52,7 @@ impl Count {
 /// probability of at most `alpha`.
 #[must_use]
 pub fn above_control(control: Count, variant: Count, tolerated: f64) -> f64 {
-    if control.requests == 0 || variant.rate() <= control.rate() + tolerated {
+    if control.units == 0 || variant.rate() <= control.rate() + tolerated {
         return 0.0;
     }
     let rate = best_tolerated(control, variant, tolerated);
@@ -70,6 +67,18 @@ pub fn above_limit(variant: Count, limit: f64) -> f64 {
         return 0.0;
     }
     (variant.mixed() + variant.surprise(limit)).max(0.0)
+}
+
+/// The log of the evidence that bad units fall to the variant more often than its share of the units does, from 0
+/// to 1: `share` is the variant's part of the units of both arms. None, 0, unless they are seen to.
+///
+/// If the arms are treated alike, every unit that turns bad is the variant's with the probability `share`,
+/// independently of all others and of all that happened before, because the arms were drawn at random. Nothing is
+/// assumed of the units: not that they fail independently, nor that they are alike, nor how often they ask.
+#[must_use]
+pub fn above_share(control: Count, variant: Count, share: f64) -> f64 {
+    let bad = Count { units: control.bad.saturating_add(variant.bad), bad: variant.bad };
+    above_limit(bad, share)
 }
 
 /// The rate of the control with which a variant `tolerated` above it explains best what was seen.
@@ -115,8 +124,8 @@ fn ln_gamma(mut x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn of(bad: u32, requests: u32) -> Count {
-        Count { requests, bad }
+    fn of(bad: u32, units: u32) -> Count {
+        Count { units, bad }
     }
 
     #[test]

@@ -308,12 +308,15 @@ async fn nothing_forged_passes_where_the_filter_is_disabled() {
     let off = Call::get("/off")
         .header("x-user-id", "u1")
         .header("x-splitway", "checkout-button=forged")
+        .header("x_splitway", "checkout-button=forged")
+        .header("x-splitway_cluster", "checkout-v2")
         .header("x-splitway-cluster", "checkout-v2")
-        .header("x-checkout", "forged");
+        .header("x-checkout", "forged")
+        .header("x_checkout", "forged");
     let answer = envoy.http1().send_alone(&off).await.expect("an answer");
     let seen = answer.seen().expect("an echo");
-    let ours = ["x-splitway", "x-splitway-cluster", "x-checkout"];
-    assert_eq!(ours.map(|name| seen.values(name).len()), [0; 3], "{seen:?}");
+    let is_ours = |name: &str| name.contains("splitway") || name.contains("checkout");
+    assert!(!seen.headers.iter().any(|(name, _)| is_ours(name)), "{seen:?}");
     assert_eq!(answer.upstream(), Some("checkout-v1"));
     assert_eq!((answer.header("x-splitway"), answer.header("x-splitway-explain")), (None, None));
     assert!(envoy.exposures().expect("a log").is_empty(), "the filter is off there");

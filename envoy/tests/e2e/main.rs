@@ -7,6 +7,7 @@ mod caches;
 mod compose;
 mod config;
 mod failure_policy;
+mod guardrails;
 mod metrics;
 mod mirror;
 mod operations;

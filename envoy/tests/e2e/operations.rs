@@ -627,20 +627,39 @@ async fn a_variant_that_fails_is_off_on_every_worker() {
     .await
     .expect("a gauge");
     assert!(gauge.contains(r#"experiment="checkout-button""#), "{gauge}");
-    // On again with the next version.
-    let mut mended = document.clone();
-    mended["experiments"][0]["description"] = "mended".into();
-    envoy.swap_accepted(&mended.to_string()).await.expect("accepted");
-    eventually("the variant", async || {
-        let answer = envoy.http1().send(&get("/", 0)).await?;
-        let others = envoy.http1().send(&get("/", 1)).await?;
-        let more = envoy.http1().send(&get("/", 2)).await?;
-        let stamps =
-            [answer, others, more].map(|answer| answer.variant("checkout-button") == Some("one-step"));
-        Ok(stamps.contains(&true).then_some(()))
+    let turned_on = async || {
+        for user in 0..20 {
+            let answer = envoy.http1().send(&get("/", user)).await?;
+            if answer.variant("checkout-button") == Some("one-step") {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    };
+    // Another experiment's edit leaves it off, …
+    let mut other = document.clone();
+    let more = everyone("another", "/another", json!({}));
+    other["experiments"].as_array_mut().expect("a list").push(more);
+    envoy.swap_accepted(&other.to_string()).await.expect("accepted");
+    // Every worker has this version once a request of it was answered on a connection of each.
+    eventually("the new version on every worker", async || {
+        for client in &clients {
+            if client.send(&get("/another", 0)).await?.variant("another") != Some("on") {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     })
     .await
-    .expect("on again");
+    .expect("in force");
+    assert!(turned_on().await.expect("answers").is_none(), "an unrelated edit");
+    // … and pausing the experiment and running it again puts it back.
+    for status in ["paused", "running"] {
+        let mut edited = document.clone();
+        edited["experiments"][0]["status"] = status.into();
+        envoy.swap_accepted(&edited.to_string()).await.expect("accepted");
+    }
+    eventually("the variant", turned_on).await.expect("on again");
 }
 
 #[tokio::test]

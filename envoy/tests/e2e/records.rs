@@ -35,7 +35,7 @@ fn request_id(answer: &Answer) -> String {
 }
 
 /// The records in what a collector was sent, by their experiments.
-fn told(collector: &Upstream) -> BTreeMap<String, Value> {
+fn told_by(collector: &Upstream) -> BTreeMap<String, Value> {
     let mut records = BTreeMap::new();
     for request in collector.requests() {
         let batch: Value = serde_json::from_slice(&request.body).expect("JSON");
@@ -98,7 +98,7 @@ async fn every_sink_tells_when_the_request_was_decided_on() {
     }
     let arrivals = arrivals.lock().expect("not poisoned").clone();
     let records = eventually("every record", async || {
-        let records = told(&collector);
+        let records = told_by(&collector);
         Ok((records.len() == 3).then_some(records))
     })
     .await
@@ -269,4 +269,67 @@ async fn a_cluster_is_named_only_if_it_was_asked() {
         let named = records[0].get("splitway.cluster").as_str();
         assert_eq!(named, cluster, "{path}: {:?}", records[0]);
     }
+}
+
+/// A WebSocket is exposed when it begins, not when it ends.
+#[tokio::test]
+async fn a_websocket_has_the_time_of_its_decision() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (told, arrived) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        told.send(SystemTime::now()).ok();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        stream
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+            )
+            .await?;
+        // Until the client ends it.
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await
+    });
+    let v2 = Upstream::start("checkout-v2").expect("an upstream");
+    let collector =
+        Upstream::scripted("collector", |_| Reply { body: Some(b"{}".to_vec()), ..Reply::default() })
+            .expect("a collector");
+    let mut document = with_experiments(&json!([everyone("socket", "/chat", json!({}))]));
+    document["exposure"]["otlp"] = json!({ "cluster": "otel-collector" });
+    let envoy = start(&document, &v2, &v2, |config| {
+        config.v1 = address;
+        config.additions.clusters = vec![("otel-collector".to_owned(), collector.address())];
+    })
+    .await;
+    let mut client = tokio::net::TcpStream::connect(envoy.address()).await.expect("connected");
+    client
+        .write_all(
+            b"GET /chat HTTP/1.1\r\nhost: shop\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+              sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nx-user-id: u1\r\n\r\n",
+        )
+        .await
+        .expect("sent");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(client.read_u8().await.expect("an answer"));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    let arrived = arrived.await.expect("told").duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    // It is held for a while.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(client);
+    server.await.expect("no panic").expect("read");
+    let records = eventually("the record", async || {
+        let records = told_by(&collector);
+        Ok((records.len() == 1).then_some(records))
+    })
+    .await
+    .expect("delivered");
+    let decided = nanoseconds(&records["socket"], "timeUnixNano");
+    assert!(decided <= arrived, "{decided} after {arrived}");
+    assert!(nanoseconds(&records["socket"], "observedTimeUnixNano") > arrived);
 }

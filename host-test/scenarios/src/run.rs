@@ -149,7 +149,7 @@ impl Run<'_> {
     fn request(&mut self, place: &Path, step: &Step, session: &mut dyn Session) -> Result<()> {
         let times = step.repeat.unwrap_or(1);
         for time in 1..=times {
-            self.values.now = session.now();
+            (self.values.now, self.values.number) = (session.now(), time);
             let request = self.fill(step).map_err(|error| anyhow::anyhow!("{place}: {error}"))?;
             self.sent += 1;
             let mut about = format!("{} {}", request.method, request.path);

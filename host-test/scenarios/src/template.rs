@@ -9,6 +9,8 @@ use splitway_engine::{Timestamp, did_you_mean};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values {
     captured: BTreeMap<String, String>,
+    /// Which of the repetitions of a request it is, from 1 on.
+    pub(crate) number: u32,
     /// The host's time.
     pub(crate) now: Timestamp,
     /// The keys of the config in force: id and secret.
@@ -43,6 +45,9 @@ impl Values {
     fn value(&self, inside: &str) -> Result<String, String> {
         if let Some(arguments) = inside.strip_prefix("token ") {
             return self.token(arguments);
+        }
+        if inside == "number" {
+            return Ok(self.number.to_string());
         }
         self.captured.get(inside).cloned().ok_or_else(|| {
             let names: Vec<&str> = self.captured.keys().map(String::as_str).collect();

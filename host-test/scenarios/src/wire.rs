@@ -322,7 +322,7 @@ pub struct Step {
     /// The body.
     #[serde(default)]
     pub body: Option<String>,
-    /// Sends it this often, with the same expectations. Default: 1.
+    /// Sends it this often, with the same expectations; `{{number}}` in a text counts from 1. Default: 1.
     #[serde(default)]
     #[schemars(range(min = 1, max = 10_000))]
     pub repeat: Option<u32>,

@@ -5,8 +5,8 @@ import { cacheKey, splitwayWorker, type Status } from 'splitway-edge/cloudflare'
 import { splitwayMiddleware, splitwayServer } from 'splitway-edge/middleware';
 import { OtlpExposures } from 'splitway-edge/otlp';
 
-const splitway = new Splitway({ version: 1 }, { latin1: true, otlp: true });
-const log: string[] = splitway.load('{}');
+const splitway = new Splitway({ version: 1 }, { latin1: true, otlp: true, env: process.env });
+const log: string[] = splitway.load("{}", { SPLITWAY_EXPOSURE_KEY: "x" });
 const version: string = splitway.version;
 const counters: Record<string, number> = splitway.counters();
 const request = new Request('http://shop/');

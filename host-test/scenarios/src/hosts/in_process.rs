@@ -88,6 +88,7 @@ impl Session for Run {
         let mut exchange = self.store.active().map(FilterExchange::new).map(Box::new);
         if let Some(exchange) = &mut exchange {
             flow = exchange.on_request(proxy, &mut self.vm);
+            exchange.on_request_end(true, proxy);
         }
         let sent = proxy.state.borrow().request.clone();
         let answer = match flow {
@@ -146,7 +147,10 @@ impl Run {
         let mut outcomes = Outcomes::default();
         let request = RequestView::new(&pairs).with_entropy(&self.proxy);
         let tripped = active.guards.tripped();
-        let request = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
+        let request = match &tripped {
+            Some(tripped) => request.with_tripped(tripped),
+            None => request,
+        };
         active.plan.decide(&request, state.now, &mut outcomes);
         let named =
             |(id, reason): (_, &str)| Some((active.plan.experiment(id)?.id().to_owned(), reason.to_owned()));
@@ -291,6 +295,11 @@ impl capability::Properties for Proxy {
                 Some(state.cluster.clone().into_bytes()).filter(|name| !name.is_empty())
             }
             ["response", "code"] => Some(i64::from(state.status).to_le_bytes().to_vec()),
+            ["response", "grpc_status"] => {
+                let status = state.response.get("grpc-status")?;
+                let status: i64 = std::str::from_utf8(status).ok()?.parse().ok()?;
+                Some(status.to_le_bytes().to_vec())
+            }
             _ => None,
         }
     }
