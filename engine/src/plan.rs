@@ -284,6 +284,12 @@ impl Plan {
         self.identity.mint.as_ref()?.set_cookie(&decision.cookie, now)
     }
 
+    /// The name of the identity cookie, if units are minted.
+    #[must_use]
+    pub fn minted_cookie(&self) -> Option<&str> {
+        self.identity.mint.as_ref().map(|mint| &*mint.cookie)
+    }
+
     /// Where exposures go.
     #[must_use]
     pub fn sinks(&self) -> &Sinks {

@@ -307,7 +307,7 @@ impl Store {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),
             // A proxy tries a config in a fresh VM; what it served before, it goes on serving.
-            None => "this VM has no other, the proxy keeps what it had".to_owned(),
+            None => "no other is in force here".to_owned(),
         };
         host.log(Level::Error, &format!("splitway: config refused, {} problems; {kept}", problems.len()));
         for problem in problems {
