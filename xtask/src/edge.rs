@@ -18,7 +18,7 @@ use crate::wasm::Aim;
 use crate::{shell, wasm};
 
 /// Every isolate loads module and glue, so their size is a promise: bytes after gzip -9.
-const MAX_GZIP: usize = 140_000;
+const MAX_GZIP: usize = 150_000;
 
 /// What counts to the promise; the adapters are beside it and small.
 const CORE: [&str; 2] = ["splitway_edge_bg.wasm", "splitway.js"];
