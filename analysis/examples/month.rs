@@ -64,12 +64,12 @@ fn reduce(exposures: PathBuf, outcomes: PathBuf) -> Result {
     let (mut e, mut o) = (exposures, outcomes);
     if !ingest::is_parquet(&e) {
         let to = folder.path().join("exposures.parquet");
-        ingest::exposures(&[e], None, &to, quiet)?;
+        ingest::exposures(&[e], None, None, &to, quiet)?;
         e = to;
     }
     if !ingest::is_parquet(&o) {
         let to = folder.path().join("outcomes.parquet");
-        ingest::outcomes(&[o], None, &to, quiet)?;
+        ingest::outcomes(&[o], None, false, &to, quiet)?;
         o = to;
     }
     let columns = reduction().columns.len();

@@ -9,16 +9,19 @@ mod parts;
 mod rows;
 mod words;
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use splitway_engine::Plan;
+use splitway_engine::{Plan, minted_unit};
 
 use crate::Error;
 use crate::table::{ExposureColumns, OutcomeColumns};
 
+use exposure::About;
 pub use exposure::Exposure;
 pub use outcome::Outcome;
 use parts::{Here, convert};
@@ -32,10 +35,19 @@ pub struct Lines {
     pub records: u64,
     /// Lines that say nothing about exposures, such as the proxy's other log lines.
     pub unrelated: u64,
+    /// Lines that name the event of an exposure where Splitway writes none, such as an access log's with the path of a
+    /// request: nothing is taken from them.
+    pub elsewhere: u64,
+    /// Records of versions of the config that were not named: left out.
+    pub foreign: u64,
+    /// Some of these versions.
+    pub foreign_versions: BTreeSet<String>,
     /// Lines or records that should have been taken, and could not be read.
     pub malformed: u64,
     /// Records without a unit: nothing to join by.
     pub without_unit: u64,
+    /// Outcomes without a value, each counted as 1, by metric.
+    pub without_value: BTreeMap<String, u64>,
     /// Records without the field that divides units into groups, if one was asked for.
     pub without_segment: u64,
     /// Where the first malformed ones are, and what is wrong: `file:line: problem`.
@@ -49,7 +61,15 @@ impl Lines {
     fn malformed(&mut self, path: &Path, line: u64, problem: &str) {
         self.malformed += 1;
         if self.examples.len() < EXAMPLES {
-            self.examples.push(format!("{}:{line}: {problem}", path.display()));
+            self.examples.push(format!("{}:{line}: {}", path.display(), visible(problem)));
+        }
+    }
+
+    /// A record of a version that nobody named.
+    fn foreign(&mut self, version: &str) {
+        self.foreign += 1;
+        if self.foreign_versions.len() < EXAMPLES && !self.foreign_versions.contains(version) {
+            self.foreign_versions.insert(version.to_owned());
         }
     }
 
@@ -58,12 +78,33 @@ impl Lines {
         self.lines += more.lines;
         self.records += more.records;
         self.unrelated += more.unrelated;
+        self.elsewhere += more.elsewhere;
+        self.foreign += more.foreign;
+        let room = EXAMPLES.saturating_sub(self.foreign_versions.len());
+        self.foreign_versions.extend(more.foreign_versions.into_iter().take(room));
+        for (metric, count) in more.without_value {
+            *self.without_value.entry(metric).or_default() += count;
+        }
         self.malformed += more.malformed;
         self.without_unit += more.without_unit;
         self.without_segment += more.without_segment;
         self.examples.extend(more.examples);
         self.examples.truncate(EXAMPLES);
     }
+}
+
+/// A text from a log without characters that could draw on a terminal or reverse its order: each is written as its escape.
+#[must_use]
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// Told now and then how many bytes of how many are read.
@@ -103,13 +144,15 @@ pub fn are_ready_outcomes(path: &Path, shown_by: Option<&Plan>) -> Result<bool, 
 }
 
 /// Reads exposure logs of any kind, packed by gzip or not, into one Parquet file at `to`. `segment` names a field of the
-/// records, or of what they stand in, that divides units into groups.
+/// records, or of what they stand in, that divides units into groups. With `versions`, records of other versions of the
+/// config are counted and left out.
 ///
 /// # Errors
 /// Files that cannot be read or written. Lines never are an error.
 pub fn exposures(
     from: &[PathBuf],
     segment: Option<&str>,
+    versions: Option<&[&str]>,
     to: &Path,
     progress: Progress<'_>,
 ) -> Result<Lines, Error> {
@@ -126,8 +169,11 @@ pub fn exposures(
         |_| false,
         |part, rows: &mut ExposureColumns, lines| {
             part.each_line(lines, |line, here| {
-                let is_related = exposure::read(line, segment, &mut |found| match found {
+                let about = exposure::read(line, segment, &mut |found| match found {
                     Ok(record) if record.unit.is_empty() => here.lines.without_unit += 1,
+                    Ok(record) if versions.is_some_and(|known| !known.contains(&&*record.version)) => {
+                        here.lines.foreign(&record.version);
+                    }
                     Ok(record) => {
                         here.lines.records += 1;
                         here.lines.without_segment +=
@@ -136,7 +182,8 @@ pub fn exposures(
                     }
                     Err(problem) => here.malformed(&problem),
                 });
-                here.lines.unrelated += u64::from(!is_related);
+                here.lines.unrelated += u64::from(about == About::Others);
+                here.lines.elsewhere += u64::from(about == About::Elsewhere);
             });
             Ok(())
         },
@@ -145,12 +192,14 @@ pub fn exposures(
 
 /// Reads outcomes into one Parquet file at `to`: NDJSON, CSV by its name (both packed by gzip or not), or Parquet of others.
 /// With a plan, units are shown as its exposures show them, so that raw ids in the outcomes join pseudonyms in the log.
+/// `minted`: a unit that is the whole value of the cookie that Splitway mints, as applications see it, is taken for its id.
 ///
 /// # Errors
 /// Files that cannot be read or written, a CSV or Parquet without the columns `unit`, `time`, `metric`, `value`.
 pub fn outcomes(
     from: &[PathBuf],
     shown_by: Option<&Plan>,
+    minted: bool,
     to: &Path,
     progress: Progress<'_>,
 ) -> Result<Lines, Error> {
@@ -172,6 +221,9 @@ pub fn outcomes(
                 Ok(outcome) => outcome,
                 Err(problem) => return here.malformed(&problem),
             };
+            if minted && let Some(id) = minted_unit(&outcome.unit) {
+                outcome.unit = id.to_owned().into();
+            }
             if let Some(plan) = shown_by {
                 outcome.unit = plan.show_unit(&outcome.unit).unwrap_or_default().into();
             }
@@ -179,6 +231,9 @@ pub fn outcomes(
                 here.lines.without_unit += 1;
             } else {
                 here.lines.records += 1;
+                if outcome.is_counted {
+                    count_one(&mut here.lines.without_value, &outcome.metric);
+                }
                 rows.push(&outcome);
             }
         };
@@ -186,16 +241,21 @@ pub fn outcomes(
             return part.each_row(lines, take);
         }
         let columns = part.head.as_deref().map(outcome::Columns::of).transpose();
-        let columns = columns.map_err(Error::content(part.path))?;
-        part.each_line(lines, |line, here| {
-            let outcome = match &columns {
-                Some(columns) => columns.read(line),
-                None => outcome::read(line),
-            };
-            take(outcome, here);
-        });
+        match columns.map_err(Error::content(part.path))? {
+            Some(columns) => part.each_record(lines, |record, here| take(columns.read(record), here)),
+            None => part.each_line(lines, |line, here| take(outcome::read(line), here)),
+        }
         Ok(())
     })
+}
+
+fn count_one(counts: &mut BTreeMap<String, u64>, name: &str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count += 1;
+    } else if counts.len() < 1000 {
+        // As many names as an analysis has metrics; a hostile file must not fill the memory.
+        counts.insert(name.to_owned(), 1);
+    }
 }
 
 #[cfg(test)]
@@ -243,7 +303,7 @@ mod tests {
         /// What [`outcomes`] makes of a file: the counts, and each row as text.
         fn outcomes(&self, from: &Path, shown_by: Option<&Plan>) -> (Lines, Vec<String>) {
             let to = self.0.path().join("to.parquet");
-            let lines = outcomes(&[from.to_owned()], shown_by, &to, &mut |_, _| {}).unwrap();
+            let lines = outcomes(&[from.to_owned()], shown_by, true, &to, &mut |_, _| {}).unwrap();
             assert!(are_ready_outcomes(&to, shown_by).unwrap());
             let tables = crate::reduce::Tables::open(&[to], &[], &[]).unwrap();
             let rows = tables.rows("SELECT unit, metric, time_ms, value FROM exposures ORDER BY 1").unwrap();
@@ -333,14 +393,14 @@ mod tests {
         );
         let again = folder.0.path().join("again.parquet");
         let shown = folder.0.path().join("to.parquet");
-        let error = outcomes(&[shown], Some(&plan), &again, &mut |_, _| {}).unwrap_err();
+        let error = outcomes(&[shown], Some(&plan), true, &again, &mut |_, _| {}).unwrap_err();
         assert!(
             error.to_string().contains("to.parquet: its units are as exposures show them already"),
             "{error}"
         );
         // What is shown already is not shown again, and what is raw is.
         let raw = folder.0.path().join("raw.parquet");
-        outcomes(&[path], None, &raw, &mut |_, _| {}).unwrap();
+        outcomes(&[path], None, true, &raw, &mut |_, _| {}).unwrap();
         assert_eq!([None, Some(&plan)].map(|plan| are_ready_outcomes(&raw, plan).unwrap()), [true, false]);
     }
 
@@ -489,7 +549,8 @@ mod tests {
         }
         let cut = gzip(&lines.repeat(100));
         let path = folder.write("cut.gz", &cut[..cut.len() - 12]);
-        let error = outcomes(&[path], None, &folder.0.path().join("to.parquet"), &mut |_, _| {}).unwrap_err();
+        let error =
+            outcomes(&[path], None, false, &folder.0.path().join("to.parquet"), &mut |_, _| {}).unwrap_err();
         assert!(error.to_string().contains("cut.gz"), "{error}");
     }
 }

@@ -65,7 +65,9 @@ pub struct Judgement {
     pub remarks: Vec<String>,
     /// Which intervals decided.
     pub method: Method,
-    /// Significance level of each comparison with the control: alpha / treatments.
+    /// Units an arm around which the intervals of every look are narrowest.
+    pub tuned_for: u64,
+    /// Significance level of each comparison with the control: alpha / treatments that the config plans units for.
     pub alpha: f64,
     /// In the config's order.
     pub arms: Vec<Arm>,
@@ -112,6 +114,8 @@ pub struct SampleRatio {
     /// The one that decides: of a single look that was planned and has units enough, else that of many.
     #[serde(skip)]
     pub(crate) decides: Option<f64>,
+    /// Below this the one that decides is a mismatch.
+    pub threshold: f64,
     /// Segments and days on their own, Bonferroni-corrected; those below the threshold.
     pub mismatches: Vec<Mismatch>,
     /// How many segments and days were tested.
@@ -144,6 +148,8 @@ pub struct MetricResult {
     pub values: Vec<Value>,
     /// Each treatment against the control.
     pub comparisons: Vec<Comparison>,
+    /// Treatments that could not be compared, while others could.
+    pub unmeasured: Vec<Unmeasured>,
     /// Why there are no numbers.
     pub problem: Option<String>,
 }
@@ -157,7 +163,7 @@ pub struct Value {
     pub value: f64,
     /// Of that value.
     pub standard_error: f64,
-    /// Flat prior, all variants together; better is the metric's way. Absent where nothing varies.
+    /// Flat prior, all variants together, after covariates; better is the metric's way. Absent where an arm does not vary.
     pub standing: Option<Standing>,
 }
 
@@ -178,7 +184,8 @@ pub struct Comparison {
     pub interval: Interval,
     /// The relative one.
     pub relative_interval: Option<Interval>,
-    /// What belongs to it; of planned looks, that of this look alone.
+    /// What belongs to it: below alpha exactly when the interval excludes 0. Of planned looks the repeated p value
+    /// (Jennison, Turnbull 1989).
     pub p: f64,
     /// Benjamini-Hochberg, over the secondary metrics; absent for others.
     pub p_adjusted: Option<f64>,
@@ -186,12 +193,59 @@ pub struct Comparison {
     pub variance_removed: f64,
     /// What the deciding interval says.
     pub effect: Effect,
+    /// Why the interval is not to be taken at its word; absent where it is.
+    pub doubt: Option<Doubt>,
+    /// How skewed the units' numbers are; absent for quantiles, and for events, whose intervals hold at any size.
+    pub skew: Option<Skew>,
     /// By day of first exposure, units so far: what was known then.
     pub series: Vec<Point>,
     /// Segments on their own.
     pub segments: Vec<Segment>,
     /// Of the primary metric: how long which effects take, at the traffic seen.
     pub plan: Option<Planning>,
+}
+
+/// Why an interval is not to be taken at its word.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// All units of an arm have the same number, so that the arm's error is not known.
+    Constant,
+    /// The smaller arm has fewer units than the config asks for, and than a normal interval takes.
+    FewUnits {
+        /// Units in the smaller arm.
+        units: f64,
+        /// `min_units_per_arm`.
+        needed: u64,
+    },
+}
+
+/// How skewed the units' numbers of an arm are; of two arms the one that has the fewest units for it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Skew {
+    /// Third central moment / variance^1.5, of ratios that of the linearised metric.
+    pub skewness: f64,
+    /// Units an arm from which a normal interval holds: 355 x skewness^2.
+    pub needed: f64,
+    /// Units that the arm has.
+    pub units: f64,
+}
+
+impl Skew {
+    /// Whether a normal interval holds.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.units >= self.needed
+    }
+}
+
+/// A treatment that could not be compared with the control.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unmeasured {
+    /// The treatment.
+    pub treatment: String,
+    /// Why.
+    pub problem: String,
 }
 
 /// What an experiment can find, from the metric and the traffic it had.
@@ -286,9 +340,9 @@ pub struct Segment {
     pub units: f64,
     /// Treatment - control.
     pub absolute: f64,
-    /// One look.
+    /// By the judgement's method.
     pub interval: Interval,
-    /// Benjamini-Hochberg over the segments.
+    /// By the judgement's method, Benjamini-Hochberg over the segments.
     pub p_adjusted: f64,
 }
 
@@ -312,7 +366,8 @@ pub struct Evidence<'e> {
 pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
     let own: Vec<&Group> =
         evidence.groups.iter().filter(|group| group.experiment == rules.experiment).collect();
-    let treatments = rules.shares.len().saturating_sub(1).max(1);
+    let takes_part = |(variant, share): &&(String, f64)| *variant != rules.control && *share > 0.0;
+    let treatments = rules.shares.iter().filter(takes_part).count().max(1);
     let alpha = rules.alpha / treatments as f64;
     let quantiles =
         evidence.quantiles.iter().filter(|quantile| quantile.experiment == rules.experiment).collect();
@@ -333,6 +388,7 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
         reasons: Vec::new(),
         remarks: Vec::new(),
         method: rules.method.clone(),
+        tuned_for: rules.tuned_for,
         alpha,
         arms: table.arms(),
         sample_ratio: table.sample_ratio(),
@@ -345,7 +401,7 @@ pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
         metrics,
     };
     judgement.decide(rules);
-    judgement.remark();
+    judgement.remark(rules);
     judgement
 }
 
@@ -406,6 +462,7 @@ mod tests {
             power: 0.8,
             effect: Some(0.01),
             min_units: 1000,
+            tuned_for: 1000,
             method: Method::Fixed,
         }
     }
@@ -751,7 +808,7 @@ mod tests {
         assert!((plan.detectable - 0.02).abs() < 2e-5, "{plan:?}");
         assert!((plan.rows[2].control - 3841.0).abs() < 10.0 && plan.rows[2].days == 1.0, "{plan:?}");
         assert_eq!(plan.rows[0].days, 4.0);
-        assert!((plan.after(4.0) - plan.detectable / 2.0).abs() < 1e-12);
+        assert!((plan.after(4.0) - plan.detectable / 2.0).abs() < 1e-5);
         assert!(found.metrics[0].comparisons[0].plan.is_none(), "of the primary metric only");
         // Looking at any time costs more: the sequence tuned for 2,000 units is 3.1340 standard errors wide after 7,682.
         rules.method = Method::Sequential;
@@ -775,5 +832,251 @@ mod tests {
         );
         let standing = found.metrics[1].values[2].standing.unwrap();
         assert!(standing.probability_best < 1e-6);
+    }
+
+    /// Two arms with one metric, of units' numbers.
+    fn of_numbers(metric: &Metric, arms: &[(&str, Vec<f64>)]) -> Vec<Group> {
+        let group_of = |variant: &str, numbers: &Vec<f64>| {
+            let centre = numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
+            let sum = |power: i32| numbers.iter().map(|x| (x - centre).powi(power)).sum::<f64>();
+            let moments = Moments::from_centred(&splitway_stats::Sums {
+                count: numbers.len() as f64,
+                centres: vec![centre],
+                sums: vec![numbers.iter().sum()],
+                products: vec![sum(2)],
+                thirds: vec![([0; 3], sum(3))],
+            });
+            Group { moments: moments.unwrap(), outcomes: 9.0, inside: 9.0, ..group(variant, "", 1.0, 0.0) }
+        };
+        assert_eq!(Columns::of(std::slice::from_ref(metric), false).triples(), [[0; 3]]);
+        arms.iter().map(|(variant, numbers)| group_of(variant, numbers)).collect()
+    }
+
+    fn judged_by(rules: &Rules, metric: &Metric, groups: &[Group]) -> Judgement {
+        let names = metric.outcomes().map(|name| (name.to_owned(), 9)).collect();
+        let columns = Columns::of(std::slice::from_ref(metric), false);
+        judge(rules, &Evidence { groups, columns, outcomes: Some(&names), ..Evidence::default() })
+    }
+
+    /// One of 8,000 units has 20 or 50 errors, nobody else any: binomial trials made .0024 and 9e-8 of it.
+    #[test]
+    fn one_retrying_client_flips_no_verdict() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("http_5xx_rate");
+        rules.metrics = vec![(metric.clone(), Role::Guardrail)];
+        rules.metrics.push((Metric::named("orders"), Role::Primary));
+        for errors in [20.0, 50.0] {
+            for method in [Method::Fixed, Method::Sequential] {
+                rules.method = method;
+                let arm = |variant: &str, errors: f64| {
+                    let (all, with) = (12_000.0 + errors, errors * (3.0 + errors));
+                    let squares = 9.0 * 3999.0 + (3.0 + errors).powi(2);
+                    let products = [errors * errors, with, with, squares];
+                    let moments = Moments::from_sums(4000.0, &[errors, all], &products).unwrap();
+                    Group { moments, ..group(variant, "", 1.0, 0.0) }
+                };
+                let groups = [arm("control", 0.0), arm("big", errors)];
+                let found = judged_by(&rules, &metric, &groups);
+                let c = &found.metrics[0].comparisons[0];
+                assert_eq!((found.verdict, c.effect), (Verdict::Inconclusive, Effect::Unclear), "{c:?}");
+                assert!(c.p > 0.3, "{c:?}");
+                assert_eq!(c.series.len(), 1);
+                assert!(c.series[0].interval.contains(0.0), "{:?}", c.series);
+            }
+        }
+    }
+
+    /// `reweight z=0`, one unit, nobody: each comparison stands alone, and harm of 24.7 points is found.
+    #[test]
+    fn an_empty_arm_hides_nothing() {
+        for (share, units) in [(0.0, 0.0), (0.0001, 1.0), (0.0001, 0.0)] {
+            let mut rules = rules(&[]);
+            rules.metrics = vec![(Metric::named("orders"), Role::Primary)];
+            rules.shares = vec![
+                ("control".to_owned(), 0.5 - share / 2.0),
+                ("big".to_owned(), 0.5 - share / 2.0),
+                ("z".to_owned(), share),
+            ];
+            let metric = Metric::named("orders");
+            let of = |variant: &str, units: f64, rate: f64| {
+                let good = (units * rate).round();
+                let moments = Moments::from_sums(units, &[good], &[good]).unwrap();
+                Group { moments, ..group(variant, "", 1.0, 0.0) }
+            };
+            let mut groups = vec![of("control", 4000.0, 0.5), of("big", 4000.0, 0.253)];
+            if units > 0.0 {
+                groups.push(of("z", units, 0.0));
+            }
+            let found = judged_by(&rules, &metric, &groups);
+            assert_eq!(
+                (found.verdict, found.treatment.as_deref()),
+                (Verdict::DoNotShip, Some("big")),
+                "{:?}",
+                found.reasons
+            );
+            let c = &found.metrics[0].comparisons;
+            assert!(c.len() == 1 && (c[0].fixed.absolute + 0.247).abs() < 1e-3, "{c:?}");
+            assert_eq!(found.alpha, if share == 0.0 { 0.05 } else { 0.025 });
+            assert_eq!(found.metrics[0].unmeasured.len(), usize::from(share > 0.0));
+        }
+    }
+
+    #[test]
+    fn units_where_nobody_is_planned_make_it_invalid() {
+        let mut rules = rules(&["complaints"]);
+        rules.shares[2].1 = 0.0;
+        rules.shares[1].1 = 0.5;
+        for method in [Method::Fixed, Method::Sequential] {
+            rules.method = method;
+            let mut groups = vec![group("control", "", 4000.0, 0.1), group("big", "", 4000.0, 0.1)];
+            assert_ne!(judged(&rules, &groups).verdict, Verdict::Invalid);
+            groups.push(group("huge", "", 30.0, 0.1));
+            assert_eq!(judged(&rules, &groups).verdict, Verdict::Invalid);
+        }
+    }
+
+    /// A loss of 10 that becomes one of 5 is 50 % better.
+    #[test]
+    fn a_smaller_loss_is_a_rise() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        let metric = Metric::named("profit");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let numbers = |mean: f64| (0..2000).map(|i| mean + f64::from(i % 7) - 3.0).collect::<Vec<_>>();
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", numbers(-10.0)), ("big", numbers(-5.0))]),
+        );
+        let c = &found.metrics[0].comparisons[0];
+        let relative = c.relative_interval.unwrap();
+        assert!((c.fixed.relative.unwrap() - 0.5).abs() < 1e-3, "{c:?}");
+        assert!(0.47 < relative.low && relative.high < 0.53 && c.effect == Effect::Better, "{c:?}");
+    }
+
+    /// scipy.stats.ttest_ind(equal_var=False) of the same numbers: p = .028.
+    #[test]
+    fn a_large_mean_costs_no_digits() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("size");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        // Of deviation 1 and LIFT apart: t = LIFT sqrt(n / 2).
+        let numbers = |lift: f64| {
+            (0..2000).map(|i| 1e7 + lift + if i % 2 == 0 { 1.0 } else { -1.0 }).collect::<Vec<_>>()
+        };
+        let lift = 2.1987 / 1000.0_f64.sqrt();
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", numbers(0.0)), ("big", numbers(lift))]),
+        );
+        let c = &found.metrics[0].comparisons[0];
+        assert!((c.p - 0.028).abs() < 1e-3, "{c:?}");
+    }
+
+    /// What cannot be said is not said: an arm that does not vary has no known error.
+    #[test]
+    fn constant_arms_prove_nothing() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("orders");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let four: Vec<f64> = (0..2000).map(|i| if i < 4 { 1.0 } else { 0.0 }).collect();
+        let found =
+            judged_by(&rules, &metric, &of_numbers(&metric, &[("control", four), ("big", vec![0.0; 2000])]));
+        let c = &found.metrics[0].comparisons[0];
+        assert_eq!(
+            (found.verdict, c.doubt),
+            (Verdict::Inconclusive, Some(Doubt::Constant)),
+            "{:?}",
+            found.reasons
+        );
+        assert_eq!((c.fixed.relative, c.relative_interval), (None, None));
+        let constant = |value: f64| vec![value; 2000];
+        let found = judged_by(
+            &rules,
+            &metric,
+            &of_numbers(&metric, &[("control", constant(10.0)), ("big", constant(12.0))]),
+        );
+        let said = found.metrics[0].problem.clone().unwrap();
+        assert!(said.contains("the same for all units of an arm (10, 12)"), "{said}");
+    }
+
+    /// Few units with skewed numbers do not prove harm, whatever the interval.
+    #[test]
+    fn harm_needs_units_as_shipping_does() {
+        let mut rules = rules(&[]);
+        of_two(&mut rules);
+        let metric = Metric::named("revenue");
+        rules.metrics = vec![(metric.clone(), Role::Primary)];
+        let arm = |units: u32, every: u32| {
+            (0..units)
+                .map(|i| if i % every == 0 { f64::from(1 + i % 37).powi(3) } else { 0.0 })
+                .collect::<Vec<_>>()
+        };
+        let groups = |units| of_numbers(&metric, &[("control", arm(units, 5)), ("big", arm(units, 50))]);
+        let found = judged_by(&rules, &metric, &groups(500));
+        let c = &found.metrics[0].comparisons[0];
+        assert_eq!(c.effect, Effect::Worse, "{c:?}");
+        assert!(matches!(c.doubt, Some(Doubt::FewUnits { needed: 1000, .. })), "{c:?}");
+        assert_eq!(found.verdict, Verdict::Inconclusive, "{:?}", found.reasons);
+        assert!(
+            found.reasons[0].contains("500 units in the smaller arm do not prove it, 1000 are needed"),
+            "{:?}",
+            found.reasons
+        );
+        assert!(found.remarks.iter().any(|said| said.contains("--cap revenue=p99")), "{:?}", found.remarks);
+        assert_eq!(judged_by(&rules, &metric, &groups(2000)).verdict, Verdict::DoNotShip);
+        // Numbers that are not skewed need no more than their interval.
+        let plain = |mean: f64| (0..300).map(|i| mean + f64::from(i % 7) - 3.0).collect::<Vec<_>>();
+        let even = of_numbers(&metric, &[("control", plain(10.0)), ("big", plain(8.0))]);
+        assert_eq!(judged_by(&rules, &metric, &even).verdict, Verdict::DoNotShip);
+    }
+
+    #[test]
+    fn segments_are_judged_by_the_method_and_p_fits_the_interval() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        let mut groups = Vec::new();
+        for segment in ["desktop", "phone"] {
+            groups.push(group("control", segment, 4000.0, 0.10));
+            groups.push(group("big", segment, 4000.0, 0.115));
+        }
+        let planned = Method::Planned { spending: Spending::ObrienFleming, looks: vec![0.5, 0.75] };
+        let mut widths = Vec::new();
+        for method in [Method::Fixed, planned, Method::Sequential] {
+            rules.method = method;
+            let found = judged(&rules, &groups);
+            let c = &found.metrics[1].comparisons[0];
+            assert_eq!(c.p < found.alpha, !c.interval.contains(0.0), "{c:?}");
+            assert_eq!(c.segments.len(), 2);
+            widths.push(c.segments[0].interval.high - c.segments[0].interval.low);
+        }
+        assert!(widths[0] < widths[1] && widths[1] < widths[2], "{widths:?}");
+        // One look at .5 of the units found z = 2.2: p of that look alone is below .05, and its bound 2.96 is not reached.
+        rules.method = Method::Planned { spending: Spending::ObrienFleming, looks: vec![0.5] };
+        let found = judged(&rules, &[group("control", "", 4000.0, 0.10), group("big", "", 4000.0, 0.115)]);
+        let c = &found.metrics[1].comparisons[0];
+        assert!(c.fixed.p < 0.05 && c.p > 0.05 && c.interval.contains(0.0), "{c:?}");
+    }
+
+    #[test]
+    fn units_asked_for_afterwards_change_no_interval() {
+        let mut rules = rules(&["complaints"]);
+        of_two(&mut rules);
+        rules.method = Method::Sequential;
+        let groups = [group("control", "", 4000.0, 0.10), group("big", "", 4000.0, 0.12)];
+        let before = judged(&rules, &groups);
+        rules.min_units = 100;
+        let after = judged(&rules, &groups);
+        assert_eq!(before.metrics[1].comparisons[0].p, after.metrics[1].comparisons[0].p);
+        assert!(
+            after.remarks.iter().any(|said| said.contains("min_units_per_arm was 1000")),
+            "{:?}",
+            after.remarks
+        );
+        assert!(!before.remarks.iter().any(|said| said.contains("min_units_per_arm was")));
     }
 }

@@ -72,6 +72,44 @@ pub struct Metric {
     pub quantile: Option<f64>,
     /// Whether less is better; `None` if nobody said.
     pub is_lower_better: Option<bool>,
+    /// Where a unit's number above is cut off, so that few large ones do not decide.
+    pub cap: Option<Cap>,
+}
+
+/// Where the numbers of units are cut off (winsorised): a larger one counts as the cap, a smaller one as its counterpart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cap {
+    /// At this number and at its negative.
+    At(f64),
+    /// At this quantile (0.5 to 1) of all units of the experiment, whichever their variant, and at one minus it: the
+    /// smallest value that at least this share of the units does not exceed.
+    Percentile(f64),
+}
+
+impl Cap {
+    /// Reads `p99.5` or a number above 0.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let wrong =
+            || Error::Metric(text.to_owned(), "a percentile above p50 such as p99.5, or a number above 0");
+        if text.trim().starts_with('p') {
+            let p = quantile(text).filter(|p| *p > 0.5).ok_or_else(wrong)?;
+            return Ok(Self::Percentile(p));
+        }
+        let at = text.trim().parse::<f64>().ok().filter(|at| *at > 0.0 && at.is_finite());
+        at.map(Self::At).ok_or_else(wrong)
+    }
+}
+
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(at) => write!(f, "{at}"),
+            Self::Percentile(p) => write!(f, "p{} of all units", (p * 1e5).round() / 1e3),
+        }
+    }
 }
 
 const EXPECTED: &str = "NAME=TERM or NAME=TERM/TERM, a TERM being sum(x), count(x), any(x), or mean(x) or a quantile such as p95(x) alone";
@@ -88,6 +126,7 @@ impl Metric {
             denominator: Some(built_in(denominator)),
             quantile: None,
             is_lower_better: Some(true),
+            cap: None,
         };
         if let Some(p) = name.strip_prefix("latency_").and_then(quantile) {
             let (name, numerator) = (name.to_owned(), built_in("@duration_ms"));
@@ -97,6 +136,7 @@ impl Metric {
                 denominator: None,
                 quantile: Some(p),
                 is_lower_better: Some(true),
+                cap: None,
             };
         }
         match name {
@@ -108,6 +148,7 @@ impl Metric {
                 denominator: None,
                 quantile: None,
                 is_lower_better: None,
+                cap: None,
             },
         }
     }
@@ -131,6 +172,7 @@ impl Metric {
             denominator: None,
             quantile: None,
             is_lower_better: None,
+            cap: None,
         };
         if let Some((p, outcome)) = formula.split_once('(').and_then(|(p, rest)| Some((quantile(p)?, rest))) {
             let outcome =
@@ -173,6 +215,13 @@ impl Metric {
     /// How it is made, for people.
     #[must_use]
     pub fn formula(&self) -> String {
+        let formula = self.uncapped();
+        self.cap.map_or(formula.clone(), |cap| {
+            format!("{formula}, each unit's {} capped at {cap}", self.numerator)
+        })
+    }
+
+    fn uncapped(&self) -> String {
         match (&self.denominator, self.quantile) {
             (_, Some(p)) => {
                 format!("p{} of {}", (p * 1e5).round() / 1e3, self.numerator.outcome.trim_start_matches('@'))
@@ -210,55 +259,94 @@ pub enum Period {
     Before,
 }
 
+/// A number of each unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// What is summed.
+    pub term: Term,
+    /// When it counts.
+    pub period: Period,
+    /// Where it is cut off.
+    pub cap: Option<Cap>,
+}
+
 /// What is summed per unit, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Columns(Vec<(Term, Period)>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Columns {
+    all: Vec<Column>,
+    /// Those of which the third moments are needed, for the skewness of a metric; each ascending.
+    triples: Vec<[usize; 3]>,
+}
 
 impl Columns {
     /// All that `metrics` need, each once; with `has_before`, each outcome before the experiment, too.
     #[must_use]
     pub fn of(metrics: &[Metric], has_before: bool) -> Self {
-        let mut columns = Vec::new();
+        let mut columns = Self::default();
         for period in [Period::After, Period::Before] {
-            for term in metrics.iter().flat_map(Metric::terms) {
-                let is_wanted = period == Period::After || (has_before && !term.is_built_in());
-                if is_wanted && !columns.contains(&(term.clone(), period)) {
-                    columns.push((term.clone(), period));
+            for metric in metrics {
+                for (at, term) in metric.terms().enumerate() {
+                    let cap = metric.cap.filter(|_| at == 0);
+                    let column = Column { term: term.clone(), period, cap };
+                    let is_wanted = period == Period::After || (has_before && !term.is_built_in());
+                    if is_wanted && !columns.all.contains(&column) {
+                        columns.all.push(column);
+                    }
                 }
             }
         }
-        Self(columns)
+        for metric in metrics.iter().filter(|metric| metric.quantile.is_none()) {
+            let triples = match columns.metric(metric) {
+                Some(cuped::Metric::Mean(i)) => vec![[i; 3]],
+                Some(cuped::Metric::Ratio { numerator: i, denominator: j }) => {
+                    let (i, j) = (i.min(j), i.max(j));
+                    vec![[i; 3], [i, i, j], [i, j, j], [j; 3]]
+                }
+                None => Vec::new(),
+            };
+            columns.triples.extend(triples);
+        }
+        columns.triples.sort_unstable();
+        columns.triples.dedup();
+        columns
     }
 
     /// In order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(Term, Period)> {
-        self.0.iter()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Column> {
+        self.all.iter()
+    }
+
+    /// Triples of columns whose third moments are needed, in order.
+    #[must_use]
+    pub fn triples(&self) -> &[[usize; 3]] {
+        &self.triples
     }
 
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
-    fn position(&self, term: &Term, period: Period) -> Option<usize> {
-        self.0.iter().position(|(other, when)| other == term && *when == period)
+    fn position(&self, term: &Term, period: Period, cap: Option<Cap>) -> Option<usize> {
+        let is_it = |column: &Column| column.term == *term && column.period == period && column.cap == cap;
+        self.all.iter().position(is_it)
     }
 
     /// Where a metric's terms are; `None` if these columns were made for others.
     #[must_use]
     pub fn metric(&self, metric: &Metric) -> Option<cuped::Metric> {
-        let numerator = self.position(&metric.numerator, Period::After)?;
+        let numerator = self.position(&metric.numerator, Period::After, metric.cap)?;
         Some(match &metric.denominator {
             None => cuped::Metric::Mean(numerator),
             Some(below) => {
-                let denominator = self.position(below, Period::After)?;
+                let denominator = self.position(below, Period::After, None)?;
                 cuped::Metric::Ratio { numerator, denominator }
             }
         })
@@ -267,7 +355,8 @@ impl Columns {
     /// The same terms before the experiment.
     #[must_use]
     pub fn covariates(&self, metric: &Metric) -> Vec<usize> {
-        metric.terms().filter_map(|term| self.position(term, Period::Before)).collect()
+        let caps = [metric.cap, None].into_iter();
+        metric.terms().zip(caps).filter_map(|(term, cap)| self.position(term, Period::Before, cap)).collect()
     }
 }
 

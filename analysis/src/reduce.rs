@@ -10,7 +10,7 @@ use datafusion::arrow::array::{
     Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringViewArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::error::DataFusionError;
@@ -19,10 +19,10 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use futures::StreamExt as _;
-use splitway_stats::Moments;
+use splitway_stats::{Moments, Sums};
 
 use crate::Error;
-use crate::sql::{Dialect, Reduction, Step};
+use crate::sql::{self, Dialect, Reduction, Step};
 
 /// What the engine may hold before it writes to disk. With the tables of a part's units it stays below 4 GB.
 const MEMORY: usize = 2 << 30;
@@ -54,6 +54,10 @@ pub struct Group {
 /// more than one of them.
 const ROWS: u64 = 8_000_000;
 
+/// Where percentiles are asked for, the units of up to this many parts stay in memory between finding those and adding up;
+/// of more they are made twice.
+const MOST_KEPT: usize = 3;
+
 /// Tables of exposures and outcomes, and the engine to ask them.
 pub struct Tables {
     /// All units.
@@ -63,6 +67,15 @@ pub struct Tables {
     /// Time of the last outcome; of the last exposure without any.
     last_ms: i64,
     runtime: tokio::runtime::Runtime,
+}
+
+/// Outcomes that no experiment can have caused, because their units are not in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Unexposed {
+    /// How many.
+    pub outcomes: u64,
+    /// Of how many units.
+    pub units: u64,
 }
 
 impl Tables {
@@ -157,19 +170,22 @@ impl Tables {
         })
     }
 
-    /// Makes tables of the query's steps in a part, until [`Self::forget`]. `units` and `entered` are kept in memory, because
-    /// the engine would make them anew wherever they are read.
+    /// Makes tables of the query's steps in a part, until [`Self::forget`]. `units`, `entered` and `wide` are kept in memory,
+    /// because the engine would make them anew wherever they are read; each only until the last step that needs it.
     pub(crate) fn make(&self, part: &SessionContext, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
             self.runtime.block_on(async {
                 let table = part.sql(&step.sql).await?;
-                let is_kept = matches!(step.name, "units" | "first_seen" | "entered");
+                let is_kept = matches!(step.name.as_str(), "units" | "first_seen" | "entered" | "wide");
                 let table = if is_kept { table.cache().await? } else { table };
-                part.register_table(step.name, table.into_view())
+                part.register_table(step.name.as_str(), table.into_view())
             })?;
-            if step.name == "entered" {
-                part.deregister_table("units")?;
-            }
+            let over: &[&str] = match step.name.as_str() {
+                "entered" => &["units"],
+                "wide" => &["kept", "first_seen", "entered", "sums"],
+                _ => &[],
+            };
+            over.iter().try_for_each(|name| part.deregister_table(*name).map(drop))?;
         }
         Ok(())
     }
@@ -177,7 +193,7 @@ impl Tables {
     /// The end of [`Self::make`].
     pub(crate) fn forget(&self, part: &SessionContext, steps: &[Step]) -> Result<(), Error> {
         for step in steps {
-            part.deregister_table(step.name)?;
+            part.deregister_table(step.name.as_str())?;
         }
         Ok(())
     }
@@ -196,18 +212,47 @@ impl Tables {
         Ok(rows.iter().map(|row| (row[0].clone(), row[1].parse().unwrap_or_default())).collect())
     }
 
+    /// Outcomes of units that no exposure shows.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn unexposed(&self) -> Result<Unexposed, Error> {
+        let sql = "SELECT COUNT(*), COUNT(DISTINCT o.unit) FROM outcomes o LEFT ANTI JOIN exposures e ON o.unit = e.unit";
+        let mut found = Unexposed::default();
+        for part in self.parts() {
+            for row in self.rows_of(part, sql)?.iter() {
+                let [outcomes, units] = row else { continue };
+                found.outcomes += outcomes.parse::<u64>().unwrap_or_default();
+                found.units += units.parse::<u64>().unwrap_or_default();
+            }
+        }
+        Ok(found)
+    }
+
     /// The reduction.
     ///
     /// # Errors
     /// What the engine says, such as a column that a Parquet file lacks.
     pub fn reduce(&self, reduction: &Reduction) -> Result<Vec<Group>, Error> {
         let reduction = &self.bounded(reduction);
-        let (steps, last) = (reduction.steps(Dialect::DataFusion), reduction.last(Dialect::DataFusion));
+        let (mut steps, last) = (reduction.steps(Dialect::DataFusion), reduction.last(Dialect::DataFusion));
         let mut all: BTreeMap<(String, String, String, i64), Group> = BTreeMap::new();
+        // Percentiles are of all parts together.
+        let is_wide = self.parts.len() > 1 && reduction.percentiles().next().is_some();
+        let is_kept = is_wide && self.parts.len() <= MOST_KEPT;
+        if is_wide {
+            let head = steps.iter().position(|step| step.name == "wide").map_or(0, |at| at + 1);
+            let mut rest = steps.split_off(head);
+            self.cut(reduction, &steps, &mut rest, is_kept)?;
+            if is_kept { steps = rest } else { steps.extend(rest) }
+        }
         for part in &self.parts {
             self.make(part, &steps)?;
             let rows = self.rows_of(part, &last)?;
             self.forget(part, &steps)?;
+            if is_kept {
+                part.deregister_table("wide")?;
+            }
             for group in groups(&rows, reduction)? {
                 let key = (group.experiment.clone(), group.variant.clone(), group.segment.clone(), group.day);
                 match all.entry(key) {
@@ -228,6 +273,75 @@ impl Tables {
         }
         Ok(all.into_values().collect())
     }
+}
+
+impl Tables {
+    /// Finds the percentiles at which columns are cut off over all parts, and puts them in place of the steps that find them
+    /// in one. `head` makes the units; with `is_kept` they stay.
+    fn cut(
+        &self,
+        reduction: &Reduction,
+        head: &[Step],
+        rest: &mut [Step],
+        is_kept: bool,
+    ) -> Result<(), Error> {
+        let columns: Vec<(usize, u64)> = reduction.percentiles().collect();
+        // By column and experiment: numbers, as bits, and how many units have each.
+        let mut counted: BTreeMap<(usize, String), HashMap<u64, u64>> = BTreeMap::new();
+        for part in &self.parts {
+            self.make(part, head)?;
+            for (column, _) in &columns {
+                self.each_batch(part, &sql::counted(*column), |batch| {
+                    let experiments = texts(batch.column(0))?;
+                    let values = batch.column(1).as_primitive::<Float64Type>();
+                    let counts = batch.column(2).as_primitive::<Int64Type>();
+                    for row in 0..batch.num_rows() {
+                        let key = (*column, experiments.value(row).to_owned());
+                        let count = counted.entry(key).or_default().entry(values.value(row).to_bits());
+                        *count.or_default() += counts.value(row) as u64;
+                    }
+                    Ok(())
+                })?;
+            }
+            if !is_kept {
+                self.forget(part, head)?;
+            }
+        }
+        for (column, per) in columns {
+            let rows =
+                counted.iter().filter(|((of, _), _)| *of == column).map(|((_, experiment), counts)| {
+                    let at = |per: u64| format!("CAST('{}' AS DOUBLE)", cut_at(counts, per));
+                    let experiment = Dialect::DataFusion.text(experiment);
+                    format!("({experiment}, {}, {})", at(per), at(sql::OF.saturating_sub(per)))
+                });
+            let rows: Vec<String> = rows.collect();
+            if let Some(step) = rest.iter_mut().find(|step| step.name == sql::cut(column))
+                && !rows.is_empty()
+            {
+                step.sql = format!(
+                    "SELECT column1 AS experiment, column2 AS high, column3 AS low FROM (VALUES {})",
+                    rows.join(", ")
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The smallest number that at least `per` of 100,000 units do not exceed.
+fn cut_at(counts: &HashMap<u64, u64>, per: u64) -> f64 {
+    let mut sorted: Vec<(f64, u64)> =
+        counts.iter().map(|(bits, count)| (f64::from_bits(*bits), *count)).collect();
+    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let all: u128 = sorted.iter().map(|(_, count)| u128::from(*count)).sum();
+    let mut upto = 0;
+    for (value, count) in sorted {
+        upto += u128::from(count);
+        if upto * u128::from(sql::OF) >= all * u128::from(per) {
+            return value;
+        }
+    }
+    0.0
 }
 
 /// Puts the tables into a context; of a part `(which, of how many)` only the units that belong to it.
@@ -349,19 +463,33 @@ fn groups(table: &Rows, reduction: &Reduction) -> Result<Vec<Group>, Error> {
     let [day, units, in_two] = [place("day")?, place("units")?, place("in_two")?];
     let [in_progress, outcomes, inside] = [place("in_progress")?, place("outcomes")?, place("inside")?];
     let sums: Vec<usize> = (0..columns).map(|i| place(&format!("s_{i}"))).collect::<Result<_, _>>()?;
+    let centres: Vec<usize> = (0..columns).map(|i| place(&format!("m_{i}"))).collect::<Result<_, _>>()?;
     let mut products = Vec::with_capacity(columns * columns);
     for i in 0..columns {
         for j in 0..columns {
-            products.push(place(&format!("p_{}_{}", i.min(j), i.max(j)))?);
+            products.push(place(&format!("q_{}_{}", i.min(j), i.max(j)))?);
         }
     }
+    let third = |triple: &[usize; 3]| {
+        let [i, j, k] = triple;
+        Ok((*triple, place(&format!("t_{i}_{j}_{k}"))?))
+    };
+    let thirds: Vec<([usize; 3], usize)> =
+        reduction.columns.triples().iter().map(third).collect::<Result<_, Error>>()?;
     let group = |row: &Vec<String>| {
         let text = |at: usize| row.get(at).map_or("", String::as_str);
         let number = |at: usize| {
             text(at).trim().parse::<f64>().map_err(|_| Error::Summary(format!("no number: `{}`", text(at))))
         };
         let all = |places: &[usize]| places.iter().map(|at| number(*at)).collect::<Result<Vec<_>, _>>();
-        let moments = Moments::from_sums(number(units)?, &all(&sums)?, &all(&products)?);
+        let thirds = thirds.iter().map(|(triple, at)| Ok((*triple, number(*at)?)));
+        let moments = Moments::from_centred(&Sums {
+            count: number(units)?,
+            centres: all(&centres)?,
+            sums: all(&sums)?,
+            products: all(&products)?,
+            thirds: thirds.collect::<Result<_, Error>>()?,
+        });
         Ok(Group {
             experiment: text(texts[0]).to_owned(),
             variant: text(texts[1]).to_owned(),

@@ -178,6 +178,10 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
         if let Some(problem) = &metric.problem {
             writeln!(table, "<tr><td>{name}</td><td colspan=\"6\">{}</td></tr>", escape(problem))?;
         }
+        for unmeasured in &metric.unmeasured {
+            let (treatment, problem) = (escape(&unmeasured.treatment), escape(&unmeasured.problem));
+            writeln!(table, "<tr><td>{name}</td><td>{treatment}</td><td colspan=\"5\">{problem}</td></tr>")?;
+        }
         for c in &metric.comparisons {
             let (interval, relative, p) = (c.interval, c.relative_interval, c.p);
             let says = if is_valid { says(metric, c) } else { "" };
@@ -286,8 +290,9 @@ fn segments(html: &mut String, found: &Judgement) -> fmt::Result {
             }
             writeln!(
                 html,
-                "</tbody></table>\n<p class=\"dim\">Segments do not decide. Their {} % intervals are for a single look at a single segment, whatever the method; p is that of a single look, adjusted over the segments (Benjamini-Hochberg).</p>",
-                level(found.alpha)
+                "</tbody></table>\n<p class=\"dim\">Segments do not decide. Their {} % intervals are each for a single segment and hold {}; p is theirs, adjusted over the segments (Benjamini-Hochberg).</p>",
+                level(found.alpha),
+                found.method.holds()
             )?;
         }
     }
@@ -325,7 +330,7 @@ fn power(html: &mut String, metric: &str, treatment: &str, plan: &Planning, meth
         let relative = if plan.baseline == 0.0 {
             "-".to_owned()
         } else {
-            format!("{:+.2} %", row.effect / plan.baseline * 100.0)
+            format!("{:+.2} %", row.effect / plan.baseline.abs() * 100.0)
         };
         let mark = if plan.wanted == Some(row.effect) {
             "<br><span class=\"dim\">(the config's)</span>"
@@ -430,6 +435,9 @@ fn number(value: f64) -> String {
 }
 
 fn says(metric: &MetricResult, c: &Comparison) -> &'static str {
+    if c.doubt.is_some() {
+        return "too few units, or an arm without variance";
+    }
     if metric.role == Role::Guardrail && c.effect != Effect::Better {
         return match metric.guards(c) {
             Guard::Broken => "broken",

@@ -5,14 +5,15 @@
 //! `exposures(unit, experiment, variant, time_ms, is_split, status, duration_ms, segment)` and
 //! `outcomes(unit, metric, time_ms, value)`. Each row that comes out is one experiment, variant, segment and day of
 //! first exposure: `units`, `in_two` (of which in two variants), `in_progress` (of which the window is not over), `outcomes`
-//! of these units and those `inside` the window, `s_I` (sum of column I) and `p_I_J` (sum of the product of columns I and J).
-//! `reduction` names the query.
+//! of these units and those `inside` the window, `m_I` (the experiment's mean of column I before it is capped, about which
+//! products are summed, so that a large mean costs no digits), `s_I` (sum of column I), `q_I_J` and `t_I_J_K` (sums of the
+//! products of columns less those means). `reduction` names the query.
 
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::metric::{Columns, How, Period, Term};
+use crate::metric::{Cap, Column, Columns, How, Period, Term};
 
 /// Whose SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Dialect {
 }
 
 /// What is reduced.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reduction {
     /// What is summed.
     pub columns: Columns,
@@ -82,6 +83,8 @@ pub struct Reduction {
     pub window_ms: Option<i64>,
     /// Outcomes this long before it are covariates.
     pub before_ms: i64,
+    /// Outcomes this little before it count, too: the clocks of applications are not the proxy's.
+    pub tolerance_ms: i64,
     /// Units with more exposures in an experiment are taken for bots and left out.
     pub most_exposures: Option<u64>,
     /// A table `excluded(unit)` names units that are left out.
@@ -95,7 +98,7 @@ pub struct Reduction {
 /// A part of the query.
 pub(crate) struct Step {
     /// Its name, for the parts after it.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     about: &'static str,
     pub(crate) sql: String,
 }
@@ -124,9 +127,60 @@ impl Reduction {
     pub(crate) fn steps(&self, dialect: Dialect) -> Vec<Step> {
         let mut steps = self.entered(dialect);
         let (sums, wide) = self.columns(dialect);
-        steps.extend(sums.map(|sql| Step { name: "sums", about: "", sql }));
-        steps.push(Step { name: "wide", about: "", sql: wide });
+        steps.extend(sums.map(|sql| Step { name: "sums".to_owned(), about: "", sql }));
+        steps.push(Step { name: "wide".to_owned(), about: "", sql: wide });
+        for (i, per) in self.percentiles() {
+            steps.push(Step {
+                name: cut(i),
+                about: " -- percentiles over all variants, at which numbers are cut off",
+                sql: percentile(i, per),
+            });
+        }
+        let (level, centred) = self.centred(dialect);
+        steps.push(Step {
+            name: "level".to_owned(),
+            about: " -- means, so that products of large numbers lose no digits",
+            sql: level,
+        });
+        steps.push(Step { name: "centred".to_owned(), about: "", sql: centred });
         steps
+    }
+
+    /// Columns that are capped at a percentile: which, and at how many of 100,000 units.
+    pub(crate) fn percentiles(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.columns.iter().enumerate().filter_map(|(i, column)| match column.cap {
+            Some(Cap::Percentile(p)) => Some((i, (p * 1e5).round() as u64)),
+            _ => None,
+        })
+    }
+
+    /// Means of the columns by experiment; and units with their numbers cut off, as they are and less the means.
+    fn centred(&self, dialect: Dialect) -> (String, String) {
+        let mut level = "SELECT w.experiment AS experiment".to_owned();
+        let mut centred =
+            "SELECT w.experiment AS experiment, w.variant AS variant, w.segment AS segment, w.day AS day,
+    w.in_two AS in_two, w.in_progress AS in_progress, w.outcomes AS outcomes, w.inside AS inside"
+                .to_owned();
+        let mut joins = String::new();
+        for (i, column) in self.columns.iter().enumerate() {
+            let _ = write!(level, ", AVG(w.c{i}) AS m{i}");
+            let capped = match column.cap {
+                None => format!("w.c{i}"),
+                Some(Cap::At(at)) => {
+                    let at = format!("CAST({at} AS {})", dialect.double());
+                    format!("GREATEST(LEAST(w.c{i}, {at}), -{at})")
+                }
+                Some(Cap::Percentile(_)) => {
+                    let cut = cut(i);
+                    let _ = write!(joins, "\n  JOIN {cut} ON {cut}.experiment = w.experiment");
+                    format!("GREATEST(LEAST(w.c{i}, {cut}.high), {cut}.low)")
+                }
+            };
+            let _ = write!(centred, ",\n    l.m{i} AS m{i}, {capped} AS v{i}, {capped} - l.m{i} AS x{i}");
+        }
+        level.push_str(" FROM wide w GROUP BY w.experiment");
+        let _ = write!(centred, "\n  FROM wide w JOIN level l ON l.experiment = w.experiment{joins}");
+        (level, centred)
     }
 
     /// Those up to `kept` (exposures that count) and `entered` (units with their first one).
@@ -135,7 +189,7 @@ impl Reduction {
         let excluded = if self.has_excluded { " AND unit NOT IN (SELECT unit FROM excluded)" } else { "" };
         let bots = self.most_exposures.map_or(String::new(), |most| format!("\n  HAVING COUNT(*) <= {most}"));
         let kept = Step {
-            name: "kept",
+            name: "kept".to_owned(),
             about: "",
             sql: format!(
                 "SELECT unit, experiment, variant, time_ms, segment, status, duration_ms
@@ -143,7 +197,7 @@ impl Reduction {
             ),
         };
         let units = Step {
-            name: "units",
+            name: "units".to_owned(),
             about: " -- first exposure per unit and experiment",
             sql: format!(
                 "SELECT experiment, unit, MIN(time_ms) AS first_ms, MIN(variant) AS low_variant, MAX(variant) AS high_variant,
@@ -154,7 +208,7 @@ impl Reduction {
             ),
         };
         let first = Step {
-            name: "first_seen",
+            name: "first_seen".to_owned(),
             about: " -- units in two variants or segments belong to the first ones they saw",
             sql: "SELECT k.experiment AS experiment, k.unit AS unit, MIN(k.variant) AS variant, MIN(k.segment) AS segment
   FROM kept k JOIN units u ON k.experiment = u.experiment AND k.unit = u.unit AND k.time_ms = u.first_ms
@@ -176,7 +230,7 @@ impl Reduction {
             None => ("0".to_owned(), String::new(), String::new()),
         };
         let entered = Step {
-            name: "entered",
+            name: "entered".to_owned(),
             about: "",
             sql: format!(
                 "SELECT u.experiment AS experiment, u.unit AS unit, u.first_ms AS first_ms,
@@ -193,8 +247,8 @@ impl Reduction {
     /// The outcomes' sums per unit, if any are asked for; and all columns.
     fn columns(&self, dialect: Dialect) -> (Option<String>, String) {
         let double = dialect.double();
-        let own: Vec<(usize, &(Term, Period))> =
-            self.columns.iter().enumerate().filter(|(_, (term, _))| !term.is_built_in()).collect();
+        let own: Vec<(usize, &Column)> =
+            self.columns.iter().enumerate().filter(|(_, column)| !column.term.is_built_in()).collect();
         let mut sums = None;
         if !own.is_empty() {
             let mut sql = format!(
@@ -202,8 +256,9 @@ impl Reduction {
     SUM(CASE WHEN {} THEN 1 ELSE 0 END) AS inside",
                 self.during(Period::After)
             );
-            for (i, (term, period)) in &own {
-                let _ = write!(sql, ",\n    {} AS c{i}", self.aggregate(term, *period, dialect));
+            for (i, column) in &own {
+                let _ =
+                    write!(sql, ",\n    {} AS c{i}", self.aggregate(&column.term, column.period, dialect));
             }
             sql.push_str(
                 "\n  FROM entered e JOIN outcomes o ON o.unit = e.unit GROUP BY e.experiment, e.unit",
@@ -218,8 +273,8 @@ impl Reduction {
             Some(_) => ", COALESCE(s.outcomes, 0) AS outcomes, COALESCE(s.inside, 0) AS inside",
             None => ", 0 AS outcomes, 0 AS inside",
         });
-        for (i, (term, _)) in self.columns.iter().enumerate() {
-            let value = match term.outcome.as_str() {
+        for (i, column) in self.columns.iter().enumerate() {
+            let value = match column.term.outcome.as_str() {
                 name if name.starts_with('@') => name.replacen('@', "e.", 1),
                 _ => format!("COALESCE(s.c{i}, 0)"),
             };
@@ -239,7 +294,7 @@ impl Reduction {
             dialect.text(&self.name()),
             self.sums()
         );
-        sql.push_str("\nFROM wide GROUP BY experiment, variant, segment, day\nORDER BY experiment, variant, segment, day");
+        sql.push_str("\nFROM centred GROUP BY experiment, variant, segment, day\nORDER BY experiment, variant, segment, day");
         if dialect == Dialect::ClickHouse {
             sql.push_str("\nSETTINGS join_use_nulls = 1");
         }
@@ -251,23 +306,30 @@ impl Reduction {
   SUM(outcomes) AS outcomes, SUM(inside) AS inside"
             .to_owned();
         for i in 0..self.columns.len() {
-            let _ = write!(sql, ",\n  SUM(c{i}) AS s_{i}");
+            let _ = write!(sql, ",\n  MIN(m{i}) AS m_{i}, SUM(v{i}) AS s_{i}");
             for j in i..self.columns.len() {
-                let _ = write!(sql, ", SUM(c{i} * c{j}) AS p_{i}_{j}");
+                let _ = write!(sql, ", SUM(x{i} * x{j}) AS q_{i}_{j}");
             }
+        }
+        for [i, j, k] in self.columns.triples() {
+            let _ = write!(sql, ",\n  SUM(x{i} * x{j} * x{k}) AS t_{i}_{j}_{k}");
         }
         sql
     }
 
     /// When an outcome `o` counts for an entered unit `e`.
     pub(crate) fn during(&self, period: Period) -> String {
+        let first = match self.tolerance_ms {
+            0 => "e.first_ms".to_owned(),
+            tolerance => format!("e.first_ms - {tolerance}"),
+        };
         match (period, self.window_ms) {
-            (Period::After, None) => "o.time_ms >= e.first_ms".to_owned(),
+            (Period::After, None) => format!("o.time_ms >= {first}"),
             (Period::After, Some(window)) => {
-                format!("o.time_ms >= e.first_ms AND o.time_ms < e.first_ms + {window}")
+                format!("o.time_ms >= {first} AND o.time_ms < e.first_ms + {window}")
             }
             (Period::Before, _) => {
-                format!("o.time_ms < e.first_ms AND o.time_ms >= e.first_ms - {}", self.before_ms)
+                format!("o.time_ms < {first} AND o.time_ms >= e.first_ms - {}", self.before_ms)
             }
         }
     }
@@ -282,4 +344,31 @@ impl Reduction {
         let metric = dialect.text(&term.outcome);
         format!("{function}(CASE WHEN o.metric = {metric} AND {during} THEN {value} ELSE 0 END)")
     }
+}
+
+/// The name of the step with a column's percentiles.
+pub(crate) fn cut(column: usize) -> String {
+    format!("cut_{column}")
+}
+
+/// How many units of an experiment have which number in a column.
+pub(crate) fn counted(column: usize) -> String {
+    format!(
+        "SELECT w.experiment AS experiment, w.c{column} AS v, COUNT(*) AS k FROM wide w GROUP BY w.experiment, w.c{column}"
+    )
+}
+
+/// Of 100,000 units: the smallest number that at least this many do not exceed.
+pub(crate) const OF: u64 = 100_000;
+
+/// The percentiles of a column: no engine's own function, as each has another definition or none that is exact.
+fn percentile(column: usize, per: u64) -> String {
+    let counted = counted(column);
+    let rest = OF.saturating_sub(per);
+    format!(
+        "SELECT r.experiment AS experiment, MIN(CASE WHEN r.upto * {OF} >= r.n * {per} THEN r.v END) AS high,
+    MIN(CASE WHEN r.upto * {OF} >= r.n * {rest} THEN r.v END) AS low
+  FROM (SELECT n.experiment AS experiment, n.v AS v, SUM(n.k) OVER (PARTITION BY n.experiment ORDER BY n.v) AS upto,
+    SUM(n.k) OVER (PARTITION BY n.experiment) AS n FROM ({counted}) n) r GROUP BY r.experiment"
+    )
 }

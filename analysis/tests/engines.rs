@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use splitway_analysis::metric::{Columns, Metric};
+use splitway_analysis::metric::{Cap, Columns, Metric};
 use splitway_analysis::reduce::{self, Group};
 use splitway_analysis::sql::{Dialect, Reduction};
 use world::{Faults, World, reduction};
@@ -38,10 +38,20 @@ fn run(python: &Path, arguments: &[&str], sql: &str) -> Output {
 
 /// The month's reduction, and one that is harder to print: a name to be escaped, bots, no window.
 fn reductions() -> [Reduction; 2] {
-    let odd = Metric::parse(r"odd=sum(it's \ odd)/count(order)").unwrap();
-    let all = [odd, Metric::named("latency_mean")];
-    let columns = Columns::of(&all, true);
-    let hard = Reduction { columns, window_ms: None, most_exposures: Some(2), ..reduction() };
+    let mut odd = Metric::parse(r"odd=sum(it's \ odd)/count(order)").unwrap();
+    odd.cap = Some(Cap::At(0.15));
+    let mut revenue = Metric::parse("revenue=sum(order)").unwrap();
+    revenue.cap = Some(Cap::Percentile(0.97));
+    let mut latency = Metric::named("latency_mean");
+    latency.cap = Some(Cap::Percentile(0.9));
+    let columns = Columns::of(&[odd, revenue, latency], true);
+    let hard = Reduction {
+        columns,
+        window_ms: None,
+        most_exposures: Some(2),
+        tolerance_ms: 3_600_000,
+        ..reduction()
+    };
     [reduction(), hard]
 }
 
@@ -103,6 +113,11 @@ fn same(theirs: &[Group], ours: &[Group], columns: usize) {
                 let (a, b) = (theirs.moments.covariance(i, j), ours.moments.covariance(i, j));
                 assert!((a - b).abs() <= 1e-8 * b.abs() + 1e-9, "{a} {b}");
             }
+            let (a, b) = (theirs.moments.skewness_of(&[(i, 1.0)]), ours.moments.skewness_of(&[(i, 1.0)]));
+            assert!(
+                a.is_some() == b.is_some() && a.zip(b).is_none_or(|(a, b)| (a - b).abs() < 1e-6),
+                "{a:?} {b:?}"
+            );
         }
     }
 }
@@ -152,7 +167,8 @@ fn every_dialect_is_read_by_its_parser() {
         for reduction in reductions() {
             let columns = reduction.columns.len();
             asked.push((name, reduction.sql(dialect)));
-            expected.push(10 + columns + columns * (columns + 1) / 2);
+            let triples = reduction.columns.triples().len();
+            expected.push(10 + 2 * columns + columns * (columns + 1) / 2 + triples);
         }
         // A parser that reads anything would show nothing.
         let sql = reductions()[0].sql(dialect);

@@ -105,8 +105,9 @@ def polars(exposures, outcomes, result, _):
     entered = entered.join(o.select(last_ms=c("time_ms").max()), how="cross").with_columns(
         in_progress=(c("first_ms") + 7 * day > c("last_ms")).cast(pl.Int64)
     )
-    after = (c("time_ms") >= c("first_ms")) & (c("time_ms") < c("first_ms") + 7 * day)
-    before = (c("time_ms") < c("first_ms")) & (c("time_ms") >= c("first_ms") - 7 * day)
+    # Clocks may differ by a second.
+    after = (c("time_ms") >= c("first_ms") - 1000) & (c("time_ms") < c("first_ms") + 7 * day)
+    before = (c("time_ms") < c("first_ms") - 1000) & (c("time_ms") >= c("first_ms") - 7 * day)
     terms = [
         term
         for name, when in (("after", (c("metric") == "order") & after), ("before", (c("metric") == "order") & before))
@@ -122,9 +123,14 @@ def polars(exposures, outcomes, result, _):
     )
     columns = ["any_after", "sum_after", "count_after", "errors", "answered", "any_before", "sum_before", "count_before"]
     out = [pl.len().alias("units"), c("in_two", "in_progress", "outcomes", "inside").sum()]
+    # Products and third moments are about the experiment's means.
+    wide = wide.with_columns(c(a).mean().over("experiment").alias(f"m{i}") for i, a in enumerate(columns))
+    wide = wide.with_columns((c(a) - c(f"m{i}")).alias(f"x{i}") for i, a in enumerate(columns))
     for i, a in enumerate(columns):
-        out.append(c(a).sum().alias(f"s_{i}"))
-        out += [(c(a) * c(b)).sum().alias(f"p_{i}_{j + i}") for j, b in enumerate(columns[i:])]
+        out += [c(f"m{i}").min().alias(f"m_{i}"), c(a).sum().alias(f"s_{i}")]
+        out += [(c(f"x{i}") * c(f"x{j}")).sum().alias(f"q_{i}_{j}") for j in range(i, len(columns))]
+    for i, j, k in [(0, 0, 0), *((a, b, d) for p, q in [(1, 2), (3, 4)] for a, b, d in [(p, p, p), (p, p, q), (p, q, q), (q, q, q)])]:
+        out.append((c(f"x{i}") * c(f"x{j}") * c(f"x{k}")).sum().alias(f"t_{i}_{j}_{k}"))
     by = ["experiment", "variant", "segment", "day"]
     wide.group_by(by).agg(out).sort(by).collect(engine="streaming").write_csv(result)
 

@@ -3,6 +3,8 @@
 pub(crate) mod args;
 mod options;
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +14,8 @@ use splitway_analysis::ingest::{self, Lines};
 use splitway_analysis::judge::{
     Directions, Evidence, Judgement, Method, Rules, Verdict, judge, level, probability, unknown,
 };
-use splitway_analysis::metric::{Columns, Metric, Role};
-use splitway_analysis::reduce::{self, Tables};
+use splitway_analysis::metric::{Cap, Columns, How, Metric, Role, Term};
+use splitway_analysis::reduce::{self, Tables, Unexposed};
 use splitway_analysis::report::{self, Facts};
 use splitway_analysis::sql::Reduction;
 use splitway_analysis::{Error, integrity};
@@ -39,6 +41,8 @@ struct Analysis {
     /// Of what was read as text; absent for Parquet and summaries.
     exposures: Option<Lines>,
     outcomes: Option<Lines>,
+    /// Outcomes of units that the log does not show; absent without outcomes.
+    unexposed: Option<Unexposed>,
     experiments: Vec<Judgement>,
     /// In the log, but not in the config: their units.
     unknown_experiments: std::collections::BTreeMap<String, f64>,
@@ -91,10 +95,12 @@ pub(crate) fn compact(args: &Compact) -> Outcome {
     let secrets = Secrets::Required(&input::variable);
     let plan = |file| Ok::<_, Failure>(Input::read(file)?.plan_with(secrets)?.1);
     let plan = args.config.as_deref().map(plan).transpose()?;
+    each_once(&args.files)?;
     let lines = if args.outcomes {
-        ingest::outcomes(&args.files, plan.as_ref(), place.path(), &mut progress)?
+        let minted = plan.as_ref().is_some_and(Plan::mints);
+        ingest::outcomes(&args.files, plan.as_ref(), minted, place.path(), &mut progress)?
     } else {
-        ingest::exposures(&args.files, args.segment.as_deref(), place.path(), &mut progress)?
+        ingest::exposures(&args.files, args.segment.as_deref(), None, place.path(), &mut progress)?
     };
     bar.finish_and_clear();
     check(if args.outcomes { &OUTCOMES } else { &EXPOSURES }, args.strict, &lines)?;
@@ -170,6 +176,21 @@ impl Setting {
                 return Err(Failure::Usage(format!("--metric {} is there twice", metric.name)));
             }
         }
+        let mut metrics = metrics;
+        let mut caps: Vec<(&str, Cap)> = Vec::new();
+        for text in &data.cap {
+            let wrong = |problem: &str| Failure::Usage(format!("--cap {text}: {problem}"));
+            let (name, cap) =
+                text.split_once('=').ok_or_else(|| wrong("expected NAME=p99 or NAME=NUMBER"))?;
+            let cap = Cap::parse(cap).map_err(|error| wrong(&error.to_string()))?;
+            if caps.iter().any(|(known, _)| *known == name.trim()) {
+                return Err(wrong("the metric has a cap already"));
+            }
+            caps.push((name.trim(), cap));
+        }
+        for metric in &mut metrics {
+            metric.cap = caps.iter().find(|(name, _)| *name == metric.name).map(|(_, cap)| *cap);
+        }
         let directions = Directions {
             lower: data.lower_is_better.iter().cloned().collect(),
             higher: data.higher_is_better.iter().cloned().collect(),
@@ -185,6 +206,9 @@ impl Setting {
             Method::Planned { spending, looks: data.looks.clone() }
         };
         let mut rules = Rules::of(&plan, &config, &metrics, &directions, &method);
+        for (metric, _) in rules.iter_mut().flat_map(|rules| &mut rules.metrics) {
+            metric.cap = caps.iter().find(|(name, _)| *name == metric.name).map(|(_, cap)| *cap);
+        }
         if let Some(id) = &data.experiment {
             rules.retain(|rules| rules.experiment == *id);
             if rules.is_empty() {
@@ -204,11 +228,38 @@ impl Setting {
                 return Err(Failure::Usage(format!("no metric is called `{name}`; there are {names}")));
             }
         }
+        for (name, _) in &caps {
+            match all.iter().find(|metric| metric.name == *name) {
+                None => return Err(Failure::Usage(format!("--cap: no metric is called `{name}`"))),
+                Some(metric) if metric.quantile.is_some() || metric.is_event() => {
+                    return Err(Failure::Usage(format!(
+                        "--cap: {name} is a quantile or counts at most one event, so that no large value decides it; expected \
+                         a sum, a count or a mean"
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
         for rules in &rules {
             stated(rules, &config)?;
         }
-        let older = data.older_config.iter().map(|file| Ok(Input::read(file)?.plan()?.1));
-        let older: Vec<Plan> = older.collect::<Result<_, Failure>>()?;
+        let mut older: Vec<Plan> = Vec::new();
+        let mut stated_before: Vec<wire::Config> = Vec::new();
+        for file in &data.older_config {
+            let (document, plan) = Input::read(file)?.plan()?;
+            older.push(plan);
+            stated_before.push(read_wire(&document));
+        }
+        // The first config that has the experiment says what its intervals are made for.
+        for rules in &mut rules {
+            let first =
+                older.iter().zip(&stated_before).find(|(plan, _)| plan.find(&rules.experiment).is_some());
+            if let Some((plan, config)) = first {
+                let first = Rules::of(plan, config, &[], &Directions::default(), &method);
+                let first = first.into_iter().find(|first| first.experiment == rules.experiment);
+                rules.tuned_for = first.map_or(rules.tuned_for, |first| first.min_units);
+            }
+        }
         for (file, older) in data.older_config.iter().zip(&older) {
             let changed = rules.iter().find(|rules| {
                 let before = older.find(&rules.experiment);
@@ -227,6 +278,7 @@ impl Setting {
             columns: Columns::of(&all, data.before.is_some()),
             window_ms: data.window,
             before_ms: data.before.unwrap_or_default(),
+            tolerance_ms: data.clock_tolerance,
             most_exposures: data.max_exposures,
             has_excluded: data.exclude.is_some(),
             is_complete: data.complete_only,
@@ -245,6 +297,7 @@ impl Setting {
             config: self.plan().content_hash().to_owned(),
             exposures: None,
             outcomes: None,
+            unexposed: None,
             experiments: Vec::new(),
             unknown_experiments: Default::default(),
         };
@@ -257,20 +310,26 @@ impl Setting {
                 "nothing to analyse: neither --exposures nor --from-summary".to_owned(),
             ));
         } else {
+            each_once(&data.exposures)?;
+            each_once(&data.outcomes)?;
+            let accepted = data.accept_version.iter().map(String::as_str);
+            let versions: Vec<&str> = self.plans.iter().map(Plan::content_hash).chain(accepted).collect();
+            let versions = (!versions.contains(&"any")).then_some(&*versions);
             let folder = tempfile::tempdir()?;
             let bar = bar();
             let segment = data.segment.as_deref();
             let is_ready = |path: &Path| ingest::are_ready_exposures(path, segment);
             let (exposures, lines) =
                 parquet(&data.exposures, &folder.path().join("exposures.parquet"), is_ready, |files, to| {
-                    ingest::exposures(files, segment, to, &mut |done, of| show(&bar, done, of))
+                    ingest::exposures(files, segment, versions, to, &mut |done, of| show(&bar, done, of))
                 })?;
             analysis.exposures = lines;
             let shown_by = data.raw_units.then_some(self.plan());
             let is_ready = |path: &Path| ingest::are_ready_outcomes(path, shown_by);
             let (outcomes, lines) =
                 parquet(&data.outcomes, &folder.path().join("outcomes.parquet"), is_ready, |files, to| {
-                    ingest::outcomes(files, shown_by, to, &mut |done, of| show(&bar, done, of))
+                    let minted = self.plan().mints();
+                    ingest::outcomes(files, shown_by, minted, to, &mut |done, of| show(&bar, done, of))
                 })?;
             analysis.outcomes = lines;
             bar.finish_and_clear();
@@ -278,6 +337,9 @@ impl Setting {
                 lines.iter().try_for_each(|lines| check(what, data.strict, lines))?;
             }
             let excluded = data.exclude.as_deref().map(excluded).transpose()?.unwrap_or_default();
+            if let Some(lines) = &analysis.outcomes {
+                self.values_given(lines)?;
+            }
             // An empty list still makes the table that the query names.
             let excluded = if self.reduction.has_excluded && excluded.is_empty() {
                 vec![String::new()]
@@ -294,6 +356,10 @@ impl Setting {
                 self.reduction.has_excluded,
             )?);
             names = Some(tables.outcomes()?);
+            if !data.outcomes.is_empty() {
+                step.set_message("looking for units that were never exposed");
+                analysis.unexposed = Some(tables.unexposed()?);
+            }
             step.set_message("looking for quantiles");
             quantiles = tables.quantiles(&self.reduction, &self.metrics)?;
             step.set_message("adding up units");
@@ -321,6 +387,70 @@ impl Setting {
             analysis.unknown_experiments = unknown(&self.rules, &groups);
         }
         Ok(analysis)
+    }
+}
+
+impl Setting {
+    /// Refuses to add up outcomes that have no value: each would be 1.
+    fn values_given(&self, lines: &Lines) -> Result<(), Failure> {
+        for metric in &self.metrics {
+            let adds = |term: &Term| {
+                term.how == How::Sum && lines.without_value.get(&term.outcome).is_some_and(|count| *count > 0)
+            };
+            // A quantile is of the values, too.
+            let term = std::iter::once(&metric.numerator).chain(&metric.denominator).find(|term| adds(term));
+            if let Some(term) = term {
+                return Err(Failure::Usage(format!(
+                    "{}: {} outcomes `{}` have no `value` to add up: give each one, or count them by \
+                     --metric '{}=count({})' or any({})",
+                    metric.name,
+                    lines.without_value.get(&term.outcome).copied().unwrap_or_default(),
+                    ingest::visible(&term.outcome),
+                    metric.name,
+                    ingest::visible(&term.outcome),
+                    ingest::visible(&term.outcome),
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a file that is given twice, under whatever names: all in it would count twice.
+fn each_once(files: &[PathBuf]) -> Result<(), Failure> {
+    for (at, file) in files.iter().enumerate() {
+        let Some(before) = files[..at].iter().find(|before| is_same(before, file)) else { continue };
+        let same =
+            if before == file { String::new() } else { format!(" (the same as {})", before.display()) };
+        return Err(Failure::Usage(format!("{}: is given twice{same}: leave one out", file.display())));
+    }
+    Ok(())
+}
+
+/// Whether two paths lead to one file or to files of the same content.
+fn is_same(one: &Path, other: &Path) -> bool {
+    if one == other
+        || one.canonicalize().ok().is_some_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+    {
+        return true;
+    }
+    let length = |path: &Path| path.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
+    if length(one).is_none_or(|length| length == 0) || length(one) != length(other) {
+        return false;
+    }
+    let (Ok(one), Ok(other)) = (File::open(one), File::open(other)) else { return false };
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (Ok(left), Ok(right)) = (one.fill_buf(), other.fill_buf()) else { return false };
+        let count = left.len().min(right.len());
+        if left[..count] != right[..count] {
+            return false;
+        }
+        if count == 0 {
+            return left.is_empty() && right.is_empty();
+        }
+        one.consume(count);
+        other.consume(count);
     }
 }
 
@@ -358,7 +488,7 @@ fn stated(rules: &Rules, config: &wire::Config) -> Result<(), Failure> {
 fn has_shares(experiment: &Experiment, shares: &[(String, f64)]) -> bool {
     let share = |id: &str| shares.iter().find(|(variant, _)| variant == id).map_or(0.0, |(_, share)| *share);
     let known = experiment.variants();
-    known.iter().all(|v| (v.share() - share(v.id())).abs() < 1e-6)
+    known.iter().zip(experiment.shares()).all(|(v, planned)| (planned - share(v.id())).abs() < 1e-6)
         && shares.iter().all(|(id, share)| *share == 0.0 || known.iter().any(|v| v.id() == id))
 }
 
@@ -422,6 +552,12 @@ fn check(expected: &Expected, is_strict: bool, lines: &Lines) -> Result<(), Fail
              `exposure: {{ key: … }}` or `exposure: {{ unit: raw }}`"
         ))));
     }
+    if lines.records == 0 && lines.foreign > 0 {
+        return Err(Failure::Usage(shown(format!(
+            "no {name} of this config: give the configs that decided them by --older-config FILE, or accept a version \
+             by --accept-version"
+        ))));
+    }
     if lines.records == 0 && (is_needed || is_strict || lines.lines > 0) {
         return Err(Failure::Usage(shown(format!("no {name}: expected {forms}"))));
     }
@@ -462,6 +598,7 @@ fn summed(lines: &Lines) -> String {
     let mut parts = vec![format!("{} records in {} lines", lines.records, lines.lines)];
     for (count, what) in [
         (lines.unrelated, "about other things"),
+        (lines.elsewhere, "with the text of a record where Splitway writes none (left out)"),
         (lines.malformed, "malformed"),
         (lines.without_unit, "without a unit"),
         (lines.without_segment, "without the field of --segment"),
@@ -469,6 +606,18 @@ fn summed(lines: &Lines) -> String {
         if count > 0 {
             parts.push(format!("{count} {what}"));
         }
+    }
+    if lines.foreign > 0 {
+        let versions: Vec<&str> = lines.foreign_versions.iter().map(String::as_str).collect();
+        parts.push(format!(
+            "{} of other versions of the config left out ({})",
+            lines.foreign,
+            versions.join(", ")
+        ));
+    }
+    let counted: u64 = lines.without_value.values().sum();
+    if counted > 0 {
+        parts.push(format!("{counted} without a value, counted as 1 each"));
     }
     parts.join(", ")
 }
@@ -498,7 +647,13 @@ impl Analysis {
                 text.push_str(&format!("  {}\n", style.yellow(&example)));
             }
         }
+        if let Some(Unexposed { outcomes, units }) = self.unexposed.filter(|found| found.outcomes > 0) {
+            text.push_str(&format!(
+                "{outcomes} outcomes are of {units} units that the exposures do not show: left out\n"
+            ));
+        }
         for (experiment, units) in &self.unknown_experiments {
+            let experiment = ingest::visible(experiment);
             text.push_str(&format!("{experiment} is not in the config: {units} units passed over\n"));
         }
         for found in &self.experiments {
@@ -544,6 +699,11 @@ fn judgement(found: &Judgement, style: Style) -> String {
         let role = format!("{:?}", metric.role).to_lowercase();
         if let Some(problem) = &metric.problem {
             text.push_str(&format!("  {role} {}: {problem}\n", metric.name));
+        }
+        for unmeasured in &metric.unmeasured {
+            let line =
+                format!("  {role} {} of {}: {}\n", metric.name, unmeasured.treatment, unmeasured.problem);
+            text.push_str(&line);
         }
         for c in &metric.comparisons {
             let relative = c.fixed.relative.map_or(String::new(), |r| format!(" ({:+.2}%)", r * 100.0));

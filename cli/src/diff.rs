@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use splitway_engine::bucketing::{BUCKETS, SaltedHash};
 use splitway_engine::{Experiment, Plan, Timestamp, read_wire, wire};
 
@@ -28,9 +29,9 @@ pub(crate) fn run(args: &Diff) -> Outcome {
     let ids: BTreeSet<&str> = old.ids().chain(new.ids()).collect();
     let changes: Vec<Change> = ids
         .into_iter()
-        .map(|id| Comparison { old: &old, new: &new, now, units: args.units }.of(id))
+        .map(|id| Comparison { old: &old, new: &new, now, units: args.units }.over_time(id))
         .collect();
-    let largest = changes.iter().map(|change| change.moved).fold(0.0, f64::max);
+    let largest = changes.iter().map(Change::largest).fold(0.0, f64::max);
     let is_over = args.max_moved.is_some_and(|most| largest > most + NOTHING);
     if args.asked.json {
         print_answer(&serde_json::json!({
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Diff) -> Outcome {
             "experiments": changes,
         }))?;
     } else {
-        let mut lines: Vec<String> = changes.iter().map(Change::line).collect();
+        let mut lines: Vec<String> = changes.iter().map(|change| change.line(now)).collect();
         if let Some(most) = args.max_moved.filter(|_| is_over) {
             let text = format!("{} move in one experiment, at most {} may", percent(largest), percent(most));
             lines.push(Style::stdout().red(&text));
@@ -58,16 +59,27 @@ pub(crate) fn run(args: &Diff) -> Outcome {
 struct Side {
     plan: Plan,
     config: wire::Config,
+    /// The config as it is written.
+    written: Value,
 }
 
 impl Side {
     fn read(path: &std::path::Path) -> Result<Self, crate::outcome::Failure> {
         let (document, plan) = Input::read(path)?.plan()?;
-        Ok(Self { plan, config: read_wire(&document) })
+        let written = serde_json::from_str(&document.to_json())?;
+        Ok(Self { plan, config: read_wire(&document), written })
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {
         self.plan.experiments().map(|(_, experiment)| experiment.id())
+    }
+
+    /// A variant as it is written.
+    fn variant(&self, id: &str, variant: &str) -> Option<&Value> {
+        fn named<'v>(list: &'v Value, id: &str) -> Option<&'v Value> {
+            list.as_array()?.iter().find(|entry| entry["id"].as_str() == Some(id))
+        }
+        named(&named(&self.written["experiments"], id)?["variants"], variant)
     }
 
     fn wire(&self, id: &str) -> Option<&wire::Experiment> {
@@ -90,7 +102,9 @@ struct Change {
     enters: f64,
     /// In before, out after.
     leaves: f64,
-    /// All three.
+    /// In the same variant before and after, which does something else.
+    served_otherwise: f64,
+    /// All four.
     moved: f64,
     /// What `changes_variant` is made of, the largest first.
     changes: Vec<Flow>,
@@ -99,6 +113,24 @@ struct Change {
     /// False: an estimate, for the reasons in `notes`.
     exact: bool,
     notes: Vec<String>,
+    /// A variant of the same id does something else, whether units are in it or not; `notes` says what.
+    #[serde(skip)]
+    has_other_effects: bool,
+    /// What moves at later times, from each boundary of a schedule or ramp on at which another share moves than before it.
+    later: Vec<Later>,
+}
+
+/// A [`Change`] at a later time.
+#[derive(Debug, Serialize)]
+struct Later {
+    from: String,
+    changes_variant: f64,
+    enters: f64,
+    leaves: f64,
+    served_otherwise: f64,
+    moved: f64,
+    in_before: f64,
+    in_after: f64,
 }
 
 /// Units that were in one variant and are in another.
@@ -109,15 +141,31 @@ struct Flow {
     share: f64,
 }
 
-impl Change {
-    fn line(&self) -> String {
-        let style = Style::stdout();
-        let name = style.bold(&self.experiment);
-        let sign = if self.exact { "" } else { "~" };
-        let parts =
-            [(self.changes_variant, "get another variant"), (self.enters, "come in"), (self.leaves, "leave")];
-        let moves: Vec<String> = parts
+impl Later {
+    fn of(at: Timestamp, change: &Change) -> Self {
+        Self {
+            from: at.to_string(),
+            changes_variant: change.changes_variant,
+            enters: change.enters,
+            leaves: change.leaves,
+            served_otherwise: change.served_otherwise,
+            moved: change.moved,
+            in_before: change.in_before,
+            in_after: change.in_after,
+        }
+    }
+
+    fn shares(&self) -> [f64; 4] {
+        [self.changes_variant, self.enters, self.leaves, self.served_otherwise]
+    }
+
+    /// `nobody`: what is said where nobody moves.
+    fn line(&self, sign: &str, nobody: &str) -> String {
+        let whats = ["get another variant", "come in", "leave", "are served otherwise by the same variant"];
+        let moves: Vec<String> = self
+            .shares()
             .into_iter()
+            .zip(whats)
             .filter(|(share, _)| *share > 0.0)
             .map(|(share, what)| format!("{sign}{} of all units {what}", percent(share)))
             .collect();
@@ -127,15 +175,64 @@ impl Change {
             (_, before) if before == now => format!("{now} are in it, as before"),
             (_, before) => format!("{now} are in it, {before} were"),
         };
-        let moves = if moves.is_empty() { "nobody moves".to_owned() } else { moves.join(", ") };
-        let mut text = format!("{name}: {moves}; {now}");
+        let moves = if moves.is_empty() { nobody.to_owned() } else { moves.join(", ") };
+        format!("{moves}; {now}")
+    }
+}
+
+impl Change {
+    /// The largest share that moves, now or later.
+    fn largest(&self) -> f64 {
+        self.later.iter().map(|later| later.moved).fold(self.moved, f64::max)
+    }
+
+    fn line(&self, now: Timestamp) -> String {
+        let style = Style::stdout();
+        let name = style.bold(&self.experiment);
+        let sign = if self.exact { "" } else { "~" };
+        let is_still = self.largest() == 0.0 && !self.has_other_effects;
+        let nobody = if is_still { "nobody moves" } else { "nobody moves now" };
+        let mut text = format!("{name}: {}", Later::of(now, self).line(sign, nobody));
         for Flow { from, to, share } in &self.changes {
             text.push_str(&format!("\n  {from} -> {to}: {sign}{}", percent(*share)));
+        }
+        for later in self.later.iter().filter(|later| later.moved > 0.0) {
+            text.push_str(&format!("\n  from {}: {}", later.from, later.line(sign, "nobody moves")));
         }
         for note in &self.notes {
             text.push_str(&format!("\n  {}", style.dim(note)));
         }
         text
+    }
+}
+
+/// A value as a person reads it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Hands over the places in which two values differ, as deep as both are mappings.
+fn differences(place: &str, before: &Value, after: &Value, take: &mut dyn FnMut(&str, &Value, &Value)) {
+    let empty = Map::new();
+    let fields = |value: &'_ Value| match value {
+        Value::Object(fields) => Some(fields.clone()),
+        Value::Null => Some(empty.clone()),
+        _ => None,
+    };
+    match (fields(before), fields(after)) {
+        _ if before == after => {}
+        (Some(was), Some(is)) => {
+            for name in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+                let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                let of = |fields: &Map<String, Value>| fields.get(name).cloned().unwrap_or_default();
+                differences(&inner, &of(&was), &of(&is), take);
+            }
+        }
+        _ => take(place, before, after),
     }
 }
 
@@ -175,6 +272,56 @@ struct Comparison<'s> {
 }
 
 impl Comparison<'_> {
+    /// Now, and from each later boundary of the experiment on.
+    fn over_time(&self, id: &str) -> Change {
+        let mut change = self.of(id);
+        let mut before = Later::of(self.now, &change).shares();
+        let wires = [self.old.wire(id), self.new.wire(id)];
+        let boundaries: BTreeSet<Timestamp> = wires.into_iter().flatten().flat_map(boundaries).collect();
+        for at in boundaries.into_iter().filter(|at| *at > self.now) {
+            let later = Later::of(at, &Comparison { now: at, ..*self }.of(id));
+            let is_other =
+                later.shares().iter().zip(before).any(|(one, other)| (one - other).abs() > NOTHING);
+            if is_other {
+                before = later.shares();
+                change.later.push(later);
+            }
+        }
+        change
+    }
+
+    /// In which parts a variant does something else, for a note: `: route.cluster is three, was two`.
+    fn parts(&self, id: &str, variant: &str) -> String {
+        let (Some(before), Some(after)) = (self.old.variant(id, variant), self.new.variant(id, variant))
+        else {
+            return String::new();
+        };
+        let mut parts = Vec::new();
+        differences("", before, after, &mut |place, before, after| {
+            if !["weight", "buckets", "control"].contains(&place) {
+                parts.push(format!("{place} is {}, was {}", shown(after), shown(before)));
+            }
+        });
+        if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) }
+    }
+
+    /// The variants that do something else under the same id.
+    fn effects(&self, id: &str) -> Vec<String> {
+        let (Some(before), Some(after)) = (self.old.wire(id), self.new.wire(id)) else { return Vec::new() };
+        // What it does; how many get it is told apart.
+        let does = |variant: &wire::Variant| wire::Variant {
+            weight: None,
+            buckets: Vec::new(),
+            control: None,
+            ..variant.clone()
+        };
+        let is_other = |variant: &&wire::Variant| {
+            let was = before.variants.iter().find(|was| was.id == variant.id);
+            was.is_some_and(|was| does(was) != does(variant))
+        };
+        after.variants.iter().filter(is_other).map(|variant| variant.id.clone()).collect()
+    }
+
     fn of(&self, id: &str) -> Change {
         let find = |side: &'_ Side| side.plan.find(id).map(|(_, experiment)| experiment.clone());
         let (old, new) = (find(self.old), find(self.new));
@@ -183,6 +330,7 @@ impl Comparison<'_> {
         let mut joint = self.held_in(old.as_ref(), new.as_ref());
         joint = joint.and(self.included(old.as_ref(), new.as_ref(), &mut exact, &mut notes));
         let mut changes = Vec::new();
+        let (mut served_otherwise, mut has_other_effects) = (0.0, false);
         match (&old, &new) {
             (Some(old), Some(new)) => {
                 let is_redrawn = self.old.sources(old) != self.new.sources(new);
@@ -193,6 +341,12 @@ impl Comparison<'_> {
                 }
                 let split = self.split(id, old, new, is_redrawn, &mut exact, &mut notes);
                 changes = split.flows(joint.both);
+                for variant in self.effects(id) {
+                    served_otherwise += joint.both * split.stays.get(&variant).copied().unwrap_or(0.0);
+                    has_other_effects = true;
+                    let parts = self.parts(id, &variant);
+                    notes.push(format!("{variant}: what it does changed{parts}"));
+                }
                 joint = joint.and(split.joint);
                 self.compare_rest(id, &mut notes);
             }
@@ -207,12 +361,15 @@ impl Comparison<'_> {
             changes_variant: tidy(changed),
             enters: tidy(enters),
             leaves: tidy(leaves),
-            moved: tidy(changed + enters + leaves),
+            served_otherwise: tidy(served_otherwise),
+            moved: tidy(changed + enters + leaves + served_otherwise),
             changes,
             in_before: joint.before,
             in_after: joint.after,
             exact,
             notes,
+            has_other_effects,
+            later: Vec::new(),
         }
     }
 
@@ -369,6 +526,11 @@ impl Comparison<'_> {
         if before.targeting != after.targeting {
             notes.push("targeting changed: shares are of requests eligible before and after".to_owned());
         }
+        if before.priority != after.priority {
+            notes.push(
+                "the priority changed: conflicts with other experiments are not in the shares".to_owned(),
+            );
+        }
         if before.overrides != after.overrides {
             notes.push("allow-lists changed: their units are not in the shares".to_owned());
         }
@@ -380,16 +542,33 @@ struct SplitChange {
     joint: Joint,
     /// By variants before and after, which differ: the share of units that are in before and after.
     changes: BTreeMap<(String, String), f64>,
+    /// By variants that are the same before and after, in the same unit.
+    stays: BTreeMap<String, f64>,
+}
+
+/// When what is in an experiment changes by itself.
+fn boundaries(experiment: &wire::Experiment) -> Vec<Timestamp> {
+    let schedule = experiment.schedule.iter().flat_map(|schedule| [&schedule.start, &schedule.end]).flatten();
+    let steps = experiment.ramp.iter().map(|step| &step.at);
+    schedule.chain(steps).filter_map(|instant| Timestamp::parse(&instant.0)).collect()
 }
 
 impl SplitChange {
     fn all_in() -> Self {
-        Self { joint: Joint { both: 1.0, before: 1.0, after: 1.0 }, changes: BTreeMap::new() }
+        Self {
+            joint: Joint { both: 1.0, before: 1.0, after: 1.0 },
+            changes: BTreeMap::new(),
+            stays: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, (was, is): (&String, &String), share: f64) {
         if was != is {
             *self.changes.entry((was.clone(), is.clone())).or_default() += share;
+        } else if let Some(sum) = self.stays.get_mut(is) {
+            *sum += share;
+        } else {
+            self.stays.insert(is.clone(), share);
         }
     }
 

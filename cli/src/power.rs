@@ -201,7 +201,7 @@ pub(crate) fn run(args: &Power) -> Outcome {
         };
         let control = control.map_err(refuse)?.ceil();
         let days = daily.map(|daily| power::days(control, daily, share)).transpose().map_err(refuse)?;
-        let relative = baseline.filter(|baseline| *baseline > 0.0).map(|baseline| effect / baseline);
+        let relative = baseline.filter(|baseline| *baseline != 0.0).map(|baseline| effect / baseline.abs());
         rows.push(Row { effect, relative, control, treatment: (control * design.ratio).ceil(), days });
     }
     if rows.is_empty() {
@@ -321,7 +321,8 @@ fn seen(file: &Path, experiment: Option<&str>) -> Result<Seen, Failure> {
         plans.filter_map(|comparison| serde_json::from_value::<Seen>(comparison["plan"].clone()).ok());
     let smallest = plans.min_by(|a, b| a.ratio.total_cmp(&b.ratio));
     let smallest = smallest.ok_or_else(|| refuse("no primary metric was measured".to_owned()))?;
-    let treatments = list(&found, "arms").len().saturating_sub(1) as u32;
+    let takes_part = |arm: &Value| arm["is_control"] != true && arm["planned"].as_f64() != Some(0.0);
+    let treatments = list(&found, "arms").iter().filter(|arm| takes_part(arm)).count() as u32;
     Ok(Seen { treatments: treatments.max(1), method: found["method"].clone(), ..smallest })
 }
 
@@ -333,22 +334,27 @@ fn stated(args: &Power) -> Result<Stated, Failure> {
     let (_, experiment) = plan.find(id).ok_or_else(missing)?;
     let stated = config.experiments.iter().find(|stated| stated.id == *id);
     let analysis = stated.and_then(|stated| stated.analysis.clone()).unwrap_or_default();
-    let control = experiment.variant(experiment.control()).map_or(0.0, |variant| variant.share());
+    let shares = experiment.shares();
+    let control = shares.get(experiment.control().index()).copied().unwrap_or(0.0);
     // The smallest treatment takes the longest.
-    let smallest = experiment
-        .variants()
+    let smallest = shares
         .iter()
         .enumerate()
         .filter(|(at, _)| *at != experiment.control().index())
-        .map(|(_, variant)| variant.share())
+        .map(|(_, share)| *share)
+        .filter(|share| *share > 0.0)
         .fold(f64::INFINITY, f64::min);
+    // One that plans nobody takes no part of alpha.
+    let control_at = experiment.control().index();
+    let treatments =
+        shares.iter().enumerate().filter(|(at, share)| *at != control_at && **share > 0.0).count();
     let entered = f64::from(experiment.active_buckets(input::at(args.at))) / 10_000.0;
     Ok(Stated {
         alpha: analysis.alpha,
         power: analysis.power,
         effect: analysis.minimum_detectable_effect,
         min_units: analysis.min_units_per_arm,
-        treatments: Some(experiment.variants().len().saturating_sub(1) as u32),
+        treatments: Some(treatments as u32),
         ratio: (control > 0.0 && smallest.is_finite() && smallest > 0.0).then(|| smallest / control),
         control: (control * entered > 0.0).then_some(control * entered),
     })

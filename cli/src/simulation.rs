@@ -139,7 +139,7 @@ impl Setting<'_> {
         let counts: Vec<f64> = (0..count).map(|variant| tally.count(variant) as f64).collect();
         let entered: f64 = counts.iter().sum();
         let units = f64::from(self.units);
-        let shares: Vec<f64> = experiment.variants().iter().map(|variant| variant.share()).collect();
+        let shares = experiment.shares();
         let planned = self.planned(experiment);
         let expected: Vec<f64> = shares.iter().map(|share| share * entered).collect();
         let test = |found: ChiSquare| (found.degrees > 0.0 && entered > 0.0).then_some(found.p);

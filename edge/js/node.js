@@ -1,6 +1,6 @@
-// For Node and Deno, which read the module as a file.
-import { readFileSync } from 'node:fs';
+// For Node, Deno and Bun, and for bundles for them: the module is a part of the code, so that no bundler misses it.
+import text from './module.js';
 import { initialise } from './splitway.js';
 
-initialise(readFileSync(new URL('./splitway_edge_bg.wasm', import.meta.url)));
+initialise(Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)));
 export * from './splitway.js';

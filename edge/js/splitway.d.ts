@@ -48,6 +48,11 @@ export class Splitway {
    * @throws {ConfigError} for one with problems; the last good one stays in force.
    */
   load(config: string | object, env?: object): string[];
+  /**
+   * What a host must have for a config, without taking it into force: the clusters that variants name, and the name of the
+   * cookie in which units are minted (`''` if none are). `undefined` for a config that `load` refuses.
+   */
+  needs(config: string | object): { mintedCookie: string; clusters: string[] } | undefined;
   /** The content hash of the config in force; `''` without one. */
   readonly version: string;
   /** All counters by name. */
@@ -78,10 +83,14 @@ export class Exchange {
   readonly exposures: string[];
   /**
    * The request as it goes on, or the Response that answers it (a redirect). `origins` has a URL, whose
-   * origin counts, by cluster; a cluster that it does not have is reached at the request's own.
+   * origin counts, by cluster; a cluster that it does not have is reached at the request's own. `init` is what else the
+   * request is made with.
    */
-  apply(options?: { origins?: Record<string, string> }): Request | Response;
-  /** The response as the client gets it. `cluster` is what answered, if `apply` cannot know. */
+  apply(options?: { origins?: Record<string, string>; init?: RequestInit }): Request | Response;
+  /**
+   * The response as the client gets it. `cluster` is what answered, if `apply` cannot know. Where `fetch` has decoded the body,
+   * `content-encoding` and `content-length` go.
+   */
   finish(response: Response, options?: { now?: number; cluster?: string }): Response;
   /** As `finish`, for those who have no `Response`: the changes to a response with these headers. */
   respond(

@@ -29,6 +29,10 @@ export class ConfigError extends Error {
   }
 }
 
+// workerd hands on what an origin has encoded; elsewhere `fetch` decodes it, and leaves the headers as they were.
+const DECODES = typeof WebSocketPair === 'undefined';
+const CODINGS = /^((x-)?gzip|deflate|br)(, *((x-)?gzip|deflate|br))*$/i;
+
 let REASONS;
 
 /** A config in force, and what is counted under it. */
@@ -46,13 +50,19 @@ export class Splitway {
    * the last good one stays.
    */
   load(config, env = {}) {
-    const text = typeof config === 'string' ? config : JSON.stringify(config);
     const variables = Object.entries(env).filter(([, value]) => typeof value === 'string' && !value.includes('\0'));
-    const taken = this.#engine.load(encoder.encode(text), encoder.encode(variables.flat().join('\0')));
+    const taken = this.#engine.load(encoder.encode(textOf(config)), encoder.encode(variables.flat().join('\0')));
     const log = lines(this.#engine.takeLog());
     if (!taken) throw new ConfigError(log);
     this.#names = undefined;
     return log;
+  }
+
+  /** What a host must have for a config, without taking it into force; `undefined` for one that `load` refuses. */
+  needs(config) {
+    const text = this.#engine.needs(encoder.encode(textOf(config)));
+    const [mintedCookie, ...clusters] = text.split(' ');
+    return text === '' ? undefined : { mintedCookie, clusters: [...new Set(clusters)] };
   }
 
   /** The content hash of the config in force; '' without one. */
@@ -160,9 +170,11 @@ export class Exchange {
 
   /**
    * The request as it goes on, or the Response that answers it. `origins` has a URL (whose origin
-   * counts) by cluster; a cluster that it does not have is reached at the request's own.
+   * counts) by cluster; a cluster that it does not have is reached at the request's own. `init` is what else the
+   * request is made with.
    */
-  apply({ origins = {} } = {}) {
+  apply({ origins = {}, init } = {}) {
+    const request = this.#request;
     const [first] = this.changes;
     if (first?.[0] === 'answer') {
       return new Response(null, {
@@ -170,21 +182,23 @@ export class Exchange {
         headers: this.changes.slice(1).map(([, name, value]) => [name, value]),
       });
     }
-    if (this.changes.length === 0 && !this.#requestId) return this.#request;
+    if (this.changes.length === 0 && !this.#requestId && !init) return request;
     const path = this.#last(':path');
     const host = this.#last(':authority');
     const origin = Object.hasOwn(origins, this.cluster) ? origins[this.cluster] : undefined;
-    if (origin !== undefined) this.#cluster = this.cluster;
-    let url = this.#request.url;
+    let url = request.url;
     if (path !== undefined || host !== undefined || origin !== undefined) {
-      const start = url.indexOf('/', url.indexOf('//') + 2);
-      const [scheme, authority] = (origin === undefined ? url : new URL(origin).origin).split('/', 3).filter(Boolean);
-      url = `${scheme}//${host ?? authority}${path ?? url.slice(start)}`;
+      const base = origin === undefined ? url : new URL(origin).origin;
+      const authority = authorityOf(base, origin === undefined ? request.headers : undefined);
+      url = `${base.split(':', 1)}://${host ?? authority}${path ?? pathOf(request)}`;
     }
+    // All that can fail comes before the body changes hands: a caller that catches can still send the request.
+    const headers = new Headers(request.headers);
+    if (this.#requestId) headers.set('x-request-id', this.#requestId);
+    change(headers, this.changes);
     // A proxy hands redirects on.
-    const onward = new Request(url === this.#request.url ? this.#request : new Request(url, this.#request), { redirect: 'manual' });
-    if (this.#requestId) onward.headers.set('x-request-id', this.#requestId);
-    change(onward.headers, this.changes);
+    const onward = new Request(url === request.url ? request : new Request(url, request), { redirect: 'manual', ...init, headers });
+    if (origin !== undefined) this.#cluster = this.cluster;
     return onward;
   }
 
@@ -193,6 +207,10 @@ export class Exchange {
     // A switched protocol is no message that could be changed.
     if (response.status === 101) return response;
     const changes = this.respond(response.headers, response.status, { now, cluster });
+    // What `fetch` has decoded is not encoded any more.
+    if (DECODES && response.url && response.body && CODINGS.test(response.headers.get('content-encoding'))) {
+      changes.push(['remove', 'content-encoding'], ['remove', 'content-length']);
+    }
     if (changes.length === 0) return response;
     const finished = new Response(response.body, response);
     change(finished.headers, changes);
@@ -241,20 +259,25 @@ export function change(headers, changes) {
   }
 }
 
+/** The authority in a URL. workerd writes the `Host` header there as it came, and it can have a `/` in it. */
+function authorityOf(url, headers) {
+  const start = url.indexOf('//') + 2;
+  const host = headers?.get('host');
+  if (host && url.startsWith(host, start)) return host;
+  const end = url.indexOf('/', start);
+  return end < 0 ? url.slice(start) : url.slice(start, end);
+}
+
 /** Path and query as they were sent: not by `URL`, which would resolve `..`. */
-function pathOf(url) {
-  const start = url.indexOf('/', url.indexOf('//') + 2);
-  if (start < 0) return '/';
-  const hash = url.indexOf('#', start);
-  return hash < 0 ? url.slice(start) : url.slice(start, hash);
+function pathOf({ url, headers }) {
+  const path = url.slice(url.indexOf('//') + 2 + authorityOf(url, headers).length).split('#', 1)[0];
+  return path === '' ? '/' : path;
 }
 
 /** Method, path and host: names and values with a NUL, which none of them can contain, between each. */
-function firstOf({ method, url, headers }) {
-  const start = url.indexOf('//') + 2;
-  const end = url.indexOf('/', start);
-  const host = headers.get('host') ?? (end < 0 ? url.slice(start) : url.slice(start, end));
-  return `:method\0${method}\0:path\0${pathOf(url)}\0:authority\0${host}`;
+function firstOf(request) {
+  const { method, url, headers } = request;
+  return `:method\0${method}\0:path\0${pathOf(request)}\0:authority\0${headers.get('host') ?? authorityOf(url)}`;
 }
 
 /** As `firstOf`, and all headers. */
@@ -281,6 +304,10 @@ let scratch = new Uint8Array(16_384);
 function bytesOf(text) {
   if (scratch.length < 3 * text.length) scratch = new Uint8Array(3 * text.length);
   return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
+}
+
+function textOf(config) {
+  return typeof config === 'string' ? config : JSON.stringify(config);
 }
 
 function lines(text) {

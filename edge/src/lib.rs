@@ -26,7 +26,7 @@ mod text;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use splitway_engine::{CookieAction, Reason, Timestamp};
+use splitway_engine::{CookieAction, Document, Reason, Secrets, Timestamp, compile_with};
 use splitway_exchange::{Exchange as Filter, Store, Vm};
 #[cfg(target_os = "unknown")]
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -71,12 +71,34 @@ impl Engine {
 
     /// Takes a config (JSON) into force, or keeps what there is. `environment` has the secrets that the config
     /// names by a variable: names and values with a zero byte behind each. Gives whether it was taken; the
-    /// log says why not.
+    /// log says why not. An empty text is refused: a proxy may have no config, but here it is a store that
+    /// lost its value.
     pub fn load(&mut self, json: &[u8], environment: &[u8]) -> bool {
         let host = Host::new(&self.shared, Vec::new(), Timestamp::default()).with_environment(environment);
+        let json = if json.trim_ascii().is_empty() { b"null" } else { json };
         let taken = self.store.load(json, &mut self.vm.borrow_mut(), &host);
         self.shared.keep_log(host);
         taken
+    }
+
+    /// What a host must have for a config (JSON), without taking it into force: the name of the identity cookie (empty if
+    /// units are not minted) and the clusters that variants name, separated by blanks. Empty for a config that is refused.
+    #[must_use]
+    pub fn needs(&self, json: &[u8]) -> String {
+        let plan = Document::from_json(json).and_then(|document| compile_with(&document, Secrets::WITHHELD));
+        let Ok(plan) = plan else {
+            return String::new();
+        };
+        let mut needs = plan.minted_cookie().unwrap_or_default().to_owned();
+        for (_, experiment) in plan.experiments() {
+            for variant in experiment.variants() {
+                for cluster in [variant.cluster(), variant.shadow()].into_iter().flatten() {
+                    needs.push(' ');
+                    needs.push_str(cluster);
+                }
+            }
+        }
+        needs
     }
 
     /// The lines logged by [`Self::load`] since the last call, one a line.
@@ -217,7 +239,7 @@ impl Exchange {
     /// Whether [`Self::respond`] needs to know the response's headers.
     #[must_use]
     pub fn reads_response(&self) -> bool {
-        self.filter.decision().private || self.filter.is_grpc()
+        self.filter.reads_response()
     }
 
     /// Whether a person chose a variant, not the hash: an allow-list or a QA token.
@@ -327,6 +349,16 @@ mod tests {
     }
 
     #[test]
+    fn a_config_says_what_it_needs() {
+        let engine = Engine::new(false, false);
+        assert_eq!(engine.needs(CONFIG.as_bytes()), " v2");
+        let more = CONFIG.replacen('{', "{ \"mint\": { \"cookie\": \"__Host-s\" },", 1);
+        let more = more.replace("\"cluster\": \"v2\"", "\"cluster\": \"v2\", \"shadow\": \"copy\"");
+        assert_eq!(engine.needs(more.as_bytes()), "__Host-s v2 copy");
+        assert_eq!((engine.needs(b"{}"), engine.version()), (String::new(), String::new()));
+    }
+
+    #[test]
     fn secrets_come_from_the_environment() {
         let config = CONFIG.replacen('{', "{ \"exposure\": { \"key\": { \"env\": \"EXPOSURE_KEY\" } },", 1);
         let mut engine = Engine::new(false, false);
@@ -346,7 +378,9 @@ mod tests {
         let mut engine = engine();
         let version = engine.version();
         let _ = engine.take_log();
-        assert!(!engine.load(b"{ \"version\": 2 }", b""));
+        for refused in ["{ \"version\": 2 }", "", "  \n"] {
+            assert!(!engine.load(refused.as_bytes(), b""), "{refused:?}");
+        }
         assert!(engine.take_log().contains("stays in force"));
         assert_eq!(engine.version(), version);
         assert!(Engine::new(false, false).begin(b":path\0/".to_vec(), 0.0).is_none());

@@ -1,15 +1,16 @@
 //! What an assignment does to the request and the response.
 //!
-//! Where two experiments want the same single-valued thing (cluster, host,
-//! path, a header), the one whose id sorts first wins, so that the order of the
-//! document does not matter. `compile` warns where two route by the same means.
+//! Two experiments that act on the same single-valued thing (cluster, host, path,
+//! redirect, shadow, a header) are never both entered: `decide` drops the one with
+//! the lower priority, so what a decision names is what is applied.
 
 use std::borrow::Cow;
 
 use regex_lite::Regex;
 
 use crate::decide::Decision;
-use crate::plan::{Plan, Variant};
+use crate::normal;
+use crate::plan::{Experiment, Plan, Variant};
 use crate::view::{MAX_VALUE, RequestView, decoded};
 
 /// Longest path that a regular expression may make, in bytes.
@@ -25,6 +26,27 @@ pub(crate) struct VariantActions {
     pub(crate) shadow: Option<Box<str>>,
     pub(crate) request_headers: Box<[HeaderChange]>,
     pub(crate) response_headers: Box<[HeaderChange]>,
+}
+
+/// What an experiment acts on in one of its variants, whichever a unit gets: who is left out must not depend on
+/// the variant that anybody drew, or the variants would be left with different shares of units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// A thing that only one experiment can have.
+    pub(crate) thing: u16,
+    /// Whether those who share it do not mind each other.
+    pub(crate) shared: bool,
+    pub(crate) when: When,
+}
+
+/// For which requests a claim holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Always,
+    /// Some variant rewrites the path.
+    Rewrites,
+    /// Some variant redirects.
+    Redirects,
 }
 
 /// A change to one header.
@@ -91,19 +113,22 @@ impl Plan {
         self.assigned(decision).find_map(|variant| variant.actions.host.as_deref())
     }
 
-    /// The path that the decision asks for.
+    /// The path that the decision asks for in place of `path_and_query`.
     #[must_use]
-    pub fn path(&self, decision: &Decision, request: &RequestView<'_>) -> Rewrite {
+    pub fn path(&self, decision: &Decision, path_and_query: &[u8]) -> Rewrite {
         self.assigned(decision)
             .filter_map(|variant| variant.actions.path.as_ref())
-            .map(|rewrite| rewrite.apply(request.path_and_query()))
+            .map(|rewrite| rewrite.apply(path_and_query))
             .find(|outcome| *outcome != Rewrite::None)
             .unwrap_or(Rewrite::None)
     }
 
-    /// The redirect that the decision asks for.
+    /// The redirect that the decision asks for; never for a preflight, which browsers do not let be redirected.
     #[must_use]
     pub fn redirect(&self, decision: &Decision, request: &RequestView<'_>) -> Redirection {
+        if decision.quiet && request.is_preflight() {
+            return Redirection::None;
+        }
         let mut redirects = self.assigned(decision).filter_map(|variant| variant.actions.redirect.as_ref());
         redirects
             .find_map(|redirect| {
@@ -142,8 +167,7 @@ impl Plan {
         &'p self,
         decision: &'d Decision,
     ) -> impl Iterator<Item = &'p HeaderChange> + use<'p, 'd> {
-        // Last write wins, so the experiment that sorts first comes last.
-        self.assigned(decision).rev().flat_map(|variant| &variant.actions.request_headers)
+        self.assigned(decision).flat_map(|variant| &variant.actions.request_headers)
     }
 
     /// Changes to the response's headers, in the order to apply them.
@@ -151,15 +175,38 @@ impl Plan {
         &'p self,
         decision: &'d Decision,
     ) -> impl Iterator<Item = &'p HeaderChange> + use<'p, 'd> {
-        self.assigned(decision).rev().flat_map(|variant| &variant.actions.response_headers)
+        self.assigned(decision).flat_map(|variant| &variant.actions.response_headers)
     }
 
-    fn assigned<'p, 'd>(
-        &'p self,
-        decision: &'d Decision,
-    ) -> impl DoubleEndedIterator<Item = &'p Variant> + use<'p, 'd> {
+    fn assigned<'p, 'd>(&'p self, decision: &'d Decision) -> impl Iterator<Item = &'p Variant> + use<'p, 'd> {
         let applied = decision.assignments.iter().filter(|assignment| !assignment.withheld);
         applied.filter_map(|a| self.experiment(a.experiment)?.variant(a.variant))
+    }
+}
+
+impl Plan {
+    /// Whether only one of two experiments can have its way with `request`.
+    pub(crate) fn contend(&self, one: &Experiment, other: &Experiment, request: &RequestView<'_>) -> bool {
+        let meets = |a: &Claim| {
+            let mut others = other.claims.iter().filter(|b| a.thing == b.thing && !(a.shared && b.shared));
+            others.any(|b| one.acts(a.when, request) && other.acts(b.when, request))
+        };
+        one.claims.iter().any(meets)
+    }
+}
+
+impl Experiment {
+    fn acts(&self, when: When, request: &RequestView<'_>) -> bool {
+        let mut actions = self.variants.iter().map(|variant| &variant.actions);
+        match when {
+            When::Always => true,
+            When::Rewrites => actions
+                .filter_map(|actions| actions.path.as_ref())
+                .any(|rewrite| rewrite.apply(request.path_and_query()) != Rewrite::None),
+            When::Redirects => actions.any(|actions| {
+                actions.redirect.as_ref().is_some_and(|to| to.apply(request) != Redirection::None)
+            }),
+        }
     }
 }
 
@@ -177,12 +224,21 @@ impl PathRewrite {
 }
 
 fn replace_prefix(path_and_query: &[u8], prefix: &str, replacement: &str) -> Rewrite {
-    let Some(rest) = path_and_query.strip_prefix(prefix.as_bytes()) else {
-        return Rewrite::None;
-    };
-    if !matches!(rest.first(), None | Some(b'/' | b'?')) {
+    // A path that comes back as it was rewritten is not rewritten again.
+    if replacement.len() > prefix.len()
+        && replacement.starts_with(prefix)
+        && below(path_and_query, replacement).is_some()
+    {
         return Rewrite::None;
     }
+    let Some(rest) = below(path_and_query, prefix) else {
+        // Spelt otherwise it is below the prefix, and targeting took it for such.
+        let path = path_and_query.split(|byte| *byte == b'?').next().unwrap_or_default();
+        return match normal::path(path) {
+            Cow::Owned(path) if below(&path, prefix).is_some() => Rewrite::Refused,
+            _ => Rewrite::None,
+        };
+    };
     if !is_plain(rest) {
         return Rewrite::Refused;
     }
@@ -193,6 +249,12 @@ fn replace_prefix(path_and_query: &[u8], prefix: &str, replacement: &str) -> Rew
     }
     path.extend_from_slice(rest);
     Rewrite::To(path)
+}
+
+/// What follows the prefix, if it ends at a segment.
+fn below<'p>(path_and_query: &'p [u8], prefix: &str) -> Option<&'p [u8]> {
+    let rest = path_and_query.strip_prefix(prefix.as_bytes())?;
+    matches!(rest.first(), None | Some(b'/' | b'?' | b'#')).then_some(rest)
 }
 
 fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rewrite {
@@ -219,6 +281,90 @@ fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rew
     let mut whole = replaced.into_owned().into_bytes();
     whole.extend_from_slice(query);
     Rewrite::To(whole)
+}
+
+/// The URL that a client asked for, where a variant asks for another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The client's host and port.
+    pub authority: Vec<u8>,
+    /// The client's path and query.
+    pub path: Vec<u8>,
+    /// The variant's path and query; `None` if it is the client's.
+    pub rewritten: Option<Vec<u8>>,
+}
+
+impl Plan {
+    /// Whether the upstream sees another host or path than the client's, so that its answer may name them.
+    #[must_use]
+    pub fn changes_url(&self, decision: &Decision) -> bool {
+        self.assigned(decision)
+            .any(|variant| variant.actions.host.is_some() || variant.actions.path.is_some())
+    }
+
+    /// `location`, the response header, as the client knows the URL: the variant's own host is the client's, its prefix
+    /// the one that it replaced. `None` if it stays as it is.
+    #[must_use]
+    pub fn client_location(&self, decision: &Decision, asked: &Asked, location: &[u8]) -> Option<Vec<u8>> {
+        let (scheme, authority, path) = url_parts(location)?;
+        let is = |host: &[u8]| normal::host(authority).eq_ignore_ascii_case(normal::host(host));
+        let is_variants = self.host(decision).is_some_and(|host| is(host.as_bytes()));
+        if !authority.is_empty() && !is_variants && !is(&asked.authority) {
+            return None;
+        }
+        let rewrites = self.assigned(decision).filter_map(|variant| variant.actions.path.as_ref());
+        let original = asked.rewritten.as_deref().and_then(|rewritten| {
+            if path == rewritten {
+                return Some(asked.path.clone());
+            }
+            rewrites.filter_map(|rewrite| rewrite.undo(path)).next()
+        });
+        if !is_variants && original.is_none() {
+            return None;
+        }
+        let path = original.as_deref().unwrap_or(path);
+        // Without a host before it, this would be one.
+        if authority.is_empty() && path.starts_with(b"//") {
+            return None;
+        }
+        // The default port of the other scheme is not one of this.
+        let own: &[u8] = match scheme.to_ascii_lowercase().as_slice() {
+            b"https://" => asked.authority.strip_suffix(b":80").unwrap_or(&asked.authority),
+            b"http://" => asked.authority.strip_suffix(b":443").unwrap_or(&asked.authority),
+            _ => &asked.authority,
+        };
+        Some([scheme, if is_variants { own } else { authority }, path].concat())
+    }
+}
+
+/// Scheme with its slashes, authority, and what follows; the first two may be empty. `None` for a relative path.
+fn url_parts(location: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let known: [&[u8]; 3] = [b"https://", b"http://", b"//"];
+    let scheme = known.iter().find_map(|scheme| {
+        let head = location.get(..scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(head)
+    });
+    let Some(scheme) = scheme else {
+        return location.starts_with(b"/").then_some((&[], &[], location));
+    };
+    let rest = location.get(scheme.len()..)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end)?;
+    Some((scheme, authority, path))
+}
+
+impl PathRewrite {
+    /// The path that was replaced by `path_and_query`, if that can be known.
+    fn undo(&self, path_and_query: &[u8]) -> Option<Vec<u8>> {
+        let Self::Prefix { prefix, replacement } = self else { return None };
+        // Where nothing stands for the prefix, one that is there was put there for the client.
+        if replacement.is_empty() && below(path_and_query, prefix).is_some() {
+            return None;
+        }
+        let rest = below(path_and_query, replacement)?;
+        let slash: &[u8] = if prefix.is_empty() && rest.first() != Some(&b'/') { b"/" } else { b"" };
+        Some([prefix.as_bytes(), slash, rest].concat())
+    }
 }
 
 impl Redirect {
@@ -282,6 +428,14 @@ mod tests {
         assert_eq!(rewrite("/checkout", "", "/checkout?a"), to("/?a"));
         assert_eq!(rewrite("", "/v2", "/a"), to("/v2/a"));
         assert_eq!(rewrite("", "/v2", "*"), Rewrite::None);
+        // Once.
+        assert_eq!(rewrite("", "/v2", "/v2/a?b"), Rewrite::None);
+        assert_eq!(rewrite("/a", "/a/b", "/a/b/c"), Rewrite::None);
+        assert_eq!(rewrite("", "/v2", "/v20"), to("/v2/v20"));
+        // Targeting takes these for what is below the prefix.
+        assert_eq!(rewrite("/checkout", "/v2", "/%63heckout/a"), Rewrite::Refused);
+        assert_eq!(rewrite("/checkout", "/v2", "//checkout"), Rewrite::Refused);
+        assert_eq!(rewrite("/checkout", "/v2", "/a/../b"), Rewrite::None);
     }
 
     fn by_regex(pattern: &str, replacement: &str) -> PathRewrite {
@@ -326,8 +480,41 @@ mod tests {
         assert_eq!(redirect(prefix("/a", "/b"), 302).apply(&post), Redirection::None);
         assert_eq!(redirect(prefix("/a", "/b"), 307).apply(&post), there(307));
         // Without an end, a browser gives up with an error.
-        assert_eq!(redirect(prefix("", "/v2"), 302).apply(&get), Redirection::Refused);
+        assert_eq!(redirect(by_regex("^/", "/v2/"), 302).apply(&get), Redirection::Refused);
+        assert_eq!(redirect(prefix("", "/v2"), 302).apply(&get), Redirection::To(302, b"/v2/a?q".to_vec()));
         assert_eq!(redirect(by_regex("^/a", "/a/a"), 302).apply(&get), Redirection::Refused);
+    }
+
+    #[test]
+    fn locations_are_the_clients_own() {
+        let json = br#"{"version":1,"unit":[{"header":"u"}],"experiments":[{"id":"e","variants":[{"id":"on",
+            "route":{"host":"v2.local:8080","path":{"prefix":"/shop","replace_prefix":"/v2/shop"}}}]}]}"#;
+        let plan = crate::compile(&crate::Document::from_json(json).unwrap()).unwrap();
+        let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/shop/cart?a"), (b"u", b"1")];
+        let request = RequestView::new(&headers);
+        let decision = plan.decide(&request, crate::Timestamp(0), &mut crate::NoTrace);
+        let Rewrite::To(rewritten) = plan.path(&decision, request.path_and_query()) else { panic!() };
+        let asked = Asked {
+            authority: b"shop.example:80".to_vec(),
+            path: request.path_and_query().to_vec(),
+            rewritten: Some(rewritten),
+        };
+        for (location, expected) in [
+            ("https://v2.local/v2/shop/cart?a", Some("https://shop.example/shop/cart?a")),
+            ("http://V2.local:8080/v2/shop/pay", Some("http://shop.example:80/shop/pay")),
+            ("http://v2.local", Some("http://shop.example:80")),
+            ("//v2.local/other", Some("//shop.example:80/other")),
+            ("https://shop.example/v2/shop/pay", Some("https://shop.example/shop/pay")),
+            ("/v2/shop", Some("/shop")),
+            ("/v2/shopping", None),
+            ("/login", None),
+            ("pay", None),
+            ("https://shop.example/login", None),
+            ("https://elsewhere.example/v2/shop/pay", None),
+        ] {
+            let found = plan.client_location(&decision, &asked, location.as_bytes());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{location}");
+        }
     }
 
     #[test]

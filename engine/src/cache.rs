@@ -12,9 +12,22 @@ pub(crate) struct CacheSafety {
 /// Directives that allow, or are only for, shared caches.
 const SHARED: [&[u8]; 4] = [b"public", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"];
 
-/// Response headers by which some caches are told apart from the others; they override
-/// `Cache-Control` there.
-pub const CACHE_OVERRIDES: [&str; 2] = ["surrogate-control", "cdn-cache-control"];
+/// Response headers that some caches obey before `Cache-Control`, besides all that end in
+/// `cdn-cache-control` (RFC 9213: `CDN-Cache-Control`, and each network's own).
+const OVERRIDES: [&[u8]; 6] = [
+    b"surrogate-control",
+    b"x-accel-expires",
+    b"edge-control",
+    b"akamai-cache-control",
+    b"x-litespeed-cache-control",
+    b"fastly-cache-control",
+];
+
+/// Whether a response header (its name in lower case) is one that some shared caches obey before `Cache-Control`.
+#[must_use]
+pub fn overrides_cache_control(name: &[u8]) -> bool {
+    name.ends_with(b"cdn-cache-control") || OVERRIDES.contains(&name)
+}
 
 /// `Cache-Control` for a response that only its client may keep: `existing` (all lines, joined)
 /// without what allows sharing, and `private`.
@@ -48,6 +61,24 @@ pub fn private_cache_control(existing: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_caches_obey_first() {
+        for name in [
+            "surrogate-control",
+            "cdn-cache-control",
+            "cloudflare-cdn-cache-control",
+            "netlify-cdn-cache-control",
+            "vercel-cdn-cache-control",
+            "x-accel-expires",
+            "edge-control",
+        ] {
+            assert!(overrides_cache_control(name.as_bytes()), "{name}");
+        }
+        for name in ["cache-control", "expires", "vary", "x-accel-redirect"] {
+            assert!(!overrides_cache_control(name.as_bytes()), "{name}");
+        }
+    }
 
     #[test]
     fn nothing_shared_is_left() {

@@ -43,6 +43,8 @@ pub enum Reason {
     NotTargeted,
     /// The dialect's own allocation leaves the unit out.
     DialectExcluded,
+    /// Another experiment that is entered acts on the same thing, and comes first.
+    Conflict,
     /// Entered: an allow-list names the unit.
     Override,
     /// Entered: a valid QA token names the variant.
@@ -56,7 +58,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order in which `decide` can give them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KillSwitch,
         Self::Bot,
         Self::NoConsent,
@@ -70,6 +72,7 @@ impl Reason {
         Self::OutsideTraffic,
         Self::NotTargeted,
         Self::DialectExcluded,
+        Self::Conflict,
         Self::Override,
         Self::QaToken,
         Self::Guardrail,
@@ -93,6 +96,7 @@ impl Reason {
             Self::OutsideTraffic => "outside_traffic",
             Self::NotTargeted => "not_targeted",
             Self::DialectExcluded => "dialect_excluded",
+            Self::Conflict => "conflict",
             Self::Override => "override",
             Self::QaToken => "qa_token",
             Self::Guardrail => "guardrail",
@@ -133,8 +137,14 @@ pub struct Assignment {
 pub struct Decision {
     /// The experiments that the unit is in, ordered by experiment.
     pub assignments: SmallVec<[Assignment; 4]>,
-    /// What became of a QA token.
+    /// What became of the QA tokens: [`TokenOutcome::Accepted`] if one was accepted, and else the first one's outcome.
     pub token: TokenOutcome,
+    /// How many QA tokens chose a variant, or asked for the steps of the decision.
+    pub tokens_accepted: u32,
+    /// How many QA tokens were refused.
+    pub tokens_rejected: u32,
+    /// How many experiments were not entered because of [`Reason::Conflict`].
+    pub conflicts: u32,
     /// No source of some layer's unit had a value.
     pub unit_missing: bool,
     /// Why the request is in no experiment whatever its unit: [`Reason::Bot`] or
@@ -150,6 +160,9 @@ pub struct Decision {
     pub varies: bool,
     /// The response must not be shared by a cache.
     pub private: bool,
+    /// The request is a preflight or a prefetch: assignments are acted on, so that what a browser keeps for its user
+    /// is that user's variant, but nobody has seen it yet: no exposure, no count, no minted unit.
+    pub quiet: bool,
     /// A valid QA token asks for the steps of the decision.
     pub debug: bool,
 }
@@ -162,6 +175,9 @@ impl Decision {
         let Self {
             assignments,
             token,
+            tokens_accepted,
+            tokens_rejected,
+            conflicts,
             unit_missing,
             barred,
             cookie,
@@ -169,11 +185,15 @@ impl Decision {
             unit_hidden,
             varies,
             private,
+            quiet,
             debug,
         } = self;
         assignments.clear();
         (*token, *barred, *cookie) = (TokenOutcome::None, None, CookieAction::None);
-        for flag in [unit_missing, minted, unit_hidden, varies, private, debug] {
+        for count in [tokens_accepted, tokens_rejected, conflicts] {
+            *count = 0;
+        }
+        for flag in [unit_missing, minted, unit_hidden, varies, private, quiet, debug] {
             *flag = false;
         }
     }
@@ -294,16 +314,21 @@ impl Plan {
     /// Decides for `request` at `now`. The order:
     ///
     /// 1. kill switch;
-    /// 2. the QA token, if keys are configured and one is there;
+    /// 2. the QA tokens, if keys are configured and some are there;
     /// 3. per layer: the unit; then
-    /// 4. an override: the token's (it needs no unit unless it names one), or
-    ///    an allow-list's; it takes the whole layer;
+    /// 4. an override: a token's (it needs no unit unless it names one), or
+    ///    an allow-list's, where what the experiment's targeting says of URL and method
+    ///    can hold; it takes the whole layer;
     /// 5. per experiment of the layer: status and schedule, holdouts, the
     ///    layer's bucket, traffic, targeting, the variant's bucket, and whether
-    ///    a guardrail has switched that variant off.
+    ///    a guardrail has switched that variant off;
+    /// 6. of experiments of different layers that act on the same thing: overrides
+    ///    first, then the one with the highest priority; the others are not entered.
     ///
     /// At most one experiment of a layer is entered: an override takes the
     /// layer, and else only the owner of the unit's bucket gets past step 5.
+    /// Step 6 looks at what experiments act on in any variant, never at the variants
+    /// that were drawn: those who are left out are the same share of each variant.
     pub fn decide(&self, request: &RequestView<'_>, now: Timestamp, trace: &mut impl Trace) -> Decision {
         let mut decision = Decision::default();
         self.decide_into(request, now, trace, &mut decision);
@@ -335,21 +360,22 @@ impl Plan {
             now,
             first: None,
             others: SmallVec::new(),
-            minted: false,
+            minted: None,
             in_play: None,
             ruled_out: 0,
         };
-        let grant = self.tokens.as_ref().and_then(|policy| {
-            let grant = self.read_token(policy, request, now, decision);
-            trace.step(Step::Token(decision.token));
-            grant
-        });
+        let grants =
+            self.tokens.as_ref().map(|policy| self.read_tokens(policy, request, now, trace, decision));
+        let grants = grants.as_deref().unwrap_or_default();
         for (index, layer) in (0_u16..).map(LayerId).zip(&self.layers) {
             if layer.experiments.is_empty() {
                 continue;
             }
-            let pass = LayerPass { plan: self, request, now, index, layer, grant };
+            let pass = LayerPass { plan: self, request, now, index, layer, grants };
             pass.run(&mut units, decision, trace);
+        }
+        if self.contested {
+            self.settle_conflicts(request, decision, trace);
         }
         if let Some(mint) = &self.identity.mint {
             units.settle_cookie(mint, decision);
@@ -361,6 +387,7 @@ impl Plan {
                 || decision.varies && cache.private;
         }
         decision.unit_hidden = self.identity.hides_unit(request);
+        decision.quiet = !decision.assignments.is_empty() && request.is_quiet();
     }
 
     /// The decision for a request that is in no experiment, whatever its unit.
@@ -400,23 +427,79 @@ impl Plan {
             .any(|experiment| experiment.targeting.as_ref().is_none_or(|rule| rule.may_hold(request)))
     }
 
-    fn read_token(
+    #[inline(never)]
+    fn read_tokens(
         &self,
         policy: &TokenPolicy,
         request: &RequestView<'_>,
         now: Timestamp,
+        trace: &mut impl Trace,
         decision: &mut Decision,
-    ) -> Option<Grant> {
-        let (outcome, granted) = policy.read(request, now, self, |experiment| {
-            let chain = self.layer(experiment.layer)?.chain;
-            self.unit(chain, request).map(|(_, unit)| unit)
+    ) -> Grants {
+        let mut grants = Grants::new();
+        policy.each(request, |token| {
+            let checked = policy.check(token, request, now, self, |experiment| {
+                let chain = self.layer(experiment.layer)?.chain;
+                self.unit(chain, request).map(|(_, unit)| unit)
+            });
+            let outcome = match checked {
+                Ok(granted) => {
+                    decision.debug |= granted.debug;
+                    grants.extend(granted.grant);
+                    TokenOutcome::Accepted
+                }
+                Err(outcome) => outcome,
+            };
+            match outcome {
+                TokenOutcome::Accepted => {
+                    decision.tokens_accepted = decision.tokens_accepted.saturating_add(1)
+                }
+                TokenOutcome::None | TokenOutcome::Elsewhere => {}
+                _ => decision.tokens_rejected = decision.tokens_rejected.saturating_add(1),
+            }
+            if decision.token == TokenOutcome::None || outcome == TokenOutcome::Accepted {
+                decision.token = outcome;
+            }
+            trace.step(Step::Token(outcome));
         });
-        decision.token = outcome;
-        let granted = granted?;
-        decision.debug = granted.debug;
-        granted.grant
+        if decision.token == TokenOutcome::None {
+            trace.step(Step::Token(TokenOutcome::None));
+        }
+        grants
+    }
+
+    /// Step 6 of [`Self::decide`].
+    #[inline(never)]
+    fn settle_conflicts(&self, request: &RequestView<'_>, decision: &mut Decision, trace: &mut impl Trace) {
+        let contested = |assignment: &Assignment| {
+            self.experiment(assignment.experiment).filter(|experiment| !experiment.claims.is_empty())
+        };
+        // Those who come first are told first, and ids are in order already.
+        let mut ranked: SmallVec<[(bool, u16, Assignment); 4]> = SmallVec::new();
+        for assignment in &decision.assignments {
+            let Some(experiment) = contested(assignment).filter(|_| !assignment.withheld) else { continue };
+            let rank = (assignment.reason.is_override(), experiment.priority);
+            let place = ranked.partition_point(|(by_person, priority, _)| (*by_person, *priority) >= rank);
+            ranked.insert(place, (rank.0, rank.1, *assignment));
+        }
+        let mut kept: SmallVec<[&Experiment; 4]> = SmallVec::new();
+        for (_, _, assignment) in &ranked {
+            let Some(experiment) = contested(assignment) else { continue };
+            if kept.iter().any(|other| self.contend(other, experiment, request)) {
+                decision.conflicts = decision.conflicts.saturating_add(1);
+                decision.assignments.retain(|other| other.experiment != assignment.experiment);
+                let bucket = (!assignment.reason.is_override()).then_some(assignment.bucket);
+                trace.step(not_entered(assignment.experiment, Reason::Conflict, bucket));
+            } else {
+                kept.push(experiment);
+                trace.step(entered(assignment));
+            }
+        }
     }
 }
+
+/// The variants that tokens choose.
+type Grants = SmallVec<[Grant; 2]>;
 
 fn not_entered(experiment: ExperimentId, reason: Reason, bucket: Option<u32>) -> Step<'static> {
     Step::Outcome { experiment, reason, variant: None, bucket }
@@ -427,8 +510,8 @@ struct Units<'p, 'r> {
     plan: &'p Plan,
     request: &'p RequestView<'r>,
     now: Timestamp,
-    /// The unit of the first chain was minted for this request.
-    minted: bool,
+    /// The id that was minted for this request.
+    minted: Option<Box<str>>,
     /// See [`Plan::in_play`].
     in_play: Option<bool>,
     /// How many experiments the URL alone rules out, of those that were looked at.
@@ -489,11 +572,19 @@ impl<'p, 'r> Units<'p, 'r> {
         Some(slot.get_or_insert_with(|| {
             let value = plan.unit(chain, request).or_else(|| {
                 let mint = plan.identity.mint.as_ref().filter(|_| chain == ChainId(0))?;
+                // What is set there would come back from nobody.
+                if request.is_quiet() || !mint.plain_http && !request.keeps_secure_cookies() {
+                    return None;
+                }
                 // A cookie on what no experiment can touch would only keep it from caches.
                 let in_play = *in_play.get_or_insert_with(|| plan.in_play(request, now));
                 let id = if in_play { mint.id(request, now)? } else { return None };
-                *minted = true;
+                *minted = Some(id.as_str().into());
                 trace.step(Step::Minted);
+                // Whoever does not keep the cookie will not be back as the same unit.
+                if mint.enters_when_returning {
+                    return None;
+                }
                 Some((plan.chains.first()?.last()?, Cow::Owned(id)))
             });
             let found = value.as_ref().map(|(source, value)| (*source, value.as_ref()));
@@ -513,10 +604,14 @@ impl<'p, 'r> Units<'p, 'r> {
 
     /// Whether the identity cookie is set, new or again.
     #[inline(never)]
-    fn settle_cookie(&self, mint: &Mint, decision: &mut Decision) {
+    fn settle_cookie(&mut self, mint: &Mint, decision: &mut Decision) {
+        if let Some(id) = self.minted.take() {
+            decision.minted = true;
+            decision.cookie = CookieAction::Set(id);
+            return;
+        }
         let Some(UnitState { value: Some((Source::Minted(_), id)), .. }) = &self.first else { return };
-        decision.minted = self.minted;
-        if self.minted || mint.is_due(self.request, self.now) {
+        if mint.is_due(self.request, self.now) && !self.request.is_quiet() {
             decision.cookie = CookieAction::Set(id.as_ref().into());
         }
     }
@@ -539,7 +634,7 @@ struct LayerPass<'p, 'r> {
     now: Timestamp,
     index: LayerId,
     layer: &'p Layer,
-    grant: Option<Grant>,
+    grants: &'p [Grant],
 }
 
 impl<'p> LayerPass<'p, '_> {
@@ -549,11 +644,11 @@ impl<'p> LayerPass<'p, '_> {
         let chosen = self.token_override().or_else(allowed);
         if let Some(assignment) = chosen {
             for id in &self.layer.experiments {
-                trace.step(if *id == assignment.experiment {
-                    entered(&assignment)
+                if *id == assignment.experiment {
+                    self.tell(&assignment, trace);
                 } else {
-                    not_entered(*id, Reason::OtherExperiment, None)
-                });
+                    trace.step(not_entered(*id, Reason::OtherExperiment, None));
+                }
             }
             return decision.add(assignment);
         }
@@ -621,11 +716,11 @@ impl<'p> LayerPass<'p, '_> {
                     clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
                     withheld,
                 };
-                trace.step(if withheld {
-                    not_entered(id, reason, Some(bucket))
+                if withheld {
+                    trace.step(not_entered(id, reason, Some(bucket)));
                 } else {
-                    entered(&assignment)
-                });
+                    self.tell(&assignment, trace);
+                }
                 decision.add(assignment);
                 false
             }
@@ -641,12 +736,22 @@ impl<'p> LayerPass<'p, '_> {
         self.layer.experiments.iter().filter_map(|id| plan.experiment(*id).map(|e| (*id, e)))
     }
 
-    fn token_override(&self) -> Option<Assignment> {
-        let grant = self.grant?;
-        let experiment = self.plan.experiment(grant.experiment)?;
-        if experiment.layer != self.index || !experiment.can_serve(self.request) {
-            return None;
+    /// Tells of an experiment that is entered, unless a conflict may still keep it out.
+    #[inline(always)]
+    fn tell(&self, assignment: &Assignment, trace: &mut impl Trace) {
+        let is_settled = |experiment: &Experiment| experiment.claims.is_empty();
+        if !self.plan.contested || self.plan.experiment(assignment.experiment).is_none_or(is_settled) {
+            trace.step(entered(assignment));
         }
+    }
+
+    fn token_override(&self) -> Option<Assignment> {
+        let in_layer = |grant: &&Grant| {
+            self.plan.experiment(grant.experiment).is_some_and(|experiment| {
+                experiment.layer == self.index && experiment.can_serve(self.request)
+            })
+        };
+        let grant = self.grants.iter().find(in_layer)?;
         Some(self.overridden(grant.experiment, grant.variant, Reason::QaToken))
     }
 
@@ -656,7 +761,8 @@ impl<'p> LayerPass<'p, '_> {
         self.experiments().filter(|(_, experiment)| takes(experiment)).find_map(|(id, experiment)| {
             let index = experiment.overrides.binary_search_by(|(u, _)| (**u).cmp(unit)).ok()?;
             let (_, variant) = experiment.overrides.get(index)?;
-            Some(self.overridden(id, *variant, Reason::Override))
+            let applies = experiment.applies_to_somebody(self.request);
+            applies.then(|| self.overridden(id, *variant, Reason::Override))
         })
     }
 
@@ -759,6 +865,11 @@ impl Split {
 }
 
 impl Experiment {
+    /// Whether the targeting can hold for somebody's request for this URL with this method.
+    pub(crate) fn applies_to_somebody(&self, request: &RequestView<'_>) -> bool {
+        self.targeting.as_ref().is_none_or(|rule| rule.may_hold_for_somebody(request))
+    }
+
     #[inline]
     fn near_boundary(&self, now: Timestamp, skew_ms: u64) -> bool {
         let near = |at: Timestamp| now.is_near(at, skew_ms);

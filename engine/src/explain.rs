@@ -226,6 +226,7 @@ fn why(experiment: &Experiment, reason: Reason, now: Timestamp) -> String {
         }
         Reason::NotTargeted => "the request is not eligible",
         Reason::DialectExcluded => "the allocation of its bucketing dialect leaves the unit out",
+        Reason::Conflict => "another experiment, which comes first, acts on the same thing for this request",
         Reason::Override => "an allow-list names the unit",
         Reason::QaToken => "a valid QA token names the variant",
         Reason::Guardrail if experiment.variants().len() == 1 => {

@@ -173,7 +173,7 @@ impl Plan {
         &self,
         decision: &'r Decision,
         assignment: &Assignment,
-        request: &RequestView<'r>,
+        request: &'r RequestView<'_>,
     ) -> Option<Cow<'r, str>> {
         match &decision.cookie {
             CookieAction::Set(id) if decision.minted && assignment.chain == ChainId(0) => {

@@ -29,6 +29,10 @@ pub(crate) struct Mint {
     pub(crate) max_age: u64,
     /// Age in days from which the cookie is renewed.
     pub(crate) renew_after: i64,
+    /// The request that gets the cookie is in no experiment yet.
+    pub(crate) enters_when_returning: bool,
+    /// Plain HTTP gets the cookie, too.
+    pub(crate) plain_http: bool,
     pub(crate) provisional: Option<Provisional>,
 }
 
@@ -81,11 +85,16 @@ pub(crate) struct ConsentPolicy {
 
 impl ConsentPolicy {
     pub(crate) fn is_granted(&self, request: &RequestView<'_>) -> bool {
-        if self.gpc_denies && request.header("sec-gpc") == Some(b"1") {
+        if self.gpc_denies && request.header_values("sec-gpc").any(denies) {
             return false;
         }
         self.granted.as_ref().is_some_and(|rule| rule.holds(request, ""))
     }
+}
+
+/// Whether a value of `Sec-GPC` denies consent: any but `0`, alone or in a list. In doubt it does.
+fn denies(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|member| !matches!(member.trim_ascii(), b"0" | b""))
 }
 
 /// The value of the identity cookie.
@@ -108,6 +117,12 @@ impl<'a> MintedCookie<'a> {
         })?;
         good.then_some(Self { id, day })
     }
+}
+
+/// The unit in the whole value of a cookie that Splitway minted, `<32 hex digits>.<day>`; `None` for any other text.
+#[must_use]
+pub fn minted_unit(cookie: &str) -> Option<&str> {
+    MintedCookie::parse(cookie).map(|minted| minted.id)
 }
 
 /// What happens to the identity cookie in the response.
@@ -168,9 +183,15 @@ impl Provisional {
     }
 }
 
-/// Parts of the user agents of crawlers, link previews, monitors and test browsers, in lower case.
+/// Parts of the user agents of health checks, crawlers, link previews, monitors and test browsers, in lower case.
 /// Short on purpose: who crawls without saying so is not found by any list.
-pub(crate) const BOTS: [&str; 17] = [
+pub(crate) const BOTS: [&str; 23] = [
+    "kube-probe/",
+    "elb-healthchecker/",
+    "googlehc/",
+    "route53-health-check",
+    "envoy/hc",
+    "prometheus/",
     "bot/",
     "bot;",
     "bot)",
@@ -197,7 +218,14 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef";
 
     fn mint() -> Mint {
-        Mint { cookie: "__Host-s".into(), max_age: 864_000, renew_after: 7, provisional: None }
+        Mint {
+            cookie: "__Host-s".into(),
+            max_age: 864_000,
+            renew_after: 7,
+            enters_when_returning: false,
+            plain_http: false,
+            provisional: None,
+        }
     }
 
     fn due(cookie: &str, day: i64) -> bool {
@@ -223,6 +251,22 @@ mod tests {
             &format!("{ID}.1.1"),
         ] {
             assert_eq!(MintedCookie::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn in_doubt_gpc_denies() {
+        for (value, expected) in [
+            ("1", true),
+            ("1, 1", true),
+            ("0, 1", true),
+            ("?1", true),
+            ("true", true),
+            ("0", false),
+            ("0, 0", false),
+            ("", false),
+        ] {
+            assert_eq!(denies(value.as_bytes()), expected, "{value}");
         }
     }
 

@@ -36,6 +36,12 @@ impl Plan {
         &self.layers
     }
 
+    /// Whether it mints units into a cookie.
+    #[must_use]
+    pub fn mints(&self) -> bool {
+        self.identity.mint.is_some()
+    }
+
     /// Whether everything is switched off.
     #[must_use]
     pub fn is_killed(&self) -> bool {
@@ -49,12 +55,13 @@ impl Plan {
     }
 
     /// The same plan with every request eligible and no allow-lists: what
-    /// hashes alone do.
+    /// hashes alone do. Without targeting, conflicts are not known, so none is settled.
     #[must_use]
     pub fn hashes_only(mut self) -> Self {
         for experiment in &mut self.experiments {
             experiment.targeting = None;
             experiment.overrides = Box::default();
+            experiment.claims = Box::default();
         }
         for layer in &mut self.layers {
             layer.has_overrides = false;

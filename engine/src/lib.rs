@@ -34,6 +34,8 @@ mod cache;
 mod compile;
 mod decide;
 mod dedup;
+#[cfg(feature = "advice")]
+mod disjoint;
 mod document;
 #[cfg(feature = "advice")]
 mod explain;
@@ -46,7 +48,9 @@ mod inspect;
 #[cfg(feature = "yaml")]
 mod launch;
 mod neighbours;
+mod normal;
 mod order;
+mod pairs;
 mod partition;
 mod plan;
 mod problem;
@@ -63,8 +67,8 @@ mod version;
 mod view;
 pub mod wire;
 
-pub use actions::{HeaderChange, Redirection, Rewrite};
-pub use cache::{CACHE_OVERRIDES, private_cache_control};
+pub use actions::{Asked, HeaderChange, Redirection, Rewrite};
+pub use cache::{overrides_cache_control, private_cache_control};
 pub use compile::{
     MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
 };
@@ -77,7 +81,7 @@ pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
 pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Common, Exposure, Otlp, Served};
 pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
-pub use identity::{CookieAction, Entropy};
+pub use identity::{CookieAction, Entropy, minted_unit};
 #[cfg(feature = "advice")]
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]
@@ -93,4 +97,4 @@ pub use schema::{SCHEMA_ID, schema};
 pub use source::Source;
 pub use steps::Steps;
 pub use time::Timestamp;
-pub use view::{HeaderPairs, MAX_COOKIES, MAX_VALUE, RequestView};
+pub use view::{HeaderPairs, MAX_VALUE, RequestView};

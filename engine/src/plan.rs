@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::actions::VariantActions;
-use crate::bucketing::{Dialect, SaltedHash};
+use crate::actions::{Claim, VariantActions};
+use crate::bucketing::{BUCKETS, Dialect, SaltedHash};
 use crate::cache::CacheSafety;
 use crate::decide::Decision;
 use crate::exposure::{ExposurePolicy, Otlp};
@@ -65,6 +65,8 @@ pub struct Plan {
     pub(crate) holdouts: Box<[Holdout]>,
     pub(crate) layers: Box<[Layer]>,
     pub(crate) experiments: Box<[Experiment]>,
+    /// Some experiments have claims.
+    pub(crate) contested: bool,
     /// How many of them some request can be in at some time.
     pub(crate) candidates: u32,
     pub(crate) ours: OurHeaders,
@@ -136,6 +138,10 @@ pub(crate) struct Slot {
 pub struct Experiment {
     pub(crate) id: Box<str>,
     pub(crate) layer: LayerId,
+    /// Of two that act on the same thing, the one with more is entered.
+    pub(crate) priority: u16,
+    /// What it acts on that an experiment of another layer acts on, too.
+    pub(crate) claims: Box<[Claim]>,
     pub(crate) gate: Gate,
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
@@ -181,8 +187,6 @@ pub(crate) enum Split {
 #[derive(Clone, Debug)]
 pub struct Variant {
     pub(crate) id: Box<str>,
-    /// Its share of the experiment's units, of [`crate::bucketing::BUCKETS`].
-    pub(crate) buckets: u32,
     /// `experiment=variant`, an RFC 9651 dictionary member.
     pub(crate) stamp: Box<str>,
     /// Clients do not get the stamp.
@@ -280,6 +284,12 @@ impl Plan {
         self.identity.mint.as_ref()?.set_cookie(&decision.cookie, now)
     }
 
+    /// The name of the identity cookie, if units are minted.
+    #[must_use]
+    pub fn minted_cookie(&self) -> Option<&str> {
+        self.identity.mint.as_ref().map(|mint| &*mint.cookie)
+    }
+
     /// Where exposures go.
     #[must_use]
     pub fn sinks(&self) -> &Sinks {
@@ -332,6 +342,12 @@ impl Experiment {
         &self.id
     }
 
+    /// Its priority, 0 to 1000.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
     /// Its layer.
     #[must_use]
     pub fn layer(&self) -> LayerId {
@@ -354,6 +370,26 @@ impl Experiment {
     #[must_use]
     pub fn control(&self) -> VariantId {
         self.control
+    }
+
+    /// The planned share of each variant among the experiment's units, from 0 to 1, in the order of
+    /// [`Self::variants`]. They follow from the ranges that decide.
+    #[must_use]
+    pub fn shares(&self) -> Vec<f64> {
+        let count = self.variants.len();
+        let variants = match &self.split {
+            Split::Dialect(dialect) => return dialect.shares(count),
+            Split::Splitway { variants, .. } => variants,
+        };
+        let mut buckets = vec![0_u32; count];
+        let mut start = 0;
+        while let Some(run) = variants.at(start) {
+            if let Some(sum) = buckets.get_mut(run.owner.index()) {
+                *sum = sum.saturating_add(run.end.saturating_sub(start));
+            }
+            start = run.end;
+        }
+        buckets.into_iter().map(|sum| f64::from(sum) / f64::from(BUCKETS)).collect()
     }
 
     /// Buckets of its layer that it owns.
@@ -420,12 +456,6 @@ impl Variant {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
-    }
-
-    /// Its planned share of the experiment's units, from 0 to 1.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        f64::from(self.buckets) / f64::from(crate::bucketing::BUCKETS)
     }
 
     /// Whether it asks for another path.

@@ -13,13 +13,15 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::document::{Document, Value};
+use crate::pairs::Syntax;
 use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
-use crate::targeting::bytes;
 use crate::time::Timestamp;
 use crate::view::RequestView;
 
 /// Longest time from now to a token's expiry.
 pub const MAX_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+/// Most tokens of a request that are looked at.
+const MAX_TOKENS: u32 = 16;
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 1024;
 
@@ -101,6 +103,8 @@ pub enum TokenOutcome {
     Unknown,
     /// Its experiment is paused or over: not even overrides enter.
     NotRunning,
+    /// What its experiment's targeting says of path, query, host and method does not hold for the request.
+    Elsewhere,
 }
 
 impl TokenOutcome {
@@ -115,6 +119,7 @@ impl TokenOutcome {
             Self::WrongSubject => "wrong_subject",
             Self::Unknown => "unknown",
             Self::NotRunning => "not_running",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }
@@ -155,6 +160,78 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// A request without its tokens: what has to be changed for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WithoutTokens<'p> {
+    /// A header that carried some.
+    pub header: Option<&'p str>,
+    /// The `cookie` lines that are left, if cookies carried some.
+    pub cookies: Option<Vec<Vec<u8>>>,
+    /// Path and query, if the query carried some.
+    pub path: Option<Vec<u8>>,
+}
+
+impl Plan {
+    /// What has to be changed to take the QA tokens off `request`; `None` if it carries none. All else stays byte for
+    /// byte.
+    #[must_use]
+    pub fn without_tokens(&self, request: &RequestView<'_>) -> Option<WithoutTokens<'_>> {
+        let policy = self.tokens.as_ref().filter(|policy| policy.is_carried(request))?;
+        let header = policy.header.as_deref().filter(|name| request.header(name).is_some());
+        let cookie = policy.cookie.as_deref();
+        let query = policy.query.as_deref();
+        Some(WithoutTokens {
+            header,
+            cookies: cookie.and_then(|name| cookies_without(request, name)),
+            path: query.and_then(|name| path_without(request.path_and_query(), name)),
+        })
+    }
+}
+
+/// The cookie lines without the cookie `name`; `None` if it is not there.
+fn cookies_without(request: &RequestView<'_>, name: &str) -> Option<Vec<Vec<u8>>> {
+    let mut found = false;
+    let lines = request.header_values("cookie").map(|line| {
+        let (rest, removed) = without(line, b';', |pair| Syntax::Cookie.parts(pair).0 == name.as_bytes());
+        found |= removed;
+        if removed { rest.trim_ascii().to_vec() } else { rest }
+    });
+    let lines: Vec<Vec<u8>> = lines.filter(|line| !line.is_empty()).collect();
+    found.then_some(lines)
+}
+
+/// Path and query without the parameter `name`; `None` if it is not there.
+fn path_without(path_and_query: &[u8], name: &str) -> Option<Vec<u8>> {
+    let start = path_and_query.iter().position(|byte| *byte == b'?')?;
+    let (path, query) = path_and_query.split_at_checked(start)?;
+    let query = query.get(1..)?;
+    let end = query.iter().position(|byte| *byte == b'#').unwrap_or(query.len());
+    let (query, fragment) = query.split_at_checked(end)?;
+    let is_token = |pair: &[u8]| Syntax::Query.names(Syntax::Query.parts(pair).0, name.as_bytes());
+    let (query, removed) = without(query, b'&', is_token);
+    let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
+    removed.then(|| [path, mark, &query, fragment].concat())
+}
+
+/// The text without the pairs that are to go, and whether there were any.
+fn without(text: &[u8], separator: u8, goes: impl Fn(&[u8]) -> bool) -> (Vec<u8>, bool) {
+    let mut rest = Vec::with_capacity(text.len());
+    let mut removed = false;
+    let mut first = true;
+    for pair in text.split(|byte| *byte == separator) {
+        if goes(pair) {
+            removed = true;
+            continue;
+        }
+        if !first {
+            rest.push(separator);
+        }
+        first = false;
+        rest.extend_from_slice(pair);
+    }
+    (rest, removed)
+}
+
 /// Signs `claims` with the key `key_id`, `secret`.
 #[cfg(feature = "advice")]
 #[must_use]
@@ -174,38 +251,44 @@ fn mac(secret: &[u8], signed: &[u8]) -> Option<Hmac<Sha256>> {
 }
 
 impl TokenPolicy {
-    /// The token of `request`: the header's, the cookie's or the query's.
-    pub(crate) fn find<'r>(&self, request: &RequestView<'r>) -> Option<Cow<'r, [u8]>> {
-        let header = self.header.as_ref().and_then(|name| request.header(name)).map(Cow::Borrowed);
-        let cookie = || {
-            let found = self.cookie.as_ref().and_then(|name| request.cookie(name));
-            found.map(|value| Cow::Borrowed(value.as_bytes()))
+    /// Calls `see` with every token of `request`: the headers', the cookies', the query's. At most
+    /// [`MAX_TOKENS`] are looked at.
+    pub(crate) fn each(&self, request: &RequestView<'_>, mut see: impl FnMut(&[u8])) {
+        let mut left = MAX_TOKENS;
+        // What is none is shown as a whole, so that it is counted as refused.
+        let mut split = |value: &[u8]| {
+            let pieces = value.split(|byte| matches!(byte, b',' | b'|')).map(<[u8]>::trim_ascii);
+            for token in pieces.filter(|token| !token.is_empty()) {
+                if let Some(rest) = left.checked_sub(1) {
+                    left = rest;
+                    see(token);
+                }
+            }
         };
-        let query = || self.query.as_ref().and_then(|name| request.query(name)).map(bytes);
-        header.or_else(cookie).or_else(query)
-    }
-
-    /// Looks for a token and checks it. `unit`, the request's unit for an
-    /// experiment, is asked only for tokens that name a subject.
-    pub(crate) fn read<'r>(
-        &self,
-        request: &RequestView<'r>,
-        now: Timestamp,
-        plan: &Plan,
-        unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
-    ) -> (TokenOutcome, Option<Granted>) {
-        let Some(token) = self.find(request) else {
-            return (TokenOutcome::None, None);
-        };
-        match self.check(&token, now, plan, unit) {
-            Ok(granted) => (TokenOutcome::Accepted, Some(granted)),
-            Err(outcome) => (outcome, None),
+        if let Some(name) = &self.header {
+            request.header_values(name).for_each(&mut split);
+        }
+        if let Some(name) = &self.cookie {
+            request.each_cookie(name, &mut split);
+        }
+        if let Some(name) = &self.query {
+            request.each_parameter(name, &mut split);
         }
     }
 
-    fn check<'r>(
+    /// Whether the request carries a token, or something in a token's place.
+    pub(crate) fn is_carried(&self, request: &RequestView<'_>) -> bool {
+        let mut any = false;
+        self.each(request, |_| any = true);
+        any
+    }
+
+    /// What `token` grants. `unit`, the request's unit for an experiment, is asked only for tokens that name a
+    /// subject.
+    pub(crate) fn check<'r>(
         &self,
         token: &[u8],
+        request: &RequestView<'_>,
         now: Timestamp,
         plan: &Plan,
         unit: impl FnOnce(&Experiment) -> Option<Cow<'r, str>>,
@@ -228,6 +311,9 @@ impl TokenPolicy {
         if experiment.gate == Gate::Closed {
             return Err(TokenOutcome::NotRunning);
         }
+        if !experiment.applies_to_somebody(request) {
+            return Err(TokenOutcome::Elsewhere);
+        }
         Ok(Granted { grant: Some(Grant { experiment: id, variant: VariantId(variant) }), debug })
     }
 
@@ -244,5 +330,30 @@ impl TokenPolicy {
         let tag = Base64UrlUnpadded::decode_vec(tag).ok()?;
         mac(&key.secret, signed.as_bytes())?.verify_slice(&tag).ok()?;
         Claims::from_json(&Base64UrlUnpadded::decode_vec(payload).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_without_tokens_is_as_it_was() {
+        for (sent, left) in [
+            ("/a?qa=t", Some("/a")),
+            ("/a?x=%2F&qa=t&y=+#f", Some("/a?x=%2F&y=+#f")),
+            ("/a?qa=t&x", Some("/a?x")),
+            ("/a?q%61=t&qa&&x", Some("/a?&x")),
+            ("/a?qab=t", None),
+            ("/a", None),
+        ] {
+            let without = path_without(sent.as_bytes(), "qa");
+            assert_eq!(without.as_deref(), left.map(str::as_bytes), "{sent}");
+        }
+        let headers: [(&[u8], &[u8]); 3] =
+            [(b"cookie", b"a=1; qa=t; b=\xff "), (b"cookie", b"qa=t"), (b"cookie", b" c=3")];
+        let left = cookies_without(&RequestView::new(&headers), "qa").unwrap();
+        assert_eq!(left, [b"a=1; b=\xff".to_vec(), b" c=3".to_vec()]);
+        assert_eq!(cookies_without(&RequestView::new(&headers), "d"), None);
     }
 }

@@ -23,7 +23,7 @@ impl Plan {
     /// is known only when they have been taken ([`crate::Decision::debug`]).
     #[must_use]
     pub fn steps(&self, request: &RequestView<'_>) -> Option<Steps<'_>> {
-        self.tokens.as_ref()?.find(request)?;
+        self.tokens.as_ref().filter(|policy| policy.is_carried(request))?;
         Some(Steps { plan: self, text: String::new() })
     }
 }

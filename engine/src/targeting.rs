@@ -87,7 +87,7 @@ impl Rule {
             Self::All(rules) => rules.iter().all(|rule| rule.holds(request, unit)),
             Self::Any(rules) => rules.iter().any(|rule| rule.holds(request, unit)),
             Self::Not(rule) => !rule.holds(request, unit),
-            Self::Value { subject, test } => test.holds(subject.read(request, unit).as_deref()),
+            Self::Value { subject, test } => test.of(subject, request, unit),
             Self::Address { ranges, trusted_hops } => request
                 .client_address(*trusted_hops)
                 .is_some_and(|address| ranges.iter().any(|range| range.contains(&address))),
@@ -113,7 +113,13 @@ impl Rule {
     /// Whether the rule can hold for some request for this URL: what is not part
     /// of the URL is taken as unknown.
     pub(crate) fn may_hold(&self, request: &RequestView<'_>) -> bool {
-        self.possible(request).holds
+        self.possible(request, Subject::is_of_url).holds
+    }
+
+    /// Whether the rule can hold for somebody's request like this one: what it says of URL and method holds, and
+    /// what it says of people (headers, cookies, attributes, addresses, units) is taken as unknown.
+    pub(crate) fn may_hold_for_somebody(&self, request: &RequestView<'_>) -> bool {
+        self.possible(request, |subject| subject.is_of_url() || matches!(subject, Subject::Method)).holds
     }
 
     /// Whether the rule looks at nothing but the URL.
@@ -126,22 +132,22 @@ impl Rule {
         }
     }
 
-    fn possible(&self, request: &RequestView<'_>) -> Possible {
+    fn possible(&self, request: &RequestView<'_>, is_known: fn(&Subject) -> bool) -> Possible {
         match self {
             Self::All(rules) => rules.iter().fold(Possible { holds: true, fails: false }, |all, rule| {
-                let one = rule.possible(request);
+                let one = rule.possible(request, is_known);
                 Possible { holds: all.holds && one.holds, fails: all.fails || one.fails }
             }),
             Self::Any(rules) => rules.iter().fold(Possible { holds: false, fails: true }, |any, rule| {
-                let one = rule.possible(request);
+                let one = rule.possible(request, is_known);
                 Possible { holds: any.holds || one.holds, fails: any.fails && one.fails }
             }),
             Self::Not(rule) => {
-                let one = rule.possible(request);
+                let one = rule.possible(request, is_known);
                 Possible { holds: one.fails, fails: one.holds }
             }
-            Self::Value { subject, test } if subject.is_of_url() => {
-                let holds = test.holds(subject.read(request, "").as_deref());
+            Self::Value { subject, test } if is_known(subject) => {
+                let holds = test.of(subject, request, "");
                 Possible { holds, fails: !holds }
             }
             Self::Value { .. } | Self::Address { .. } | Self::Sample { .. } => {
@@ -152,10 +158,10 @@ impl Rule {
 }
 
 impl Subject {
-    fn read<'a>(&self, request: &RequestView<'a>, unit: &'a str) -> Option<Cow<'a, [u8]>> {
+    fn read<'r>(&self, request: &'r RequestView<'_>, unit: &'r str) -> Option<Cow<'r, [u8]>> {
         match self {
             Self::Method => Some(Cow::Borrowed(request.method())),
-            Self::Path => Some(Cow::Borrowed(request.path())),
+            Self::Path => Some(Cow::Borrowed(request.normal_path())),
             Self::Host => Some(lower(request.host())),
             Self::Header(name) => request.header_joined(name),
             Self::Cookie(name) => request.cookie(name).map(|value| Cow::Borrowed(value.as_bytes())),
@@ -182,25 +188,39 @@ fn lower(host: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Test {
-    fn holds(&self, value: Option<&[u8]>) -> bool {
+    fn of(&self, subject: &Subject, request: &RequestView<'_>, unit: &str) -> bool {
+        // Asked of every value, and no reason to put its lines together.
+        if let (Self::Exists(expected), Subject::Header(name)) = (self, subject) {
+            return request.header(name).is_some() == *expected;
+        }
+        let value = subject.read(request, unit);
+        let may = |value: &[u8]| match self {
+            Self::Regex(_) => request.may_match(value.len()),
+            Self::Contains(_) => request.may_search(value.len()),
+            _ => true,
+        };
+        self.holds(value.as_deref().filter(|value| value.len() > MAX_VALUE || may(value)))
+    }
+
+    /// Whether it holds for `value`. Of one that is longer than [`MAX_VALUE`] only the beginning is looked
+    /// at: a client may send 60 kB, and there may be hundreds of tests.
+    pub(crate) fn holds(&self, value: Option<&[u8]>) -> bool {
         let Some(value) = value else {
             return matches!(self, Self::Exists(false));
         };
-        // These take time beyond comparing, and a client may send 60 kB.
-        if value.len() > MAX_VALUE && matches!(self, Self::Regex(_) | Self::Number(_) | Self::Version(_)) {
-            return false;
-        }
+        let is_long = value.len() > MAX_VALUE;
         match self {
-            Self::Equals(text) => text.same(value),
-            Self::OneOf(texts) => texts.iter().any(|text| text.same(value)),
             Self::Prefix(text) => text.begins(value).is_some(),
             Self::PathPrefix(text) => text
                 .begins(value)
                 .is_some_and(|rest| text.value.ends_with(b"/") || matches!(rest.first(), None | Some(b'/'))),
+            Self::Exists(expected) => *expected,
+            _ if is_long => false,
+            Self::Equals(text) => text.same(value),
+            Self::OneOf(texts) => texts.iter().any(|text| text.same(value)),
             Self::Suffix(text) => text.ends(value),
             Self::Contains(text) => text.within(value),
             Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
-            Self::Exists(expected) => *expected,
             Self::Number(bounds) => number(value).is_some_and(|number| bounds.hold(&number)),
             Self::Version(bounds) => version(value).is_some_and(|version| bounds.hold(&version)),
         }
@@ -224,7 +244,13 @@ impl Text {
     }
 
     fn within(&self, value: &[u8]) -> bool {
-        self.value.is_empty() || value.windows(self.value.len()).any(|window| self.same(window))
+        let [Some(first), Some(last)] = [self.value.first(), self.value.last()] else { return true };
+        let same = |a: u8, b: u8| a == b || self.ignore_case && a.eq_ignore_ascii_case(&b);
+        // Most places have not both ends: they are passed over without a comparison of the whole.
+        value.windows(self.value.len()).any(|window| {
+            let [Some(head), Some(tail)] = [window.first(), window.last()] else { return false };
+            same(*head, *first) && same(*tail, *last) && self.same(window)
+        })
     }
 }
 
@@ -303,6 +329,27 @@ mod tests {
         assert!(!Test::Contains(text("BOT", false)).holds(Some(b"Googlebot/2.1")));
         assert!(Test::Suffix(text(".PDF", true)).holds(Some(b"/a.pdf")));
         assert!(!Test::Suffix(text("longer", true)).holds(Some(b"er")));
+    }
+
+    #[test]
+    fn of_a_long_value_only_the_beginning_is_looked_at() {
+        let long = [b"a/".to_vec(), vec![b'x'; MAX_VALUE], b"/z".to_vec()].concat();
+        let holds = |test: Test| test.holds(Some(&long));
+        assert!(holds(Test::Prefix(text("a/x", false))) && holds(Test::Exists(true)));
+        assert!(!holds(Test::Contains(text("/z", false))) && !holds(Test::Suffix(text("/z", false))));
+    }
+
+    #[test]
+    fn regular_expressions_of_one_request_look_at_so_much() {
+        let value = "a".repeat(MAX_VALUE);
+        let headers: [(&[u8], &[u8]); 1] = [(b"x", value.as_bytes())];
+        let request = RequestView::new(&headers);
+        let rule = Rule::Value {
+            subject: Subject::Header("x".into()),
+            test: Test::Regex(Box::new(Regex::new("a$").unwrap())),
+        };
+        let held = (0..20).filter(|_| rule.holds(&request, "")).count();
+        assert_eq!(held, 1);
     }
 
     #[test]

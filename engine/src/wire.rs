@@ -43,9 +43,9 @@ macro_rules! words {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
-            $($(#[$variant_meta])* $variant,)*
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant,)*
         }
 
         impl $name {
@@ -89,10 +89,9 @@ macro_rules! choices {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(rename_all = "snake_case"))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))] $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -116,10 +115,10 @@ macro_rules! tagged {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(tag = $tag, rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", schemars(tag = $tag))]
         pub enum $name {
-            $(#[$first_meta])* $first($first_type),
-            $($(#[$variant_meta])* $variant($type),)*
+            $(#[$first_meta])* #[cfg_attr(feature = "schema", schemars(rename = $first_word))] $first($first_type),
+            $($(#[$variant_meta])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant($type),)*
         }
 
         impl Read for $name {
@@ -169,8 +168,9 @@ records! {
         pub mint: Option<Mint>,
         /// Whether units may be used, stored and logged.
         pub consent: Option<Consent>,
-        /// Which requests are no people's: they are in no experiment. Default: the
-        /// built-in list if there is `mint`, else nobody.
+        /// Requests that do not come from people (crawlers, monitors, health checks); they are in no
+        /// experiment. Default: the built-in list if there is `mint` or a unit is the client's address,
+        /// else none.
         pub bots: Option<Bots>,
         /// Keeps shared caches from serving one variant's responses to another's
         /// units (`Vary`, and `private` beside our cookie). Default: true.
@@ -330,8 +330,24 @@ records! {
         /// The cookie is renewed when less than this is left. Default: a quarter of
         /// `max_age`.
         pub renew_before: Option<Period>,
+        /// From when on a browser that carries no id is in experiments. Default: `at_once`.
+        pub enter: Option<MintEntry>,
+        /// Mints for plain HTTP, too, where browsers do not keep the cookie: for a proxy behind something that ends
+        /// TLS and does not say so in `x-forwarded-proto`. Hosts named `localhost` count as HTTPS. Default: false.
+        pub plain_http: Option<bool>,
         /// The same id for requests that come before the cookie is there.
         pub provisional: Option<Provisional>,
+    }
+}
+
+words! {
+    /// From when on a browser that carries no id is in experiments.
+    pub enum MintEntry {
+        /// From the request that gets the cookie on.
+        AtOnce = "at_once",
+        /// From the first request that brings the cookie back: for sites whose requests without cookies come
+        /// mostly from machines, which do not keep them.
+        Returning = "returning",
     }
 }
 
@@ -357,7 +373,7 @@ records! {
         pub mode: Option<ConsentMode>,
         /// Holds for requests that carry consent.
         pub granted: Option<Rule>,
-        /// What `Sec-GPC: 1` means. Default: `deny`.
+        /// What `Sec-GPC: 1` means, and any other value but `0`. Default: `deny`.
         pub gpc: Option<Gpc>,
     }
 }
@@ -529,13 +545,14 @@ words! {
 }
 
 records! {
-    /// Where QA tokens are looked for, and the keys that sign them.
+    /// Where QA tokens are looked for, and the keys that sign them. A request may carry several, for different
+    /// experiments: under one name with a comma or `|` between, or under several. Upstreams do not get them.
     pub struct QaTokens {
-        /// Request header that carries a token.
+        /// Request header that carries tokens.
         pub header: Option<String>,
-        /// Cookie that carries a token.
+        /// Cookie that carries tokens.
         pub cookie: Option<String>,
-        /// Query parameter that carries a token.
+        /// Query parameter that carries tokens.
         pub query: Option<String>,
         /// One key, or two while they are being rotated.
         #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2)))]
@@ -562,6 +579,11 @@ records! {
         pub id: String,
         /// The layer it belongs to. Default: one of its own, named like it.
         pub layer: Option<String>,
+        /// Which experiment is entered where two of different layers act on the same thing (cluster, host, path,
+        /// redirect, shadow or a header) for one request: the one with the higher number, and of equal ones that
+        /// whose id sorts first. The other is not entered, in none of its variants. 0 to 1000. Default: 50.
+        #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1000)))]
+        pub priority: Option<u32>,
         /// Where it is in its life. Default: `running`.
         pub status: Option<Status>,
         /// When it takes units.
@@ -588,7 +610,8 @@ records! {
         pub variants: Vec<Variant>,
         /// Who gets its part of the stamp. Default: as the document has it.
         pub stamp: Option<StampFor>,
-        /// Units that always get a given variant: `{ one-step: [tester-1] }`.
+        /// Units that always get a given variant: `{ one-step: [tester-1] }`. What `targeting` says of path, query,
+        /// host and method must hold for them, too; the rest of it need not.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub overrides: Entries<Vec<String>>,
         /// What the proxies themselves watch: a variant that does harm gets the
@@ -841,9 +864,10 @@ choices! {
         Not(Box<Rule>) = "not",
         /// The method.
         Method(Match) = "method",
-        /// The path, without the query.
+        /// The path, without the query, in its normal form: `.` and `..` resolved, runs of slashes made one,
+        /// escapes of letters, digits and `-._~` decoded, other escapes in upper case.
         Path(Match) = "path",
-        /// The host, lower-case, without the port.
+        /// The host, lower-case, without port, user information and a trailing dot.
         Host(Match) = "host",
         /// A request header; several of one name are joined with `, `.
         Header(NamedMatch) = "header",
@@ -864,7 +888,7 @@ choices! {
 
 records! {
     /// One operator on a value. A missing value matches nothing but
-    /// `exists: false`.
+    /// `exists: false`. Of a value above 4,096 bytes only `prefix` and `exists` take notice.
     pub struct Match {
         /// The same.
         pub equals: Option<String>,
@@ -879,8 +903,8 @@ records! {
         pub contains: Option<String>,
         /// Glob: `*` within a path segment, `**` across, `?` one character.
         pub glob: Option<String>,
-        /// Regular expression (linear time, unanchored, at most 1 kB); a value above
-        /// 4,096 bytes does not match.
+        /// Regular expression (linear time, unanchored, at most 1 kB). All that look at one
+        /// request see 4 kB of it together; beyond that, none matches.
         pub regex: Option<String>,
         /// Is there (`true`) or not (`false`).
         pub exists: Option<bool>,
@@ -895,7 +919,7 @@ records! {
 
 records! {
     /// One operator on a named value. A missing value matches nothing but
-    /// `exists: false`.
+    /// `exists: false`. Of a value above 4,096 bytes only `prefix` and `exists` take notice.
     pub struct NamedMatch {
         /// The name of the header, cookie, parameter or attribute.
         pub name: String,
@@ -1178,5 +1202,9 @@ records! {
         /// Whole weights. Default: the variants' weights.
         #[cfg_attr(feature = "schema", schemars(default))]
         pub weights: Vec<u32>,
+        /// Revision of the `fractional` operation, 2 or 3: the two give most units another variant. 3 hashes the two keys
+        /// as canonical CBOR, as openfeature-flagd-core 2 does. Default: 2.
+        #[cfg_attr(feature = "schema", schemars(range(min = 2, max = 3)))]
+        pub revision: Option<u32>,
     }
 }

@@ -304,7 +304,7 @@ fn a_limit_holds_for_one_armed_rollouts_and_spares_the_control() {
 fn a_guardrail_is_that_of_what_decides_its_experiment() {
     let digest = |change: fn(&mut serde_json::Value)| {
         let mut document = serde_json::json!({
-            "version": 1, "unit": [{"header": "u"}], "layers": [{"id": "l"}, {"id": "m"}],
+            "version": 1, "unit": [{"header": "u"}], "layers": [{"id": "l"}, {"id": "m"}, {"id": "n"}],
             "experiments": [
                 {"id": "e", "layer": "l", "targeting": {"path": {"prefix": "/a"}},
                  "variants": [{"id": "a"}, {"id": "b", "route": {"cluster": "b"}}],
@@ -324,7 +324,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["owner"] = "me@shop.example".into(),
         |document| document["experiments"][0]["traffic"] = "50%".into(),
         |document| document["experiments"][0]["status"] = "paused".into(),
-        |document| document["layers"].as_array_mut().unwrap().push(serde_json::json!({"id": "n"})),
+        |document| document["layers"].as_array_mut().unwrap().push(serde_json::json!({"id": "o"})),
         |document| document["experiments"].as_array_mut().unwrap().swap(0, 1),
         |document| {
             let more = serde_json::json!({"metric": "latency", "slower_than": "1s"});
@@ -343,7 +343,7 @@ fn a_guardrail_is_that_of_what_decides_its_experiment() {
         |document| document["experiments"][0]["targeting"]["path"]["prefix"] = "/b".into(),
         |document| document["experiments"][0]["unit"] = serde_json::json!([{"cookie": "u"}]),
         |document| document["unit"] = serde_json::json!([{"cookie": "u"}]),
-        |document| document["experiments"][0]["layer"] = "m".into(),
+        |document| document["experiments"][0]["layer"] = "n".into(),
         |document| {
             document["experiments"][0]["bucketing"] =
                 serde_json::json!({"dialect": "splitway", "salt": "new"})
@@ -380,13 +380,14 @@ fn a_tripped_variant_gets_the_control_and_says_why() {
         let request = RequestView::new(&headers);
         let before = plan.decide(&request, Timestamp(0), &mut NoTrace).assignments[0];
         let mut outcome = Outcome::default();
-        let after = plan.decide(&request.with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
+        let after =
+            plan.decide(&request.clone().with_tripped(&tripped), Timestamp(0), &mut outcome).assignments[0];
         assert_eq!((after.variant, after.bucket), (VariantId(0), before.bucket));
         let reason = if before.variant == VariantId(1) { Reason::Guardrail } else { Reason::Split };
         assert_eq!((after.reason, outcome.0), (reason, Some((reason, Some(VariantId(0))))));
         moved += u32::from(reason == Reason::Guardrail);
         // With the control itself off, as a one-armed rollout may be, it is recorded and nothing is applied.
-        let none = plan.decide(&request.with_tripped(&both), Timestamp(0), &mut outcome);
+        let none = plan.decide(&request.clone().with_tripped(&both), Timestamp(0), &mut outcome);
         if before.variant == VariantId(0) {
             assert_eq!(outcome.0, Some((Reason::Guardrail, None)));
             assert_eq!(

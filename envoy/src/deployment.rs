@@ -154,7 +154,7 @@ impl Deployment<'_> {
             snippet(
                 "connection-manager",
                 "fields of the connection manager, unless they are there",
-                &format!("{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
+                &format!("{NORMAL}{UPGRADES}{}", if self.reject_underscores { REJECTION } else { "" }),
             ),
             snippet(
                 "disabled-routes",
@@ -271,6 +271,14 @@ impl Deployment<'_> {
 
 /// WebSockets, as `bootstrap.yaml` has it.
 const UPGRADES: &str = "upgrade_configs: [{ upgrade_type: websocket }]\n";
+
+/// One spelling of a path, as `bootstrap.yaml` has it.
+pub(crate) const NORMAL: &str = "\
+normalize_path: true
+merge_slashes: true
+path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT
+strip_trailing_host_dot: true
+";
 
 /// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
 const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";

@@ -224,6 +224,10 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
         scene.name
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
+    // Scenarios show what the filter does with a path as a client may send it.
+    for line in crate::deployment::NORMAL.lines() {
+        listener = replaced(&listener, &format!("                {line}\n"), "")?;
+    }
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
     if !scene.allow_underscores {
         listener = crate::deployment::rejecting_underscores(&listener)?;

@@ -77,6 +77,7 @@ struct Events {
     minted: Option<u32>,
     renewed: Option<u32>,
     redirected: Option<u32>,
+    conflicts: Option<u32>,
 }
 
 /// What the filter counts besides assignments.
@@ -104,6 +105,8 @@ pub enum Event {
     Renewed,
     /// A request was answered with a redirect.
     Redirected,
+    /// An experiment was not entered, because another one acts on the same thing.
+    Conflict,
 }
 
 impl Active {
@@ -137,6 +140,7 @@ impl Active {
             minted: event("units_minted"),
             renewed: event("units_renewed"),
             redirected: event("redirects"),
+            conflicts: event("conflicts"),
         };
         Self {
             guards: Guards::new(&plan, host),
@@ -211,6 +215,7 @@ impl Active {
             Event::Minted => self.events.minted,
             Event::Renewed => self.events.renewed,
             Event::Redirected => self.events.redirected,
+            Event::Conflict => self.events.conflicts,
         };
         increment(host, counter, by);
     }
@@ -302,7 +307,7 @@ impl Store {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),
             // A proxy tries a config in a fresh VM; what it served before, it goes on serving.
-            None => "this VM has no other, the proxy keeps what it had".to_owned(),
+            None => "no other is in force here".to_owned(),
         };
         host.log(Level::Error, &format!("splitway: config refused, {} problems; {kept}", problems.len()));
         for problem in problems {

@@ -6,11 +6,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 use splitway_engine::guardrail::Outcome;
-use splitway_engine::qa_token::TokenOutcome;
 use splitway_engine::{
-    Assignment, CACHE_OVERRIDES, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange,
-    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, private_cache_control,
-    push_member,
+    Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange, Plan, Reason,
+    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, overrides_cache_control,
+    private_cache_control, push_member,
 };
 
 use crate::config::{Active, Event};
@@ -30,6 +29,8 @@ pub struct Exchange {
     /// The units, as exposures need them.
     units: SmallVec<[Unit; 1]>,
     rewrite_refused: bool,
+    /// What the client asked for, where the upstream is asked for something else.
+    asked: Option<Box<Asked>>,
     /// There were response headers.
     responded: bool,
     /// When the request had arrived whole; `None` before.
@@ -105,6 +106,7 @@ impl Exchange {
             request_id: None,
             units: SmallVec::new(),
             rewrite_refused: false,
+            asked: None,
             responded: false,
             sent_at: None,
             waited_ms: None,
@@ -124,6 +126,12 @@ impl Exchange {
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.decision
+    }
+
+    /// Whether [`Self::on_response`] needs to know the response's headers.
+    #[must_use]
+    pub fn reads_response(&self) -> bool {
+        self.decision.private || self.asked.is_some() || self.is_grpc
     }
 
     /// Whether it is a gRPC call that is in an experiment.
@@ -146,6 +154,7 @@ impl Exchange {
         };
         let active = Rc::clone(&self.active);
         let plan = &active.plan;
+        let tripped = active.guards.tripped();
         let mut headers: SmallVec<[(&[u8], &[u8]); 32]> = SmallVec::new();
         let mut stripped = 0_u32;
         let mut passed = Passed::default();
@@ -170,20 +179,22 @@ impl Exchange {
             passed.stamp = others;
         }
         active.count(host, Event::Stripped, stripped);
-        let request = RequestView::new(&headers).with_entropy(host);
-        let id = request.header("x-request-id").unwrap_or_default();
-        self.before = vm.earlier_pass(plan.namespace(), Some(id), host);
+        let mut request = RequestView::new(&headers).with_entropy(host);
+        if let Some(tripped) = &tripped {
+            request = request.with_tripped(tripped);
+        }
+        let id = request_id(&request).unwrap_or_default();
+        self.before = vm.earlier_pass(plan.namespace(), Some(id.as_bytes()), host);
         if self.before.is_some() {
             self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
             self.forget_routes(&mut passed, host);
         }
         let mut steps = plan.steps(&request);
-        let tripped = active.guards.tripped();
-        let decided = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
-        plan.decide_into(&decided, self.started, &mut steps, &mut self.decision);
-        drop(tripped);
+        plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
+        let path = self.take_tokens(host, &request);
+        let path = path.as_deref().unwrap_or_else(|| request.path_and_query());
         if self.decision.assignments.is_empty() {
             if self.pass_baggage(host, &request).is_err() {
                 active.count(host, Event::Failure, 1);
@@ -191,14 +202,17 @@ impl Exchange {
             return Flow::Continue;
         }
         let applied = self.redirect(host, &request).and_then(|flow| match flow {
-            Flow::Continue => self.apply(host, &request, &passed).map(|()| flow),
+            Flow::Continue => self.apply(host, &request, path, &passed).map(|()| flow),
             Flow::Answered => Ok(flow),
         });
         let Ok(flow) = applied else {
-            self.take_back(host, &request, &passed);
+            self.take_back(host, &request, path, &passed);
             active.count(host, Event::Failure, 1);
             return Flow::Continue;
         };
+        if self.decision.quiet {
+            return flow;
+        }
         self.remember(&request);
         for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
             active.count_assignment(host, assignment);
@@ -246,11 +260,9 @@ impl Exchange {
         if self.decision.unit_missing {
             self.active.count(host, Event::NoUnit, 1);
         }
-        match self.decision.token {
-            TokenOutcome::None => {}
-            TokenOutcome::Accepted => self.active.count(host, Event::TokenAccepted, 1),
-            _ => self.active.count(host, Event::TokenRejected, 1),
-        }
+        self.active.count(host, Event::TokenAccepted, self.decision.tokens_accepted);
+        self.active.count(host, Event::TokenRejected, self.decision.tokens_rejected);
+        self.active.count(host, Event::Conflict, self.decision.conflicts);
         match self.decision.barred {
             None => {}
             Some(Reason::Bot) => self.active.count(host, Event::Bot, 1),
@@ -258,11 +270,33 @@ impl Exchange {
         }
     }
 
-    /// Routes, rewrites and stamps the request.
+    /// Takes QA tokens off the request: who could read them upstream could use them. Gives the path and query that
+    /// are left if they carried some.
+    fn take_tokens(&self, host: &impl Host, request: &RequestView<'_>) -> Option<Vec<u8>> {
+        let without = self.active.plan.without_tokens(request)?;
+        let mut failures = 0_u32;
+        let mut check =
+            |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
+        if let Some(name) = without.header {
+            check(host.remove(Map::Request, name.as_bytes()));
+        }
+        if let Some(lines) = without.cookies {
+            check(host.remove(Map::Request, b"cookie"));
+            lines.iter().for_each(|line| check(host.add(Map::Request, "cookie", line)));
+        }
+        if let Some(path) = &without.path {
+            check(host.set(Map::Request, ":path", path));
+        }
+        self.active.count(host, Event::Failure, failures);
+        without.path
+    }
+
+    /// Routes, rewrites and stamps the request, whose path and query without tokens are `path`.
     fn apply(
         &mut self,
         host: &impl Host,
         request: &RequestView<'_>,
+        path: &[u8],
         passed: &Passed<'_>,
     ) -> Result<(), Failure> {
         let plan = &self.active.plan;
@@ -272,13 +306,24 @@ impl Exchange {
         if let Some(authority) = plan.host(&self.decision) {
             host.set(Map::Request, ":authority", authority.as_bytes())?;
         }
-        match plan.path(&self.decision, request) {
+        let mut rewritten = None;
+        match plan.path(&self.decision, path) {
             Rewrite::None => {}
-            Rewrite::To(path) => host.set(Map::Request, ":path", &path)?,
+            Rewrite::To(path) => {
+                host.set(Map::Request, ":path", &path)?;
+                rewritten = Some(path);
+            }
             Rewrite::Refused => {
                 self.rewrite_refused = true;
                 self.active.count(host, Event::RewriteRefused, 1);
             }
+        }
+        if plan.changes_url(&self.decision) {
+            // An earlier pass has put its variant's host in the client's place.
+            let first = self.before.as_ref().and_then(|before| before.asked.as_ref());
+            let authority =
+                first.map_or_else(|| request.authority().to_vec(), |asked| asked.authority.clone());
+            self.asked = Some(Box::new(Asked { authority, path: path.to_vec(), rewritten }));
         }
         if let Some(cluster) = plan.shadow(&self.decision) {
             host.set(Map::Request, SHADOW, cluster.as_bytes())?;
@@ -307,8 +352,9 @@ impl Exchange {
 
     /// What was not applied whole is undone, as far as hostcalls allow, and not
     /// claimed: no stamp, no exposure.
-    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, passed: &Passed<'_>) {
+    fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8], passed: &Passed<'_>) {
         unmark(host);
+        self.asked = None;
         let stamp = (!passed.stamp.is_empty()).then_some((STAMP, &*passed.stamp));
         for (name, value) in passed.routes.iter().copied().chain(stamp) {
             let _ = host.set(Map::Request, name, value);
@@ -327,8 +373,8 @@ impl Exchange {
             let baggage = without_ours.or_else(|| request.header_joined("baggage")).unwrap_or_default();
             let _ = set_or_remove(host, "baggage", &baggage);
         }
-        for name in [":authority", ":path"] {
-            if let Some(value) = request.header(name) {
+        for (name, value) in [(":authority", request.header(":authority")), (":path", Some(path))] {
+            if let Some(value) = value {
                 let _ = host.set(Map::Request, name, value);
             }
         }
@@ -336,8 +382,7 @@ impl Exchange {
 
     /// Keeps what the exposures will need of the request.
     fn remember(&mut self, request: &RequestView<'_>) {
-        let id = request.header("x-request-id").and_then(|id| std::str::from_utf8(id).ok());
-        self.request_id = id.map(ToOwned::to_owned);
+        self.request_id = request_id(request).map(ToOwned::to_owned);
         self.is_grpc = request.is_grpc();
         if !self.active.guards.is_empty() && request.is_upgrade() {
             // What follows on its head is for the protocol after it.
@@ -466,6 +511,9 @@ impl Exchange {
         for change in plan.response_headers(&self.decision) {
             check(change_header(host, Map::Response, change));
         }
+        if let Some(asked) = &self.asked {
+            check(self.restore_location(host, asked));
+        }
         // Before the cookie: a response with a cookie that caches may share is the worse half.
         if self.decision.private {
             check(make_private(host));
@@ -487,9 +535,19 @@ impl Exchange {
         self.active.count(host, Event::Failure, failures);
     }
 
+    /// A redirect leads to where the client's own URLs are, not to the variant's.
+    fn restore_location(&self, host: &impl Host, asked: &Asked) -> Result<(), Failure> {
+        let block = host.pairs(Map::Response)?;
+        let Some((_, location)) = block.iter().find(|(name, _)| *name == b"location") else { return Ok(()) };
+        match self.active.plan.client_location(&self.decision, asked, location) {
+            Some(own) => host.set(Map::Response, "location", &own),
+            None => Ok(()),
+        }
+    }
+
     /// The exchange is over: one exposure record per experiment, and counts.
     pub fn on_log(self: Box<Self>, host: &impl Host, vm: &mut Vm) {
-        if self.decision.assignments.is_empty() && self.before.is_none() {
+        if self.decision.quiet || self.decision.assignments.is_empty() && self.before.is_none() {
             return;
         }
         // Only a proxy can say this; `x-envoy-original-url` could come from a client.
@@ -617,7 +675,7 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
         if name == b"cache-control" {
             existing.extend_from_slice(value);
             existing.push(b',');
-        } else if CACHE_OVERRIDES.iter().any(|overriding| name == overriding.as_bytes()) {
+        } else if overrides_cache_control(name) {
             host.remove(Map::Response, name)?;
         }
     }
@@ -655,6 +713,15 @@ fn unmark(host: &impl Host) {
     for name in [CLUSTER, SHADOW, STAMP] {
         let _ = host.remove(Map::Request, name.as_bytes());
     }
+}
+
+/// Longest part of a request id that is kept, in bytes: every record has it, and a client may send 60 kB.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id that the proxy gave the request.
+fn request_id<'a>(request: &RequestView<'a>) -> Option<&'a str> {
+    let id = request.header("x-request-id")?;
+    std::str::from_utf8(id.get(..MAX_REQUEST_ID).unwrap_or(id)).ok()
 }
 
 /// An empty value is a header that is not there.

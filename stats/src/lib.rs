@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bayes;
+pub mod contrast;
 pub mod cuped;
 pub mod distribution;
 mod error;
@@ -26,4 +27,4 @@ pub mod srm;
 
 pub use error::Error;
 pub use interval::Interval;
-pub use moments::Moments;
+pub use moments::{Moments, Sums};

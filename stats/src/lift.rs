@@ -70,10 +70,11 @@ pub struct Lift {
     pub degrees: f64,
     /// Interval of the absolute lift.
     pub interval: Interval,
-    /// Treatment / control - 1; absent where the control is 0.
+    /// (treatment - control) / |control|, so that more is positive for a negative control, too; absent where the
+    /// control is 0, or an arm does not vary.
     pub relative: Option<f64>,
     /// Fieller's interval of the relative lift; absent where the control does not differ from 0, because
-    /// the set is then unbounded.
+    /// the set is then unbounded, and where an arm does not vary, because its error is then not known.
     pub relative_interval: Option<Interval>,
     /// absolute / standard error.
     pub statistic: f64,
@@ -102,25 +103,35 @@ pub fn lift(control: &Estimate, treatment: &Estimate, alpha: f64) -> Result<Lift
         standard_error,
         degrees,
         interval: Interval::around(absolute, critical * standard_error),
-        relative: (control.value != 0.0).then(|| treatment.value / control.value - 1.0),
+        relative: relative(control, treatment),
         relative_interval: relative_interval(control, treatment, critical),
         statistic,
         p: (2.0 * t_sf(statistic.abs(), degrees)).min(1.0),
     })
 }
 
-/// Fieller's interval of treatment / control - 1, at `critical` standard errors: the ratios r for which
-/// treatment - r control is within so many of its standard errors of 0. Any critical value makes one, so it
-/// serves sequential bounds too. `None` where it is unbounded.
+/// (treatment - control) / |control|; `None` where the control is 0, or an arm does not vary: the ratio of, say, nothing
+/// to four events is no finding of -100 %.
+#[must_use]
+pub fn relative(control: &Estimate, treatment: &Estimate) -> Option<f64> {
+    let is_known = control.value != 0.0 && control.standard_error > 0.0 && treatment.standard_error > 0.0;
+    is_known.then(|| (treatment.value - control.value) / control.value.abs())
+}
+
+/// Fieller's interval of (treatment - control) / |control|, at `critical` standard errors: from the ratios r for which
+/// treatment - r control is within this many of its standard errors of 0, r - 1 turned round where the control is
+/// negative. Any critical value makes one, so it serves sequential bounds too. `None` where it is unbounded, or an arm
+/// does not vary.
 #[must_use]
 pub fn relative_interval(control: &Estimate, treatment: &Estimate, critical: f64) -> Option<Interval> {
     let (c, t) = (control.value, treatment.value);
     let (vc, vt) = (control.standard_error.powi(2), treatment.standard_error.powi(2));
     let square = critical * critical;
     let below = c * c - square * vc;
-    if below <= 0.0 {
+    if below <= 0.0 || vc == 0.0 || vt == 0.0 {
         return None;
     }
     let root = (c * c * vt + t * t * vc - square * vc * vt).max(0.0).sqrt() * critical;
-    Some(Interval { low: (c * t - root) / below - 1.0, high: (c * t + root) / below - 1.0 })
+    let (low, high) = ((c * t - root) / below - 1.0, (c * t + root) / below - 1.0);
+    Some(if c < 0.0 { Interval { low: -high, high: -low } } else { Interval { low, high } })
 }

@@ -83,7 +83,8 @@ impl Looks {
 
 /// Units in the control to find a difference `effect` of means, shares or ratios whose units have these standard
 /// deviations, by the interval that `looks` makes: the n for which
-/// |effect| = distance(n) sqrt((s_c^2 + s_t^2 / r) / n). For a single look this is [`units_for_means`]. Not rounded.
+/// |effect| = distance(n) sqrt((s_c^2 + s_t^2 / r) / n). A single look decides by t, so that equal deviations take
+/// [`units_for_t_test`], and unequal ones the same at their pooled deviation. Not rounded.
 ///
 /// # Errors
 /// An effect of 0, a deviation that is not positive, looks or a design outside their domain.
@@ -93,10 +94,14 @@ pub fn units_to_find(
     design: &Design,
     looks: &Looks,
 ) -> Result<f64, Error> {
-    let Looks::Always { .. } = looks else {
-        let distance = looks.constant(design)?;
-        return needed(effect, deviations, design, distance);
-    };
+    match looks {
+        Looks::Once => {
+            within("effect", effect, effect != 0.0 && effect.is_finite(), "not 0")?;
+            return units_for_t_test(effect.abs() / pooled(deviations, design)?, design);
+        }
+        Looks::Planned { .. } => return needed(effect, deviations, design, looks.constant(design)?),
+        Looks::Always { .. } => {}
+    }
     // The critical value falls at first and then grows like the root of a logarithm, slower than the effect in
     // standard errors wherever the two meet: there is one solution.
     bisect(1e-3, MOST_UNITS, |units| {
@@ -111,6 +116,13 @@ pub fn units_to_find(
 /// Arguments outside their domain.
 pub fn effect_found(deviation: f64, units: f64, design: &Design, looks: &Looks) -> Result<f64, Error> {
     let spread = positive("deviation", deviation)?;
+    if *looks == Looks::Once {
+        design.check()?;
+        // Two units an arm and more; the effect in deviations at which the t test has the power.
+        let found =
+            |effect: f64| Ok(t_test_power(effect, units, design.ratio, design.alpha)? >= design.power);
+        return Ok(spread * bisect(1e-9, 1e9, found)?);
+    }
     let distance = looks.distance(units, design)?;
     Ok(distance * spread * ((1.0 + 1.0 / design.ratio) / positive("units", units)?).sqrt())
 }
@@ -151,6 +163,13 @@ pub fn share_found(control: f64, units: f64, design: &Design, looks: &Looks) -> 
         let deviations = (deviation(control), deviation(control + effect));
         Ok(needed(effect, deviations, design, distance)? <= units)
     })
+}
+
+/// The deviation of both arms that has the difference's variance: sqrt((s_c^2 + s_t^2 / r) / (1 + 1 / r)).
+fn pooled(deviations: (f64, f64), design: &Design) -> Result<f64, Error> {
+    let (c, t) = (positive("deviation", deviations.0)?, positive("deviation", deviations.1)?);
+    let r = positive("ratio", design.ratio)?;
+    Ok(((c * c + t * t / r) / (1.0 + 1.0 / r)).sqrt())
 }
 
 /// Units in the control at which `effect` is `distance` standard errors.
@@ -243,12 +262,14 @@ pub fn detectable_share(control: f64, units: f64, design: &Design) -> Result<f64
 }
 
 /// The smallest difference of means (or ratios) that `units` in the control find; both arms have the
-/// standard deviation `deviation`.
+/// standard deviation `deviation`; by the normal approximation.
 ///
 /// # Errors
 /// Arguments outside their domain.
 pub fn detectable_mean(deviation: f64, units: f64, design: &Design) -> Result<f64, Error> {
-    effect_found(deviation, units, design, &Looks::Once)
+    let distance = Looks::Once.constant(design)?;
+    let spread = positive("deviation", deviation)?;
+    Ok(distance * spread * ((1.0 + 1.0 / design.ratio) / positive("units", units)?).sqrt())
 }
 
 /// Whole days until `units` units came in, at `daily` new ones a day of which `share` enter the arm.

@@ -1,8 +1,8 @@
 //! Shares of units.
 
-use crate::Interval;
 use crate::distribution::{normal_cdf, normal_quantile};
 use crate::error::{Error, fraction, positive, within};
+use crate::{Interval, Moments};
 
 /// Some of a number of units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,12 @@ impl Share {
     #[must_use]
     pub fn value(self) -> f64 {
         self.successes / self.units
+    }
+
+    /// Events: successes, or as many as the effective trials count.
+    #[must_use]
+    pub fn events(self) -> f64 {
+        self.successes
     }
 
     /// Wilson's score interval (1927): the shares that a score test at `alpha` does not reject.
@@ -82,6 +88,73 @@ fn newcombe_at(control: Share, treatment: Share, z: f64) -> Interval {
     Interval {
         low: absolute - ((pt - t.low).powi(2) + (c.high - pc).powi(2)).sqrt(),
         high: absolute + ((t.high - pt).powi(2) + (pc - c.low).powi(2)).sqrt(),
+    }
+}
+
+/// Shares of clustered trials as shares of as many independent ones: Rao and Scott (1992, "A simple method for the
+/// analysis of clustered binary data"). The units of an arm are clusters, with the columns `numerator` (events) and
+/// `denominator` (trials; `None`: one a unit). An arm's design effect is the variance of its share by the delta method over
+/// that of independent trials, p (1 - p) / sum d; its trials are sum d over the largest of 1, this, and the design effect of
+/// both arms together about their common share: an arm in which nobody had an event yet tells nothing of how events
+/// cluster. Without any event in either, or without a trial that has none, trials are (sum d)^2 / sum d^2 (Kish 1965).
+///
+/// # Errors
+/// No trials in an arm, or more events than trials.
+pub fn clustered(
+    arms: [&Moments; 2],
+    numerator: usize,
+    denominator: Option<usize>,
+) -> Result<[Share; 2], Error> {
+    let clusters = arms.map(|arm| Clusters::of(arm, numerator, denominator));
+    let [events, trials] =
+        [clusters.iter().map(|c| c.events).sum::<f64>(), clusters.iter().map(|c| c.trials).sum::<f64>()];
+    let common = events / positive("trials", trials)?;
+    let both = clusters.iter().map(|c| c.residual(common)).sum::<f64>() / (common * (1.0 - common) * trials);
+    let share = |c: &Clusters<'_>| {
+        let own = c.events / positive("trials", c.trials)?;
+        let alone = c.residual(own) / (own * (1.0 - own) * c.trials);
+        let trials = if common > 0.0 && common < 1.0 {
+            // `f64::max` passes over what is no number, where an arm has no event.
+            c.trials / both.max(1.0).max(alone)
+        } else {
+            c.trials * c.trials / positive("trials", c.squares())?
+        };
+        Share::new(own * trials, trials)
+    };
+    let [control, treatment] = &clusters;
+    Ok([share(control)?, share(treatment)?])
+}
+
+/// An arm's units as clusters of trials.
+struct Clusters<'m> {
+    units: &'m Moments,
+    numerator: usize,
+    denominator: Option<usize>,
+    events: f64,
+    trials: f64,
+}
+
+impl<'m> Clusters<'m> {
+    fn of(units: &'m Moments, numerator: usize, denominator: Option<usize>) -> Self {
+        let events = units.count() * units.mean(numerator);
+        let trials = units.count() * denominator.map_or(1.0, |column| units.mean(column));
+        Self { units, numerator, denominator, events, trials }
+    }
+
+    /// The sum over units of (events - share x trials)^2.
+    fn residual(&self, share: f64) -> f64 {
+        let n = self.units.count();
+        let mut weights = vec![(self.numerator, 1.0)];
+        weights.extend(self.denominator.map(|column| (column, -share)));
+        let mean = (self.events - share * self.trials) / n;
+        (n - 1.0) * self.units.variance_of(&weights) + n * mean * mean
+    }
+
+    /// The sum over units of trials^2.
+    fn squares(&self) -> f64 {
+        let n = self.units.count();
+        let mean = self.trials / n;
+        self.denominator.map_or(n, |d| (n - 1.0) * self.units.covariance(d, d) + n * mean * mean)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What intervals and tests promise, over many simulated experiments with known truth. `--nocapture` shows the numbers.
 
+use splitway_stats::contrast::Contrast;
 use splitway_stats::cuped::{Metric, adjust};
 use splitway_stats::distribution::normal_quantile;
 use splitway_stats::group_sequential::{Spending, bounds};
 use splitway_stats::lift::{Lift, lift, mean, ratio};
 use splitway_stats::power::{Design, Looks, units_to_find};
+use splitway_stats::proportion::clustered;
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Moments, quantile, srm};
 
@@ -229,7 +231,7 @@ fn the_sequential_ratio_check_keeps_its_level_and_finds_a_leak() {
     for seed in 0..300 {
         for (share, wrong) in [(0.5, &mut invented), (0.47, &mut missed)] {
             let mut random = Random(seed * 104_729);
-            let mut check = srm::Sequential::new(&[1.0, 1.0], srm::CONCENTRATION).unwrap();
+            let mut check = srm::Sequential::new(&[1.0, 1.0], &srm::CONCENTRATIONS).unwrap();
             let mut counts = [0.0; 2];
             let mut p = 1.0;
             for unit in 0..20_000 {
@@ -244,4 +246,138 @@ fn the_sequential_ratio_check_keeps_its_level_and_finds_a_leak() {
     println!("sequential sample ratio: {invented} of 300 leaks invented, {missed} of 300 missed");
     assert!(invented <= 300 * 5 / 100, "{invented}");
     assert_eq!(missed, 0);
+}
+
+/// Moments of units with three requests each, of which one in `every` is a client that retries: 2 to 60 errors. Drawn by
+/// the gaps between such clients, as all others are alike.
+fn retrying(random: &mut Random, units: usize, every: f64, sizes: (f64, f64)) -> Moments {
+    let (mut count, mut sums, mut products) = (units as f64, [0.0, 3.0 * units as f64], [0.0; 4]);
+    products[3] = 9.0 * units as f64;
+    let mut at = every * random.exponential();
+    while at < units as f64 {
+        let size = (sizes.0 + (sizes.1 - sizes.0 + 1.0) * random.uniform()).floor();
+        let trials = size + 3.0;
+        sums[0] += size;
+        sums[1] += size;
+        products[0] += size * size;
+        products[1] += size * trials;
+        products[3] += trials * trials - 9.0;
+        at += every * random.exponential();
+    }
+    products[2] = products[1];
+    count = count.max(1.0);
+    Moments::from_sums(count, &sums, &products).unwrap()
+}
+
+/// One unit in 1,000 retries; a single look, and one a day for 14 days.
+#[test]
+fn errors_that_come_in_clusters_are_not_taken_for_independent_ones() {
+    let sequence = ConfidenceSequence::new(0.05, 8000.0).unwrap();
+    for (name, sizes) in [("5 to 14", (5.0, 14.0)), ("2 to 60", (2.0, 60.0))] {
+        for control in [800, 7200] {
+            let (mut fixed, mut always) = (0, 0);
+            for seed in 0..2000 {
+                let mut random = Random(seed * 7907 + 13);
+                let mut arms = [Moments::new(2), Moments::new(2)];
+                let mut was_found = false;
+                for day in 0..14 {
+                    for (arm, units) in arms.iter_mut().zip([control, 800]) {
+                        arm.merge(&retrying(&mut random, units, 1000.0, sizes)).unwrap();
+                    }
+                    let [c, t] = [&arms[0], &arms[1]].map(|arm| ratio(arm, 0, 1).unwrap());
+                    let shares = clustered([&arms[0], &arms[1]], 0, Some(1)).unwrap();
+                    let contrast = Contrast::of_events(c, t, shares);
+                    let Ok(now) = contrast.fixed(0.05) else { continue };
+                    let critical = sequence.critical(c.count + t.count);
+                    let (interval, _) = contrast.at(&now, critical).unwrap();
+                    assert_eq!(interval.contains(0.0), sequence.p(now.statistic, c.count + t.count) > 0.05);
+                    was_found |= !interval.contains(0.0);
+                    // Never narrower than the delta method.
+                    let half = critical * now.standard_error;
+                    assert!(interval.high - interval.low >= 2.0 * half * (1.0 - 1e-9));
+                    if day == 4 {
+                        assert_eq!(now.p < 0.05, !now.interval.contains(0.0));
+                        fixed += u32::from(now.p < 0.05);
+                    }
+                }
+                always += u32::from(was_found);
+            }
+            let percent = |count: u32| f64::from(count) / 20.0;
+            println!(
+                "A/A, one unit in 1,000 has {name} errors, {control} units a day beside 800: a single look finds {:.2} %, \
+                 a look a day {:.2} % of 2,000 experiments",
+                percent(fixed),
+                percent(always)
+            );
+            // The standard error of 5 % of 2,000 is half a point.
+            assert!(fixed <= 2000 * 6 / 100 && always <= 2000 * 5 / 100, "{fixed} {always}");
+        }
+    }
+}
+
+/// What a client that retries 20 or 50 times looks like to binomial trials: p = .0024 and 9e-8.
+#[test]
+fn one_unit_with_many_errors_proves_nothing() {
+    for errors in [20.0, 50.0] {
+        let arm = |errors: f64| {
+            let sums = [errors, 24_000.0 + errors];
+            let with = errors * (3.0 + errors);
+            let squares = 9.0 * 7999.0 + (3.0 + errors) * (3.0 + errors);
+            Moments::from_sums(8000.0, &sums, &[errors * errors, with, with, squares]).unwrap()
+        };
+        let (control, treatment) = (arm(0.0), arm(errors));
+        let shares = clustered([&control, &treatment], 0, Some(1)).unwrap();
+        let [c, t] = [&control, &treatment].map(|arm| ratio(arm, 0, 1).unwrap());
+        let found = Contrast::of_events(c, t, shares).fixed(0.05).unwrap();
+        assert!(found.p > 0.3 && found.interval.contains(0.0), "{errors}: {found:?}");
+        assert_eq!(found.relative, None);
+    }
+}
+
+/// Units until a leak of 2 % of one arm is found, beside a chi-square below .001 after every day.
+#[test]
+fn a_leak_is_found_soon_and_none_is_invented_at_every_look() {
+    const DAILY: u32 = 4000;
+    let run = |seed: u64, leak: f64, days: u32| {
+        let mut random = Random(seed * 15_485_863 + 1);
+        let mut check = srm::Sequential::new(&[1.0, 1.0], &srm::CONCENTRATIONS).unwrap();
+        let mut counts = [0.0; 2];
+        let mut found = [None; 2];
+        for day in 1..=days {
+            // A day's binomial, by its normal.
+            let share = 1.0 / (2.0 - leak);
+            let deviation = (f64::from(DAILY) * share * (1.0 - share)).sqrt();
+            let control = (f64::from(DAILY) * share + deviation * random.normal()).round();
+            counts[0] += control;
+            counts[1] += f64::from(DAILY) - control;
+            if found[0].is_none() && srm::check(&counts, &[1.0, 1.0]).unwrap().p < srm::ALPHA {
+                found[0] = Some(day);
+            }
+            if found[1].is_none() && check.look(&counts).unwrap() < srm::ALPHA_AT_EVERY_LOOK {
+                found[1] = Some(day);
+            }
+        }
+        found
+    };
+    let mut sums = [0; 2];
+    for seed in 0..400 {
+        for (sum, found) in sums.iter_mut().zip(run(seed, 0.02, 150)) {
+            *sum += found.unwrap_or(151);
+        }
+    }
+    let ratio = f64::from(sums[1]) / f64::from(sums[0]);
+    println!(
+        "a leak of 2 %: found after {} units by a chi-square a day, after {} at every look, {ratio:.2} times",
+        sums[0] * DAILY / 400,
+        sums[1] * DAILY / 400
+    );
+    assert!(ratio <= 1.3, "{ratio}");
+    let mut invented = [0; 2];
+    for seed in 0..4000 {
+        for (count, found) in invented.iter_mut().zip(run(seed + 1000, 0.0, 90)) {
+            *count += u32::from(found.is_some());
+        }
+    }
+    println!("no leak, 90 days: {:?} of 4,000 invented", invented);
+    assert!(invented[1] <= 40, "{invented:?}: at most 1 % at any number of looks");
 }

@@ -7,9 +7,9 @@ use splitway_stats::bayes::{Posterior, compare};
 use splitway_stats::cuped::{Metric, adjust};
 use splitway_stats::lift::{Estimate, lift, mean, ratio};
 use splitway_stats::power::{self, Design, Looks};
-use splitway_stats::proportion::{Share, newcombe, pooled_z};
+use splitway_stats::proportion::{Share, clustered, newcombe, pooled_z};
 use splitway_stats::sequential::ConfidenceSequence;
-use splitway_stats::{Moments, distribution, group_sequential, multiple, quantile, srm};
+use splitway_stats::{Moments, Sums, distribution, group_sequential, multiple, quantile, srm};
 
 #[test]
 fn all_functions_agree_with_independent_programs() {
@@ -31,7 +31,7 @@ fn all_functions_agree_with_independent_programs() {
         *seen.entry(function).or_default() += 1;
     }
     assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(seen.len(), 35, "{seen:?}");
+    assert_eq!(seen.len(), 41, "{seen:?}");
 }
 
 struct Arguments(Vec<Value>);
@@ -134,7 +134,11 @@ fn evaluate(function: &str, a: &Arguments) -> Vec<f64> {
             vec![found.statistic, found.p]
         }
         "srm_sequential" => {
-            let mut check = srm::Sequential::new(&a.list(0), n(1)).unwrap();
+            let mut check = srm::Sequential::new(
+                &a.list(0),
+                &a.table(1).iter().map(|m| (m[0], m[1])).collect::<Vec<_>>(),
+            )
+            .unwrap();
             a.table(2).iter().map(|counts| check.look(counts).unwrap()).collect()
         }
         "cuped" => {
@@ -168,8 +172,63 @@ fn evaluate(function: &str, a: &Arguments) -> Vec<f64> {
             let interval = quantile::interval(&a.list(0), n(1), 0.05).unwrap();
             vec![quantile::quantile(&a.list(0), n(1)).unwrap(), interval.low, interval.high]
         }
+        "clustered" => {
+            let (control, treatment) = (moments(&a.table(0)), moments(&a.table(1)));
+            let shares = clustered([&control, &treatment], 0, Some(1)).unwrap();
+            shares
+                .into_iter()
+                .flat_map(|share| {
+                    let found = share.wilson(0.05).unwrap();
+                    [found.low, found.high]
+                })
+                .collect()
+        }
+        "skewness" => {
+            // In two halves, about a centre that is not the mean, so that merging is tested, too.
+            let (y, d) = (a.list(0), a.list(1));
+            let mut all = centred(&y[..150], &d[..150], [n(2), 3.0]);
+            all.merge(&centred(&y[150..], &d[150..], [n(2) + 0.5, 2.5])).unwrap();
+            let one = |column| all.skewness_of(&[(column, 1.0)]).unwrap();
+            vec![one(0), one(1), all.covariance(0, 0)]
+        }
+        "skewness_of_ratio" => {
+            let all = centred(&a.list(0), &a.list(1), [0.0, 0.0]);
+            let value = all.mean(0) / all.mean(1);
+            vec![all.skewness_of(&[(0, 1.0 / all.mean(1)), (1, -value / all.mean(1))]).unwrap()]
+        }
+        "repeated_p" => {
+            let spending = group_sequential::Spending::ObrienFleming;
+            vec![group_sequential::repeated_p(spending, &a.list(0), n(1)).unwrap()]
+        }
+        "relative" => {
+            let found = lift(&column(&a.list(0)), &column(&a.list(1)), n(2)).unwrap();
+            let relative = found.relative_interval.unwrap();
+            vec![found.relative.unwrap(), relative.low, relative.high, found.p]
+        }
+        "units_once" => {
+            let design = a.design(3);
+            let units = power::units_to_find(n(0), (n(1), n(2)), &design, &Looks::Once).unwrap();
+            vec![units, power::effect_found(n(1), units, &design, &Looks::Once).unwrap()]
+        }
         other => panic!("no function {other}"),
     }
+}
+
+/// Moments with third moments of two columns.
+fn centred(y: &[f64], d: &[f64], centres: [f64; 2]) -> Moments {
+    let units: Vec<[f64; 2]> = y.iter().zip(d).map(|(y, d)| [*y, *d]).collect();
+    let off = |unit: &[f64; 2], column: usize| unit[column] - centres[column];
+    let sum = |of: &dyn Fn(&[f64; 2]) -> f64| units.iter().map(of).sum::<f64>();
+    let pairs = [(0, 0), (0, 1), (1, 0), (1, 1)];
+    let triples = [[0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]];
+    let sums = Sums {
+        count: units.len() as f64,
+        centres: centres.to_vec(),
+        sums: (0..2).map(|i| sum(&|unit| unit[i])).collect(),
+        products: pairs.map(|(i, j)| sum(&|unit| off(unit, i) * off(unit, j))).to_vec(),
+        thirds: triples.map(|t| (t, sum(&|unit| t.iter().map(|i| off(unit, *i)).product()))).to_vec(),
+    };
+    Moments::from_centred(&sums).unwrap()
 }
 
 /// Lift, both standard errors, coefficients.

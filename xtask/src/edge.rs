@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -18,7 +18,7 @@ use crate::wasm::Aim;
 use crate::{shell, wasm};
 
 /// Every isolate loads module and glue, so their size is a promise: bytes after gzip -9.
-const MAX_GZIP: usize = 140_000;
+const MAX_GZIP: usize = 150_000;
 
 /// What counts to the promise; the adapters are beside it and small.
 const CORE: [&str; 2] = ["splitway_edge_bg.wasm", "splitway.js"];
@@ -61,9 +61,22 @@ fn compile(folder: &Path, named: bool) -> Result<PathBuf> {
     Ok(module)
 }
 
-/// Our JavaScript and the module's glue as one file, without what neither uses.
+/// Our JavaScript and the module's glue as one file, without what neither uses; and the module as JavaScript.
 fn bundle(package: &Path) -> Result<()> {
-    let mut esbuild = Command::new(shell::npm("xtask/npm", "npm")?.join(".bin/esbuild"));
+    // Some runtimes hand over a module that another realm compiled, of which `instanceof` says that it is none.
+    let glue = package.join("splitway_edge.js");
+    let text = fs::read_to_string(&glue)?;
+    let check = "!(module instanceof WebAssembly.Module)";
+    ensure!(text.contains(check), "the glue of wasm-bindgen has changed: it lacks `{check}`");
+    let by_name = "Object.prototype.toString.call(module) !== '[object WebAssembly.Module]'";
+    fs::write(&glue, text.replace(check, by_name))?;
+    let program = shell::npm("xtask/npm", "npm")?.join(".bin/esbuild");
+    fs::write(package.join("module.js"), "export { default } from './splitway_edge_bg.wasm';\n")?;
+    let mut esbuild = Command::new(&program);
+    esbuild.args(["module.js", "--outfile=module.js", "--allow-overwrite", "--log-level=warning"]);
+    esbuild.args(["--bundle", "--format=esm", "--loader:.wasm=base64"]).current_dir(package);
+    shell::run(esbuild)?;
+    let mut esbuild = Command::new(&program);
     esbuild.args(["splitway.js", "--outfile=splitway.js", "--allow-overwrite", "--log-level=warning"]);
     esbuild.args(["--bundle", "--minify", "--format=esm", "--target=es2022"]).current_dir(package);
     shell::run(esbuild)?;

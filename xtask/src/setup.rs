@@ -22,6 +22,7 @@ pub(crate) fn setup() -> Result<()> {
     println!("collector: {}", tools::ensure_collector()?.display());
     python("engines", "analysis/tests/engines/requirements.txt")?;
     shell::npm("edge/npm", "edge")?;
+    shell::npm("edge/frameworks", "edge-frameworks")?;
     Ok(())
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             .args(["--units", UNITS, "--seed", &seed, "--out"])
             .arg(&vectors)
             .env("SPLITWAY_NODE_MODULES", node)
+            .env("SPLITWAY_FLAGD_3", tools.join("flagd-3"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )?;
     succeed(
@@ -57,6 +58,13 @@ fn install_python(generator: &Path, environment: &Path) -> anyhow::Result<PathBu
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--no-deps", "--requirement"])
             .arg(generator.join("requirements.txt")),
+    )?;
+    succeed(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--requirement"])
+            .arg(generator.join("requirements-flagd-3.txt"))
+            .arg("--target")
+            .arg(environment.with_file_name("flagd-3")),
     )?;
     Ok(python)
 }

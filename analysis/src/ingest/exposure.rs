@@ -56,20 +56,41 @@ pub struct Exposure<'a> {
     pub segment: Cow<'a, str>,
 }
 
-/// Hands every exposure in `line` to `take`, or why one cannot be read. `false`: there is none, and none was meant.
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Exposures: some were taken, or should have been.
+    Exposures,
+    /// It names the event of an exposure, but not where Splitway writes one: what a client sent and another program logged.
+    Elsewhere,
+    /// Something else.
+    Others,
+}
+
+/// Hands every exposure in `line` to `take`, or why one cannot be read.
 ///
-/// Formats: a record as it is; some with a prefix, between them, and a tail, as in Envoy's log; OTLP JSON
-/// (`resourceLogs`), whose log records are exposures or have some in their bodies or attributes; an access log whose fields hold
-/// records, as text, objects, or lists of these. What a record lacks is taken from what it stands in.
+/// A record counts only where Splitway writes it, because whoever sends a request can write one into its path:
+/// at the beginning of a line, or after the prefix of Envoy's or Istio's log; in OTLP JSON (`resourceLogs`), as a log record,
+/// in its body or in a named attribute; in an access log of JSON, in a named field, as text, object or list.
+/// A container runtime's and a log shipper's wrapping of a line is taken off. What a record lacks is taken from what it stands in.
 pub(super) fn read(
     line: &str,
     segment: Option<&str>,
     take: &mut dyn FnMut(Result<&Exposure<'_>, String>),
-) -> bool {
+) -> About {
     let mut reader = Reader { segment, take, found: false };
-    reader.text(line, None);
-    reader.found
+    reader.line(line, None);
+    match reader.found {
+        true => About::Exposures,
+        false if line.contains(EVENT) => About::Elsewhere,
+        false => About::Others,
+    }
 }
+
+/// Fields of an access log, and attributes of its log records, that hold records.
+const NAMED: [&str; 4] = ["exposures", "splitway", "splitway_exposures", "splitway.exposures"];
+/// Fields in which container runtimes and log shippers keep the line that they were given.
+const CARRIERS: [&str; 2] = ["log", "message"];
 
 /// What a record stands in, from the inside out.
 struct Outer<'o> {
@@ -102,107 +123,142 @@ impl Reader<'_> {
         (self.take)(Err(problem));
     }
 
-    fn text(&mut self, text: &str, outer: Option<&Outer<'_>>) {
-        if text.starts_with(OPENINGS[0]) {
+    fn line(&mut self, line: &str, outer: Option<&Outer<'_>>) {
+        let text = after_runtime(line);
+        let text = after_proxy(text).unwrap_or(text);
+        if opening(text) == Some(0) || is_cut(text) {
             return self.records(text, outer);
         }
-        let is_about = text.contains(EVENT) || text.contains(OTLP) || text.starts_with(ACCESS_LOG);
-        if !is_about && !is_cut(text) {
+        if !text.contains(EVENT)
+            && !text.contains(OTLP)
+            && !text.starts_with(ACCESS_LOG)
+            && !is_cut_list(text)
+        {
             return;
         }
         if text.starts_with('{') {
-            return self.values(text, outer);
+            self.values(text, outer);
+        } else if text.starts_with('[') && outer.is_some() {
+            self.named(&Value::String(text.to_owned()), outer);
         }
-        if text.starts_with('[')
-            && let Ok(value) = serde_json::from_str::<Value>(text)
-        {
-            return self.within(&value, outer);
-        }
-        self.records(text, outer);
     }
 
-    /// Records in a text, whatever is around and between them.
+    /// A record, and those that follow it at once; the rest of a line is the proxy's.
     fn records(&mut self, text: &str, outer: Option<&Outer<'_>>) {
-        let (mut rest, mut is_none) = (text, true);
-        while let Some(start) = opening(rest) {
-            let end = self.record(&rest[start..], outer);
-            rest = &rest[start + end..];
-            is_none = false;
+        let mut rest = text;
+        loop {
+            let (end, is_good) = self.record(rest, outer);
+            rest = rest[end..].trim_start();
+            // After a record that another process began and never ended, the next one: inside of a record there
+            // is none, because quotes in its texts are escaped.
+            let next = opening(rest).filter(|at| *at == 0 || !is_good);
+            match next {
+                Some(at) => rest = &rest[at..],
+                None => break,
+            }
         }
-        if rest.contains(EVENT) {
-            let problem = "it names the event of an exposure, but has no record `{\"event\":…}` on this line";
-            self.wrong(if is_none { problem.to_owned() } else { format!("after a record, {problem}") });
-        } else if is_cut(rest) {
+        if is_cut(rest) {
             self.wrong("a record that is cut off".to_owned());
         }
     }
 
-    /// The record that `text` begins with; how many bytes of it are done with.
-    fn record(&mut self, text: &str, outer: Option<&Outer<'_>>) -> usize {
+    /// The record that `text` begins with: how many bytes of it are done with, and whether it could be read.
+    fn record(&mut self, text: &str, outer: Option<&Outer<'_>>) -> (usize, bool) {
         let mut stream = Deserializer::from_str(text).into_iter::<Exposure<'_>>();
         match stream.next() {
             Some(Ok(exposure)) => {
                 let end = stream.byte_offset();
                 let own = self.segment.and_then(|_| serde_json::from_str::<Value>(&text[..end]).ok());
                 self.finish(exposure, own.as_ref(), outer);
-                end
+                (end, true)
             }
             Some(Err(error)) => {
                 self.wrong(plainly(&error));
-                text.find(EVENT).map_or(text.len(), |at| at + EVENT.len())
+                (text.find(EVENT).map_or(text.len(), |at| at + EVENT.len()), false)
             }
-            None => text.len(),
+            None => (text.len(), false),
         }
     }
 
     /// JSON objects, one after the other.
     fn values(&mut self, text: &str, outer: Option<&Outer<'_>>) {
-        let was_found = std::mem::replace(&mut self.found, false);
         let mut stream = Deserializer::from_str(text).into_iter::<Value>();
         let mut end = 0;
         while let Some(value) = stream.next() {
-            match value {
-                Ok(value) => self.within(&value, outer),
-                Err(error) => {
-                    let rest = &text[end..];
-                    if end == 0 || rest.contains(EVENT) || is_cut(rest) {
-                        let is_empty =
-                            rest.strip_prefix(ACCESS_LOG).is_some_and(|rest| rest.starts_with('-'));
-                        self.wrong(if is_empty {
-                            "no exposures in the access log: the config needs `exposure: { filter_state: true }`"
-                                .to_owned()
-                        } else {
-                            plainly(&error)
-                        });
-                    }
-                    // What a proxy began that was then killed; the next one went on in the same line.
-                    if let Some(next) = rest.get(1..).and_then(|rest| rest.find(ACCESS_LOG)) {
-                        self.values(&rest[1 + next..], outer);
-                    }
-                    break;
+            let error = match value {
+                Ok(value) => {
+                    self.fields(&value, outer);
+                    end = stream.byte_offset();
+                    continue;
                 }
+                Err(error) => error,
+            };
+            // Only a line that begins as ours do can be one of ours that is broken.
+            let rest = &text[end..];
+            let is_ours = rest.starts_with(ACCESS_LOG) || rest.contains(OTLP) || is_cut_list(rest);
+            if is_ours {
+                let is_empty = rest.strip_prefix(ACCESS_LOG).is_some_and(|rest| rest.starts_with('-'));
+                self.wrong(if is_empty {
+                    "no exposures in the access log: the config needs `exposure: { filter_state: true }`"
+                        .to_owned()
+                } else {
+                    plainly(&error)
+                });
             }
-            end = stream.byte_offset();
+            // What a proxy began that was then killed; the next one went on in the same line.
+            if rest.starts_with(ACCESS_LOG)
+                && let Some(next) = rest[1..].find(ACCESS_LOG)
+            {
+                self.values(&rest[1 + next..], outer);
+            }
+            return;
         }
-        if !self.found && text.contains(EVENT) {
-            self.wrong("it names the event of an exposure, but not as the `event` of a record".to_owned());
-        }
-        self.found |= was_found;
     }
 
-    /// Records anywhere inside a value.
-    fn within(&mut self, value: &Value, outer: Option<&Outer<'_>>) {
+    /// A record, a batch of OTLP, or a line of an access log or of a log shipper.
+    fn fields(&mut self, value: &Value, outer: Option<&Outer<'_>>) {
+        let Some(fields) = value.as_object() else { return };
+        if fields.get("event").is_some_and(|event| event == EVENT) {
+            return self.object(value, outer);
+        }
+        if fields.contains_key(OTLP) {
+            return self.otlp(value, outer);
+        }
+        let outer = Outer { fields: value, next: outer };
+        self.named_of(value, &outer);
+        for name in CARRIERS {
+            if let Some(line) = fields.get(name).and_then(Value::as_str) {
+                self.line(line.trim(), Some(&outer));
+            }
+        }
+    }
+
+    fn named_of(&mut self, fields: &Value, outer: &Outer<'_>) {
+        for name in NAMED {
+            if let Some(value) = fields.get(name) {
+                self.named(value, Some(outer));
+            }
+        }
+    }
+
+    /// Records in a field that is theirs.
+    fn named(&mut self, value: &Value, outer: Option<&Outer<'_>>) {
         match value {
             Value::Object(fields) if fields.get("event").is_some_and(|event| event == EVENT) => {
                 self.object(value, outer);
             }
-            Value::Object(fields) if fields.contains_key(OTLP) => self.otlp(value, outer),
-            Value::Object(fields) => {
-                let outer = Outer { fields: value, next: outer };
-                fields.values().for_each(|value| self.within(value, Some(&outer)));
+            Value::Array(values) => values.iter().for_each(|value| self.named(value, outer)),
+            Value::String(text) => {
+                let text = text.trim();
+                if opening(text) == Some(0) || is_cut(text) {
+                    self.records(text, outer);
+                } else if text.starts_with('[') && text.contains(EVENT) {
+                    match serde_json::from_str::<Value>(text) {
+                        Ok(list) => self.named(&list, outer),
+                        Err(error) => self.wrong(plainly(&error)),
+                    }
+                }
             }
-            Value::Array(values) => values.iter().for_each(|value| self.within(value, outer)),
-            Value::String(text) if text.contains(EVENT) => self.text(text.trim(), outer),
             _ => {}
         }
     }
@@ -246,6 +302,18 @@ impl Reader<'_> {
                 exposure.timestamp = Cow::Owned(time.to_owned());
             }
         }
+        for (name, value) in [
+            ("key", &exposure.experiment),
+            ("result.variant", &exposure.variant),
+            ("result.reason", &exposure.reason),
+            ("version", &exposure.version),
+        ] {
+            if !is_name(value) {
+                return Err(format!(
+                    "`feature_flag.{name}`: expected a name without blanks, found `{value}`"
+                ));
+            }
+        }
         // Envoy's, where there was no response.
         exposure.status = exposure.status.filter(|status| *status != 0);
         if let Some(name) = self.segment {
@@ -280,12 +348,58 @@ impl Reader<'_> {
             fields.insert("timestamp".to_owned(), Value::String(time));
         }
         let fields = Value::Object(fields);
-        self.within(&fields, outer);
-        if fields.get("event").is_none_or(|event| event != EVENT) {
-            let outer = Outer { fields: &fields, next: outer };
-            self.within(&otlp_value(log.get("body")), Some(&outer));
+        if fields.get("event").is_some_and(|event| event == EVENT) {
+            return self.object(&fields, outer);
+        }
+        let outer = Outer { fields: &fields, next: outer };
+        self.named_of(&fields, &outer);
+        match otlp_value(log.get("body")) {
+            Value::String(line) => self.line(line.trim(), Some(&outer)),
+            list @ Value::Array(_) => self.named(&list, Some(&outer)),
+            body => self.fields(&body, Some(&outer)),
         }
     }
+}
+
+/// A line without what a container runtime puts before it: `2026-11-21T10:00:00.123Z stderr F `.
+fn after_runtime(line: &str) -> &str {
+    let rest =
+        line.split_once(' ').filter(|(time, _)| Timestamp::parse(time).is_some()).map(|(_, rest)| rest);
+    let rest = rest.and_then(|rest| rest.strip_prefix("stderr ").or_else(|| rest.strip_prefix("stdout ")));
+    rest.and_then(|rest| rest.strip_prefix("F ")).unwrap_or(line)
+}
+
+/// What a filter logged, if the line begins as the proxy's log does for one:
+/// `[2026-11-21 10:00:00.000][7][info][wasm] [source.cc:1] wasm log NAMES: ` of Envoy, or of Istio
+/// `2026-11-21T10:00:00.000000Z<tab>info<tab>envoy wasm source.cc:1<tab>wasm log NAMES: `. A client chooses nothing in them.
+fn after_proxy(line: &str) -> Option<&str> {
+    let bracketed = |text: &mut &str, is_good: &dyn Fn(&str) -> bool| {
+        let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
+        *text = rest;
+        is_good(inner).then_some(())
+    };
+    let word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphabetic());
+    let mut rest = line;
+    let rest = if line.starts_with('[') {
+        let shape =
+            |time: &str| time.len() >= 19 && time.bytes().all(|b| b.is_ascii_digit() || b"-:. ".contains(&b));
+        bracketed(&mut rest, &shape)?;
+        bracketed(&mut rest, &|thread| thread.bytes().all(|b| b.is_ascii_digit()))?;
+        bracketed(&mut rest, &word)?;
+        bracketed(&mut rest, &|logger| logger == "wasm")?;
+        rest = rest.strip_prefix(' ')?;
+        bracketed(&mut rest, &|source| !source.contains(' '))?;
+        rest.strip_prefix(' ')?
+    } else {
+        let (time, rest) = line.split_once('\t')?;
+        Timestamp::parse(time)?;
+        let (level, rest) = rest.split_once('\t').filter(|(level, _)| word(level))?;
+        let _ = level;
+        rest.strip_prefix("envoy wasm ")?.split_once('\t').filter(|(source, _)| !source.contains(' '))?.1
+    };
+    let (names, _) = rest.strip_prefix("wasm log")?.split_once('{')?;
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b" -_./:".contains(&b);
+    (names.ends_with(": ") && names.bytes().all(is_name)).then(|| &rest["wasm log".len() + names.len()..])
 }
 
 /// Where the first record of a text begins.
@@ -303,24 +417,28 @@ fn opening(text: &str) -> Option<usize> {
     None
 }
 
-/// Whether a text ends within the beginning of a record, or is one of a longer line.
+/// Whether a text ends within the opening of a record.
 fn is_cut(text: &str) -> bool {
-    const START: &[u8] = br#"{"e"#;
-    let bytes = text.as_bytes();
-    let last = &bytes[bytes.len().saturating_sub(OPENINGS[1].len())..];
-    let start = last.windows(START.len()).rposition(|window| window == START);
-    let begins = |whole: &str| start.is_some_and(|start| whole.as_bytes().starts_with(&last[start..]));
-    let is_whole = |whole: &str| bytes.len() >= START.len() && whole.starts_with(text);
-    OPENINGS.into_iter().any(begins) || is_whole(ACCESS_LOG) || is_whole(r#"{"resourceLogs""#)
+    text.len() >= 3 && OPENINGS.iter().any(|whole| whole.starts_with(text))
+}
+
+/// Whether a text ends within the opening of a line that has records in it.
+fn is_cut_list(text: &str) -> bool {
+    text.len() >= 3 && (ACCESS_LOG.starts_with(text) || r#"{"resourceLogs""#.starts_with(text))
 }
 
 /// A value as a segment's name.
 fn plain(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => super::visible(text).into_owned(),
         Some(other) => other.to_string(),
     }
+}
+
+/// Names of ours have no blanks and no control characters, which could draw on a terminal.
+fn is_name(text: &str) -> bool {
+    text.len() <= 128 && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
@@ -369,10 +487,13 @@ mod tests {
 
     const RECORD: &str = r#"{"event":"feature_flag.evaluation","timestamp":"2026-11-21T11:24:12.593Z","feature_flag.key":"free","feature_flag.result.variant":"control","feature_flag.result.reason":"split","feature_flag.context.id":"2156","feature_flag.version":"d4be","splitway.bucket":221,"http.response.status_code":200,"splitway.cluster":"v2","splitway.duration_ms":2}"#;
 
+    const PREFIX: &str =
+        "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway splitway: ";
+
     /// What is read of a line, and how many records of it are not.
     fn both(line: &str) -> (Vec<String>, Vec<String>) {
         let (mut found, mut wrong) = (Vec::new(), Vec::new());
-        let is_related = read(line, Some("splitway.cluster"), &mut |e| match e {
+        let about = read(line, Some("splitway.cluster"), &mut |e| match e {
             Ok(e) => found.push(format!(
                 "{} {} {} {} {:?} {:?} {:?} {} {} {}",
                 e.unit,
@@ -388,7 +509,7 @@ mod tests {
             )),
             Err(problem) => wrong.push(problem),
         });
-        assert_eq!(is_related, !found.is_empty() || !wrong.is_empty(), "{line}");
+        assert_eq!(about == About::Exposures, !found.is_empty() || !wrong.is_empty(), "{line}");
         (found, wrong)
     }
 
@@ -412,8 +533,15 @@ mod tests {
         for line in [
             RECORD.to_owned(),
             format!(
-                "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway: {RECORD} tail"
+                "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway splitway: {RECORD} tail"
             ),
+            format!(
+                "2026-11-21T10:00:00.123456Z stderr F [2026-11-21 10:00:00.000][7][info][wasm] [x/context.cc:1] wasm log: {RECORD}"
+            ),
+            format!(
+                "2026-11-21T10:00:00.123456Z\tinfo\tenvoy wasm external/context.cc:1157\twasm log splitway: {RECORD}\tthread=30"
+            ),
+            serde_json::json!({ "log": format!("{RECORD}\n"), "stream": "stderr" }).to_string(),
             format!(r#"{{"path":"/","splitway":{as_text}}}"#),
             format!(r#"{{"path":"/","splitway":{RECORD}}}"#),
             otlp.replace('\n', ""),
@@ -467,17 +595,17 @@ mod tests {
         let wrong = RECORD.replace("feature_flag.result.variant", "variant");
         for (line, good, bad) in [
             (format!("{RECORD}{RECORD}"), 2, 0),
-            (format!("[info] splitway: {RECORD} and {RECORD}."), 2, 0),
-            (format!("[info] - [{RECORD},{wrong},{RECORD}]"), 2, 1),
+            (format!("{PREFIX}{RECORD} {RECORD} tail"), 2, 0),
+            (format!("{PREFIX}{RECORD} and {RECORD}."), 1, 0),
             (format!("{wrong}{RECORD}{}", &RECORD[..200]), 1, 2),
             (format!("{RECORD}{}", &RECORD[..12]), 1, 1),
             (format!(r#"{{"exposures":[{RECORD},{wrong},{RECORD}]}}"#), 2, 1),
-            (format!(r#"{{"a":[{RECORD}]}}{{"a":[{RECORD}]}} tail"#), 2, 0),
-            (format!(r#"{{"a":[{RECORD}]}}{{"a":[{}"#, &RECORD[..200]), 1, 1),
+            (format!(r#"{{"exposures":[{RECORD}]}}{{"exposures":[{RECORD}]}} tail"#), 2, 0),
+            (format!(r#"{{"exposures":[{RECORD}]}}{{"exposures":[{}"#, &RECORD[..200]), 1, 1),
             (format!(r#"{{"exposures":[{}{{"exposures":[{RECORD}]}}"#, &RECORD[..200]), 1, 1),
             (RECORD.replace(":200", r#":"200""#), 1, 0),
             (RECORD.replace("\":", "\": "), 1, 0),
-            (format!("[info] splitway: {}", RECORD.replace("\":", "\": ")), 1, 0),
+            (format!("{PREFIX}{}", RECORD.replace("\":", "\": ")), 1, 0),
         ] {
             let (found, problems) = both(&line);
             assert_eq!((found.len(), problems.len()), (good, bad), "{line}: {problems:?}");
@@ -500,6 +628,37 @@ mod tests {
         );
     }
 
+    /// Whoever sends a request chooses its path and its headers: wherever another program writes them, they are no records.
+    #[test]
+    fn what_a_client_sent_is_no_record() {
+        let path = format!("/?{RECORD}");
+        let escaped = serde_json::to_string(&path).unwrap();
+        let alone = serde_json::to_string(RECORD).unwrap();
+        for line in [
+            format!(r#"{{"path":{escaped},"status":200}}"#),
+            format!(r#"{{"path":{alone},"user_agent":{alone},"status":200}}"#),
+            format!(r#"{{"request":{{"exposures":{alone},"splitway":[{RECORD}]}}}}"#),
+            format!(r#"[2026-11-21T10:00:00.000Z] "GET {path} HTTP/1.1" 200 - 0 5 1"#),
+            format!(r#"127.0.0.1 - - [21/Nov/2026:10:00:00 +0000] "GET {path} HTTP/1.1" 200 5"#),
+            format!("GET {path}"),
+            format!("[2026-11-21 10:00:00.000][7][debug][http] [conn.cc:1] wasm log splitway: {RECORD}"),
+            format!("[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log other: path=/{RECORD}"),
+            format!("[2026-11-21 10:00:00.000][7][info][wasm] wasm log splitway: {RECORD}"),
+            format!("[info] splitway: {RECORD}"),
+            format!(r#"{{"log":{escaped},"message":{escaped}}}"#),
+            serde_json::json!({ "log": format!(r#"{{"path":{alone}}}"#) }).to_string(),
+            format!(
+                r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{{"stringValue":{escaped}}},"attributes":[{{"key":"path","value":{{"stringValue":{alone}}}}}]}}]}}]}}]}}"#
+            ),
+            EVENT.to_owned(),
+            r#"{"name":"feature_flag.evaluation","variant":"b"}"#.to_owned(),
+            r#"{"feature_flag.evaluation":1}"#.to_owned(),
+        ] {
+            let about = read(&line, None, &mut |found| panic!("{line}: {found:?}"));
+            assert_eq!(about, About::Elsewhere, "{line}");
+        }
+    }
+
     #[test]
     fn what_is_no_exposure_is_told_from_what_is_broken() {
         for other in [
@@ -512,20 +671,17 @@ mod tests {
         ] {
             assert_eq!(all(other), Vec::<String>::new());
         }
-        let prefix = "[2026-11-21 10:00:00.000][7][info][wasm] wasm log splitway: ";
         for (broken, said) in [
             (&RECORD[..200], "cut off"),
             (&RECORD[..10], "cut off: the line ends within it"),
-            (&format!("{prefix}{}", &RECORD[..10]), "a record that is cut off"),
-            (&format!("{prefix}{}", &RECORD[..40]), "cut off"),
+            (&format!("{PREFIX}{}", &RECORD[..10]), "cut off"),
+            (&format!("{PREFIX}{}", &RECORD[..40]), "cut off"),
             (r#"{"exposures":[{"ev"#, "cut off"),
+            (&RECORD.replace("free", "\\u001b[2J"), "expected a name"),
             (r#"{"resourceLo"#, "cut off"),
             (r#"{"exposures":-,"http.response.status_code":200}"#, "filter_state: true"),
             (&RECORD.replace("2026-11-21T", "yesterday"), "expected a time with its zone such as"),
             (r#"{"event":"feature_flag.evaluation"} tail"#, "missing field `feature_flag.key`"),
-            ("feature_flag.evaluation", "has no record"),
-            (r#"{"name":"feature_flag.evaluation","variant":"b"}"#, "has no record"),
-            (r#"{"feature_flag.evaluation":1}"#, "not as the `event`"),
         ] {
             let (found, wrong) = both(broken);
             assert!(

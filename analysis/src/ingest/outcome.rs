@@ -1,7 +1,6 @@
 //! Outcomes: what the business recorded of units.
 
 use std::borrow::Cow;
-use std::mem::take;
 
 use serde::Deserialize;
 use splitway_engine::Timestamp;
@@ -19,6 +18,8 @@ pub struct Outcome<'a> {
     pub metric: Cow<'a, str>,
     /// How much.
     pub value: f64,
+    /// No value was given, and it stands for 1: enough to count by, and nothing to add up.
+    pub is_counted: bool,
 }
 
 #[derive(Deserialize)]
@@ -30,19 +31,21 @@ struct Line<'a> {
     time: Cow<'a, str>,
     #[serde(borrow)]
     metric: Cow<'a, str>,
-    #[serde(default = "once", deserialize_with = "words::number")]
-    value: Option<f64>,
+    #[serde(default, deserialize_with = "given")]
+    value: Option<Option<f64>>,
 }
 
-fn once() -> Option<f64> {
-    Some(1.0)
+/// A value that is there, though perhaps null.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<f64>>, D::Error> {
+    words::number(from).map(Some)
 }
 
 /// A line of NDJSON: `unit`, `time` (RFC 3339, or milliseconds since 1970), `metric`, `value` (1 if left out).
 pub(super) fn read(line: &str) -> Result<Outcome<'_>, String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| plainly(&error))?;
-    let value = line.value.ok_or("`value`: expected a number, found nothing")?;
-    Ok(Outcome { unit: line.unit, time_ms: time(&line.time)?, metric: line.metric, value })
+    let is_counted = line.value.is_none();
+    let value = line.value.unwrap_or(Some(1.0)).ok_or("`value`: expected a number, found nothing")?;
+    Ok(Outcome { unit: line.unit, time_ms: time(&line.time)?, metric: line.metric, value, is_counted })
 }
 
 /// Milliseconds since 1970.
@@ -71,61 +74,62 @@ pub(super) struct Columns([usize; 4]);
 impl Columns {
     /// From the first line; names in any case.
     pub(super) fn of(header: &str) -> Result<Self, String> {
-        let names = fields(header)?;
+        let mut names = csv::StringRecord::new();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(header.as_bytes());
+        reader.read_record(&mut names).map_err(|error| error.to_string())?;
         let at = |name: &str| {
             let found = names.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
             found.ok_or_else(|| {
                 format!(
                     "no column `{name}`: expected a first line that names unit, time, metric and value, with commas \
-                     between them; found `{header}`"
+                     between them; found `{}`",
+                    super::visible(header)
                 )
             })
         };
         Ok(Self([at("unit")?, at("time")?, at("metric")?, at("value")?]))
     }
 
-    /// A line; no field may contain a line end.
-    pub(super) fn read<'l>(&self, line: &'l str) -> Result<Outcome<'l>, String> {
-        let mut fields = fields(line)?;
-        let [unit, at, metric, value] = self
-            .0
-            .map(|column| fields.get_mut(column).map(|field| trimmed(take(field))).ok_or("too few fields"));
+    /// A record.
+    pub(super) fn read<'l>(&self, record: &'l csv::StringRecord) -> Result<Outcome<'l>, String> {
+        let [unit, at, metric, value] =
+            self.0.map(|column| record.get(column).map(str::trim).ok_or("too few fields"));
         let value = value?;
         let number = value.parse().map_err(|_| format!("`value`: expected a number, found `{value}`"))?;
-        Ok(Outcome { unit: unit?, time_ms: time(&at?)?, metric: metric?, value: finite(number)? })
+        Ok(Outcome {
+            unit: unit?.into(),
+            time_ms: time(at?)?,
+            metric: metric?.into(),
+            value: finite(number)?,
+            is_counted: false,
+        })
     }
-}
-
-fn trimmed(field: Cow<'_, str>) -> Cow<'_, str> {
-    match field {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-    }
-}
-
-fn fields(line: &str) -> Result<Vec<Cow<'_, str>>, String> {
-    // A CSV reader for each line takes longer than all the rest.
-    if !line.contains('"') {
-        return Ok(line.split(',').map(Cow::Borrowed).collect());
-    }
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
-    let mut record = csv::StringRecord::new();
-    reader.read_record(&mut record).map_err(|error| error.to_string())?;
-    Ok(record.iter().map(|field| field.to_owned().into()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn record(line: &str) -> csv::StringRecord {
+        line.split(',').collect()
+    }
+
     #[test]
     fn lines_and_tables_say_the_same() {
-        let expected = Outcome { unit: "u,1".into(), time_ms: 1000, metric: "order".into(), value: 12.5 };
+        let expected = Outcome {
+            unit: "u,1".into(),
+            time_ms: 1000,
+            metric: "order".into(),
+            value: 12.5,
+            is_counted: false,
+        };
         let line = r#"{"unit":"u,1","time":"1970-01-01T00:00:01Z","metric":"order","value":12.5,"other":1}"#;
         assert_eq!(read(line).unwrap(), expected);
         let columns = Columns::of("value,unit,metric,time").unwrap();
-        assert_eq!(columns.read(r#"12.5,"u,1",order,1000"#).unwrap(), expected);
-        assert_eq!(read(r#"{"unit":7,"time":5,"metric":"m"}"#).unwrap().value, 1.0);
+        let fields = csv::StringRecord::from(vec!["12.5", "u,1", "order", " 1000"]);
+        assert_eq!(columns.read(&fields).unwrap(), expected);
+        let counted = read(r#"{"unit":7,"time":5,"metric":"m"}"#).unwrap();
+        assert_eq!((counted.value, counted.is_counted), (1.0, true));
     }
 
     #[test]
@@ -140,7 +144,7 @@ mod tests {
         let found = read(r#"{"unit":7.0,"time":1795219260000.0,"metric":"m","value":-0.5}"#).unwrap();
         assert_eq!((&*found.unit, found.time_ms, found.value), ("7", 1_795_219_260_000, -0.5));
         let columns = Columns::of("Unit, TIME,metric,Value").unwrap();
-        assert_eq!(columns.read(r#"u,5,m,"5""#).unwrap().value, 5.0);
+        assert_eq!(columns.read(&record("u,5,m,5")).unwrap().value, 5.0);
     }
 
     #[test]
@@ -161,7 +165,7 @@ mod tests {
             "u,1795219260000000,m,1",
             "u,2026-11-21 00:14:20,m,1",
         ] {
-            assert!(columns.read(line).is_err(), "{line}");
+            assert!(columns.read(&record(line)).is_err(), "{line}");
         }
         for (line, said) in [
             (r#"{"unit":"u","metric":"m","value":1}"#, "missing field `time`"),

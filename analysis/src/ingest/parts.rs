@@ -67,6 +67,34 @@ impl Part<'_> {
         }
     }
 
+    /// Hands over every record of a CSV that is not blank; fields in quotes may have line breaks. A record's number is its
+    /// first line's.
+    pub(super) fn each_record(
+        &self,
+        lines: &mut Lines,
+        mut take: impl FnMut(&csv::StringRecord, &mut Here<'_>),
+    ) {
+        let Content::Text(text) = &self.content else { return };
+        let text = String::from_utf8_lossy(text);
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut record = csv::StringRecord::new();
+        let (mut counted, mut number) = (0, self.before + 1);
+        // Memory has no errors, and the text is UTF-8.
+        while reader.read_record(&mut record).unwrap_or(false) {
+            // The reader may begin a record with the end of the line before it, and with blank lines.
+            let bytes = text.as_bytes();
+            let mut start = record.position().map_or(0, |at| at.byte() as usize).min(bytes.len());
+            start += bytes[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            number += bytes[counted..start].iter().filter(|byte| **byte == b'\n').count() as u64;
+            counted = start;
+            if record.iter().any(|field| !field.trim().is_empty()) {
+                lines.lines += 1;
+                take(&record, &mut Here { path: self.path, number, lines });
+            }
+        }
+    }
+
     /// Hands over every row of outcomes. Not what [`Self::each_line`] does: a part has the one or the other.
     pub(super) fn each_row(
         &self,
@@ -194,10 +222,10 @@ fn each_part<'p>(
         let read = Rc::new(Cell::new(0));
         let mut reader = open(path, read.clone())?;
         let (mut head, mut before) = (None, 0);
-        while has_head(path) && head.is_none() {
+        let is_csv = has_head(path);
+        while is_csv && head.is_none() {
             let mut line = Vec::new();
-            let length = reader.read_until(b'\n', &mut line).map_err(Error::file(path))?;
-            if length == 0 {
+            if read_line(&mut reader, &mut line, path)? == 0 {
                 break;
             }
             before += 1;
@@ -208,7 +236,22 @@ fn each_part<'p>(
             let mut text = Vec::with_capacity(size + (size >> 6));
             let length =
                 reader.by_ref().take(size as u64).read_to_end(&mut text).map_err(Error::file(path))?;
-            reader.read_until(b'\n', &mut text).map_err(Error::file(path))?;
+            let mut quotes = Quotes::default();
+            let mut seen = 0;
+            loop {
+                read_line(&mut reader, &mut text, path)?;
+                // A field in quotes goes on in the next line.
+                if !is_csv || !quotes.are_open_after(&text[seen..]) {
+                    break;
+                }
+                let longest = text.len() - size.min(text.len());
+                if seen == text.len() || longest > LONGEST {
+                    let problem =
+                        "a field whose quotes do not end: expected a second `\"` before the end of the file";
+                    return Err(Error::Content(path.clone(), problem.to_owned()));
+                }
+                seen = text.len();
+            }
             let is_last = length < size;
             let ends = text.iter().filter(|byte| **byte == b'\n').count() as u64;
             take(Part { path, head: head.clone(), content: Content::Text(text), before })?;
@@ -221,6 +264,51 @@ fn each_part<'p>(
         done += read.get();
     }
     Ok(())
+}
+
+/// Longest line: a megabyte of gzip can be one of a gigabyte, which would fill the memory.
+const LONGEST: usize = 64 << 20;
+
+/// Adds what is left of a line to `text`; how many bytes that is.
+fn read_line(reader: &mut impl BufRead, text: &mut Vec<u8>, path: &Path) -> Result<usize, Error> {
+    let length = reader.take(LONGEST as u64).read_until(b'\n', text).map_err(Error::file(path))?;
+    if length == LONGEST && text.last() != Some(&b'\n') {
+        let problem = format!("a line of more than {} MiB: expected one record a line", LONGEST >> 20);
+        return Err(Error::Content(path.to_owned(), problem));
+    }
+    Ok(length)
+}
+
+/// Whether a CSV's text is inside of a field in quotes, as the `csv` crate reads it: quotes open where a field begins.
+#[derive(Default)]
+struct Quotes {
+    is_open: bool,
+    /// The last byte was a quote inside of quotes: it ends them, or is the first of two.
+    is_ending: bool,
+    is_within: bool,
+}
+
+impl Quotes {
+    fn are_open_after(&mut self, text: &[u8]) -> bool {
+        // Most files have none, and then every line is a record.
+        if !self.is_open && !text.contains(&b'"') {
+            self.is_within = !text.ends_with(b"\n");
+            return false;
+        }
+        for byte in text {
+            match byte {
+                b'"' if self.is_open && !self.is_ending => self.is_ending = true,
+                b'"' if self.is_open => self.is_ending = false,
+                b'"' if !self.is_within => (self.is_open, self.is_within) = (true, true),
+                b',' | b'\n' | b'\r' if !self.is_open || self.is_ending => {
+                    (self.is_open, self.is_ending, self.is_within) = (false, false, false);
+                }
+                _ if self.is_ending => (self.is_open, self.is_ending, self.is_within) = (false, false, true),
+                _ => self.is_within = true,
+            }
+        }
+        self.is_open && !self.is_ending
+    }
 }
 
 /// Counts what comes from a file, packed or not.
@@ -323,7 +411,7 @@ mod tests {
                 |part, rows: &mut OutcomeColumns, lines| {
                     let Some(head) = &part.head else { return Ok(()) };
                     let columns = outcome::Columns::of(head).map_err(Error::content(part.path))?;
-                    part.each_line(lines, |line, here| match columns.read(line) {
+                    part.each_record(lines, |record, here| match columns.read(record) {
                         Ok(outcome) => {
                             rows.push(&outcome);
                             here.lines.records += 1;
@@ -344,6 +432,64 @@ mod tests {
             assert_eq!(read.0, read.1);
             assert_eq!(units(&to), expected, "{size}");
         }
+    }
+
+    /// Quoted fields have line breaks, commas and quotes; a quote within a field is one.
+    #[test]
+    fn fields_in_quotes_may_break_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut text = String::from("note,unit,time,metric,value\n");
+        for unit in 0..60 {
+            let note = ["\"two\nlines, \"\"and\"\"\n\nmore\"", "5\" pipe", "plain", "\"\""][unit % 4];
+            text.push_str(&format!("{note},u{unit},{unit},m,1.5\r\n"));
+        }
+        text.push_str("x,u,never,m,1\n");
+        fs::write(path("o.csv"), &text).unwrap();
+        for size in [1, 13, 200, PART] {
+            let (from, to) = ([path("o.csv")], path("o.parquet"));
+            let read = |part: &Part<'_>, rows: &mut OutcomeColumns, lines: &mut Lines| {
+                let columns = outcome::Columns::of(part.head.as_deref().unwrap()).unwrap();
+                part.each_record(lines, |record, here| match columns.read(record) {
+                    Ok(outcome) => {
+                        rows.push(&outcome);
+                        here.lines.records += 1;
+                    }
+                    Err(problem) => here.malformed(&problem),
+                });
+                Ok(())
+            };
+            let lines = convert_by(size, &from, &to, &[], &mut |_, _| {}, |_| true, read).unwrap();
+            assert_eq!(
+                (lines.lines, lines.records, lines.malformed),
+                (61, 60, 1),
+                "{size}: {:?}",
+                lines.examples
+            );
+            assert!(lines.examples[0].contains("o.csv:107: `time`"), "{size}: {:?}", lines.examples);
+        }
+        fs::write(path("open.csv"), "unit,time,metric,value\n\"u,1,m,1\nv,1,m,1\n").unwrap();
+        let read = |_: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| Ok(());
+        let from = [path("open.csv")];
+        let error = convert(&from, &path("o.parquet"), &[], &mut |_, _| {}, |_| true, read).unwrap_err();
+        assert!(error.to_string().contains("open.csv: a field whose quotes do not end"), "{error}");
+    }
+
+    /// A megabyte of gzip that is one line of a gigabyte.
+    #[test]
+    fn a_line_that_would_fill_the_memory_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bomb.log.gz");
+        let mut packed =
+            flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());
+        for _ in 0..(PART + LONGEST) / 1024 + 1024 {
+            io::Write::write_all(&mut packed, &[b'x'; 1024]).unwrap();
+        }
+        packed.finish().unwrap();
+        let read = |_: &Part<'_>, _: &mut OutcomeColumns, _: &mut Lines| Ok(());
+        let to = folder.path().join("o.parquet");
+        let error = convert(&[path], &to, &[], &mut |_, _| {}, |_| false, read).unwrap_err();
+        assert!(error.to_string().contains("a line of more than 64 MiB"), "{error}");
     }
 
     /// The first error in the files' order, and no thread is left waiting.

@@ -274,6 +274,7 @@ pub(super) fn each(
                 time_ms: times.get(row)?,
                 metric: metrics.value(row).into(),
                 value: finite(values.value(row))?,
+                is_counted: false,
             })
         };
         take(read());

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use splitway_stats::bayes::{Posterior, compare};
+use splitway_stats::contrast::Contrast;
 use splitway_stats::cuped::{self, adjust};
-use splitway_stats::distribution::{normal_cdf, normal_quantile};
-use splitway_stats::lift::{Estimate, Lift, lift};
+use splitway_stats::lift::{Estimate, Lift};
 use splitway_stats::power::{self, Design, Looks};
-use splitway_stats::proportion::{Difference, Share, newcombe};
+use splitway_stats::proportion::clustered;
 use splitway_stats::sequential::ConfidenceSequence;
 use splitway_stats::{Error, Interval, Moments, group_sequential, multiple, srm};
 
 use super::{
-    Arm, Comparison, Effect, Method, MetricResult, Mismatch, Needed, Planning, Point, Rules, SampleRatio,
-    Segment, Value, date,
+    Arm, Comparison, Doubt, Effect, Method, MetricResult, Mismatch, Needed, Planning, Point, Rules,
+    SampleRatio, Segment, Skew, Unmeasured, Value, date,
 };
 use crate::metric::{Columns, Metric, Role};
 use crate::quantile::{Part, Quantile};
@@ -22,10 +22,24 @@ use crate::reduce::Group;
 /// A segment or a day in which an arm should have fewer units is not tested on its own: at probabilities this small the
 /// chi-square of a small count is far off.
 const FEWEST_EXPECTED: f64 = 50.0;
-/// With fewer units that have the event in an arm, a share's interval is Newcombe's: Wald's is nothing at none.
-const FEWEST_EVENTS: f64 = 10.0;
+/// Units an arm for each square of skewness, so that a mean's 95 % interval is missed by no more than half a point too
+/// often on either side (Kohavi, Deng, Longbotham, Xu 2014, "Seven rules of thumb for web site experimenters", rule 7).
+const FOR_SKEWNESS: f64 = 355.0;
 /// Effects of a plan, as multiples of the one that is asked for.
 const MULTIPLES: [f64; 6] = [0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
+
+/// A metric of all arms, in the config's order.
+struct Measured {
+    /// As it is; an error for an arm that cannot be measured.
+    plain: Vec<Result<Estimate, Error>>,
+    /// Less what covariates explain, of the same arms.
+    adjusted: Vec<Result<Estimate, Error>>,
+    /// Share of the variance that covariates removed.
+    removed: f64,
+}
+
+/// By which interval a comparison is decided, and the p value that belongs to it.
+type Decided = (Interval, Option<Interval>, f64);
 
 /// An experiment's groups, to be compared.
 pub(super) struct Table<'t> {
@@ -70,14 +84,17 @@ impl Table<'_> {
         let shares: Vec<f64> = self.rules.shares.iter().map(|(_, share)| *share).collect();
         let found = srm::check(&counts, &shares).ok()?;
         let units: f64 = counts.iter().sum();
+        // Nobody may be where nobody is planned; the chi-square leaves such arms out.
+        let is_elsewhere = counts.iter().zip(&shares).any(|(count, share)| *count > 0.0 && *share == 0.0);
+        let p = if is_elsewhere { 0.0 } else { found.p };
         let least = shares.iter().copied().filter(|share| *share > 0.0).fold(f64::INFINITY, f64::min);
         let is_large = units * least / shares.iter().sum::<f64>() >= FEWEST_EXPECTED;
-        (units > 0.0 && found.degrees > 0.0).then_some((found.p, is_large, counts))
+        (units > 0.0 && (found.degrees > 0.0 || is_elsewhere)).then_some((p, is_large, counts))
     }
 
     pub(super) fn sample_ratio(&self) -> SampleRatio {
         let shares: Vec<f64> = self.rules.shares.iter().map(|(_, share)| *share).collect();
-        let mut sequential = srm::Sequential::new(&shares, srm::CONCENTRATION).ok();
+        let mut sequential = srm::Sequential::new(&shares, &srm::CONCENTRATIONS).ok();
         let mut p_sequential = None;
         let mut so_far = vec![0.0; shares.len()];
         let mut parts: Vec<(String, f64)> = Vec::new();
@@ -101,14 +118,15 @@ impl Table<'_> {
         let tested = parts.len();
         let mismatches = parts.into_iter().zip(adjusted).filter(|(_, p)| *p < srm::ALPHA);
         let all = self.check(|_| true);
-        let decides = match (&self.rules.method, &all) {
-            (Method::Fixed, Some((p, true, _))) => Some(*p),
-            _ => p_sequential,
+        let (decides, threshold) = match (&self.rules.method, &all) {
+            (Method::Fixed, Some((p, true, _))) => (Some(*p), srm::ALPHA),
+            _ => (p_sequential, srm::ALPHA_AT_EVERY_LOOK),
         };
         SampleRatio {
             p: all.map(|found| found.0),
             p_sequential,
             decides,
+            threshold,
             mismatches: mismatches.map(|((part, _), p)| Mismatch { part, p }).collect(),
             tested,
         }
@@ -129,6 +147,7 @@ impl Table<'_> {
                 .flatten(),
             values: Vec::new(),
             comparisons: Vec::new(),
+            unmeasured: Vec::new(),
             problem: None,
         };
         if metric.quantile.is_some() && self.quantiles.is_empty() {
@@ -141,6 +160,7 @@ impl Table<'_> {
         }
         if result.problem.is_some() {
             result.comparisons.clear();
+            result.unmeasured.clear();
         }
         result
     }
@@ -187,53 +207,108 @@ impl Table<'_> {
             return why;
         }
         match problem {
-            Error::NoVariance => "the same for all units".to_owned(),
+            Error::NoVariance => self.constant(metric),
             _ => problem.to_string(),
         }
     }
 
-    /// Both arms' shares of an event of which one has few, or none. Of ratios a trial is not a unit: the denominators' effective
-    /// number is, (sum d)^2 / sum d^2 (Kish 1965), which is at most the units that have one.
-    fn rare(&self, metric: &Metric, arms: [(&Moments, &Estimate); 2]) -> Option<[Share; 2]> {
-        if !metric.is_event() {
-            return None;
-        }
-        let trials = |moments: &Moments| match self.columns.metric(metric)? {
-            cuped::Metric::Mean(_) => Some(moments.count()),
-            cuped::Metric::Ratio { denominator: d, .. } => {
-                let (n, mean) = (moments.count(), moments.mean(d));
-                let squares = moments.covariance(d, d) * (n - 1.0) + n * mean * mean;
-                (squares > 0.0).then(|| (n * mean).powi(2) / squares)
-            }
+    /// What is said of arms whose units are all alike.
+    fn constant(&self, metric: &Metric) -> String {
+        let column = match self.columns.metric(metric) {
+            Some(cuped::Metric::Mean(column)) => column,
+            _ => return "the same for all units".to_owned(),
         };
-        let mut shares = [None; 2];
-        let mut fewest = f64::INFINITY;
-        for (share, (moments, estimate)) in shares.iter_mut().zip(arms) {
-            let trials = trials(moments)?;
-            let events = estimate.value * trials;
-            fewest = fewest.min(events);
-            *share = Share::new(events, trials).ok();
+        let means: Vec<f64> = self
+            .moments(|_| true)
+            .iter()
+            .filter(|arm| arm.count() > 0.0)
+            .map(|arm| arm.mean(column))
+            .collect();
+        if means.iter().all(|mean| Some(mean) == means.first()) {
+            return "the same for all units".to_owned();
         }
-        match shares {
-            [Some(control), Some(treatment)] if fewest < FEWEST_EVENTS => Some([control, treatment]),
-            _ => None,
+        let means: Vec<String> = means.iter().map(f64::to_string).collect();
+        format!(
+            "the same for all units of an arm ({}), so that nothing says how certain a difference is",
+            means.join(", ")
+        )
+    }
+
+    /// Why an arm has no number, where others have.
+    fn missing(&self, metric: &Metric, problem: &Error) -> String {
+        match problem {
+            Error::TooFewUnits { needed, found } => format!("{found} units in an arm, {needed} are needed"),
+            Error::Domain { .. } => "an arm has nothing to divide by".to_owned(),
+            _ => self.unmeasured(metric, problem),
         }
     }
 
-    /// Each arm's estimate, and the share of variance that covariates removed.
+    /// Both arms, to be compared; of events by their effective trials.
+    fn contrast(
+        &self,
+        metric: &Metric,
+        moments: Option<[&Moments; 2]>,
+        plain: [Estimate; 2],
+        adjusted: [Estimate; 2],
+    ) -> Contrast {
+        let [control, treatment] = adjusted;
+        let shares = moments.filter(|_| metric.is_event()).and_then(|moments| {
+            let (numerator, denominator) = match self.columns.metric(metric)? {
+                cuped::Metric::Mean(column) => (column, None),
+                cuped::Metric::Ratio { numerator, denominator } => (numerator, Some(denominator)),
+            };
+            clustered(moments, numerator, denominator).ok()
+        });
+        let rare = shares.map(|shares| Contrast::of_events(plain[0], plain[1], shares));
+        rare.filter(Contrast::is_rare).unwrap_or_else(|| Contrast::of(control, treatment))
+    }
+
+    /// Which of two arms is the most skewed for its units.
+    fn skew(&self, metric: &Metric, moments: [&Moments; 2]) -> Option<Skew> {
+        let of = |moments: &Moments| {
+            let weights = match self.columns.metric(metric)? {
+                cuped::Metric::Mean(column) => vec![(column, 1.0)],
+                cuped::Metric::Ratio { numerator, denominator } => {
+                    let value = moments.mean(numerator) / moments.mean(denominator);
+                    vec![(numerator, 1.0), (denominator, -value)]
+                }
+            };
+            let skewness = moments.skewness_of(&weights)?;
+            let needed = (FOR_SKEWNESS * skewness * skewness).ceil();
+            Some(Skew { skewness, needed, units: moments.count() })
+        };
+        let [control, treatment] = moments.map(of);
+        let (control, treatment) = (control?, treatment?);
+        let lack = |skew: &Skew| skew.needed / skew.units;
+        Some(if lack(&treatment) > lack(&control) { treatment } else { control })
+    }
+
+    /// Each arm's estimates.
     fn estimates(
         &self,
         moments: &[Moments],
         metric: &Metric,
-        with: &[usize],
-    ) -> Result<(Vec<Estimate>, f64), Error> {
+        covariates: &[usize],
+    ) -> Result<Measured, Error> {
         let kind = self.columns.metric(metric).ok_or(Error::NoVariance)?;
-        let arms: Vec<&Moments> = moments.iter().collect();
-        let adjusted = adjust(&arms, kind, with)?;
-        Ok((adjusted.arms, adjusted.variance_removed))
+        let alone = |arm: &Moments| {
+            let found = adjust(&[arm], kind, &[])?;
+            found.arms.first().copied().ok_or(Error::NoVariance)
+        };
+        let plain: Vec<Result<Estimate, Error>> = moments.iter().map(alone).collect();
+        if covariates.is_empty() {
+            return Ok(Measured { adjusted: plain.clone(), plain, removed: 0.0 });
+        }
+        // An arm that cannot be measured takes no part in what covariates explain.
+        let measured: Vec<&Moments> =
+            moments.iter().zip(&plain).filter(|(_, found)| found.is_ok()).map(|(arm, _)| arm).collect();
+        let found = adjust(&measured, kind, covariates)?;
+        let mut arms = found.arms.into_iter();
+        let adjusted = plain.iter().map(|plain| plain.and_then(|_| arms.next().ok_or(Error::NoVariance)));
+        Ok(Measured { adjusted: adjusted.collect(), plain, removed: found.variance_removed })
     }
 
-    fn quantile(&self, metric: &Metric, p: f64, part: &Part) -> Result<Vec<Estimate>, Error> {
+    fn quantile(&self, metric: &Metric, p: f64, part: &Part) -> Measured {
         let of = |variant: &String| {
             let is_it = |q: &&&Quantile| {
                 q.p == p && q.part == *part && q.variant == *variant && q.outcome == metric.numerator.outcome
@@ -241,92 +316,149 @@ impl Table<'_> {
             self.quantiles.iter().find(is_it).map(|q| q.estimate)
         };
         let all = self.rules.shares.iter().map(|(variant, _)| of(variant));
-        all.map(|found| found.ok_or(Error::TooFewUnits { needed: 2.0, found: 0.0 })).collect()
+        let plain: Vec<Result<Estimate, Error>> =
+            all.map(|found| found.ok_or(Error::TooFewUnits { needed: 2.0, found: 0.0 })).collect();
+        Measured { adjusted: plain.clone(), plain, removed: 0.0 }
     }
 
     fn fill(&self, metric: &Metric, result: &mut MetricResult) -> Result<(), Error> {
         let moments = self.moments(|_| true);
-        let plain = match metric.quantile {
-            Some(p) => self.quantile(metric, p, &Part::All)?,
-            None => self.estimates(&moments, metric, &[])?.0,
-        };
-        let sign = if metric.is_lower_better == Some(true) { -1.0 } else { 1.0 };
-        let posteriors: Result<Vec<Posterior>, Error> =
-            plain.iter().map(|e| Posterior::flat(&Estimate { value: sign * e.value, ..*e })).collect();
-        let standings = posteriors.map(|posteriors| compare(&posteriors)).ok();
-        for (i, ((variant, _), estimate)) in self.rules.shares.iter().zip(&plain).enumerate() {
-            result.values.push(Value {
-                variant: variant.clone(),
-                value: estimate.value,
-                standard_error: estimate.standard_error,
-                standing: standings.as_ref().and_then(|standings| standings.get(i).copied()),
-            });
-        }
         let covariates = self.columns.covariates(metric);
-        let (estimates, variance_removed) = match metric.quantile {
-            Some(_) => (plain.clone(), 0.0),
+        let measured = match metric.quantile {
+            Some(p) => self.quantile(metric, p, &Part::All),
             None => self.estimates(&moments, metric, &covariates)?,
         };
-        let variants: Vec<&str> = self.rules.shares.iter().map(|(variant, _)| variant.as_str()).collect();
-        let control_at =
-            variants.iter().position(|variant| *variant == self.rules.control).unwrap_or_default();
-        let control = estimates.get(control_at).ok_or(Error::NoVariance)?;
-        let sequence = self.sequence()?;
-        for (at, (variant, treatment)) in variants.iter().zip(&estimates).enumerate() {
-            if at == control_at {
+        self.values(metric, &measured, result);
+        let shares = &self.rules.shares;
+        let control =
+            shares.iter().position(|(variant, _)| *variant == self.rules.control).unwrap_or_default();
+        measured.plain.get(control).copied().ok_or(Error::NoVariance)??;
+        let mut first = None;
+        for (at, (variant, share)) in shares.iter().enumerate() {
+            let is_empty = moments.get(at).is_none_or(|arm| arm.count() == 0.0);
+            if at == control || (*share == 0.0 && is_empty) {
                 continue;
             }
-            let at_every_look = sequence.critical(control.count + treatment.count);
-            let planned = match &self.rules.method {
-                Method::Planned { spending, looks } => {
-                    let bounds = group_sequential::bounds(*spending, looks, self.alpha)?;
-                    bounds.last().copied().unwrap_or(f64::INFINITY)
+            match self.comparison(metric, result.role, &moments, &measured, [control, at]) {
+                Ok(mut comparison) => {
+                    comparison.series = self.series(metric, &covariates, control, at)?;
+                    comparison.segments = self.segments(metric, control, at);
+                    result.comparisons.push(comparison);
                 }
-                _ => f64::INFINITY,
-            };
-            let rare = match (plain.get(control_at), plain.get(at), moments.get(control_at), moments.get(at))
-            {
-                (Some(c), Some(t), Some(of_c), Some(of_t)) => self.rare(metric, [(of_c, c), (of_t, t)]),
-                _ => None,
-            };
-            let around = |lift: &Lift, critical: f64| match rare {
-                Some([c, t]) => Ok((newcombe(c, t, 2.0 * normal_cdf(-critical))?.interval, None)),
-                None => Ok(group_sequential::lift(critical, control, treatment, lift)),
-            };
-            let fixed = match rare {
-                Some([c, t]) => few(newcombe(c, t, self.alpha)?, c, control, treatment),
-                None => lift(control, treatment, self.alpha)?,
-            };
-            let (sequential, sequential_relative) = around(&fixed, at_every_look)?;
-            let p_sequential = sequence.p(fixed.statistic, control.count + treatment.count);
-            let (interval, relative_interval, p) = match &self.rules.method {
-                Method::Fixed => (fixed.interval, fixed.relative_interval, fixed.p),
-                Method::Sequential => (sequential, sequential_relative, p_sequential),
-                Method::Planned { .. } => {
-                    let (interval, relative) = around(&fixed, planned)?;
-                    (interval, relative, fixed.p)
+                Err(error) => {
+                    let problem = self.missing(metric, &error);
+                    result.unmeasured.push(Unmeasured { treatment: variant.clone(), problem });
+                    first.get_or_insert(error);
                 }
-            };
-            result.comparisons.push(Comparison {
-                treatment: (*variant).to_owned(),
-                fixed,
-                sequential,
-                sequential_relative,
-                p_sequential,
-                interval,
-                relative_interval,
-                p,
-                p_adjusted: None,
-                variance_removed,
-                effect: effect(interval, metric.is_lower_better, result.role),
-                series: self.series(metric, &covariates, control_at, at, &sequence),
-                segments: self.segments(metric, control_at, at),
-                plan: (result.role == Role::Primary)
-                    .then(|| self.plan(control, treatment))
-                    .and_then(Result::ok),
+            }
+        }
+        match first {
+            Some(error) if result.comparisons.is_empty() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What each arm's value is, and how likely it is the best one; by the estimates that decide, so after covariates.
+    fn values(&self, metric: &Metric, measured: &Measured, result: &mut MetricResult) {
+        let sign = if metric.is_lower_better == Some(true) { -1.0 } else { 1.0 };
+        let posteriors: Result<Vec<Posterior>, Error> = measured
+            .adjusted
+            .iter()
+            .flatten()
+            .map(|e| Posterior::flat(&Estimate { value: sign * e.value, ..*e }))
+            .collect();
+        let mut standings = posteriors.map(|posteriors| compare(&posteriors)).unwrap_or_default().into_iter();
+        for ((variant, _), plain) in self.rules.shares.iter().zip(&measured.plain) {
+            let Ok(plain) = plain else { continue };
+            result.values.push(Value {
+                variant: variant.clone(),
+                value: plain.value,
+                standard_error: plain.standard_error,
+                standing: standings.next(),
             });
         }
-        Ok(())
+    }
+
+    /// A treatment against the control, without series and segments; `arms` are the places of both.
+    fn comparison(
+        &self,
+        metric: &Metric,
+        role: Role,
+        moments: &[Moments],
+        measured: &Measured,
+        arms: [usize; 2],
+    ) -> Result<Comparison, Error> {
+        let pair = |all: &[Result<Estimate, Error>]| {
+            let [control, treatment] = arms.map(|at| all.get(at).copied().unwrap_or(Err(Error::NoVariance)));
+            Ok::<_, Error>([control?, treatment?])
+        };
+        let (plain, adjusted) = (pair(&measured.plain)?, pair(&measured.adjusted)?);
+        let units = match (moments.get(arms[0]), moments.get(arms[1])) {
+            (Some(control), Some(treatment)) if metric.quantile.is_none() => Some([control, treatment]),
+            _ => None,
+        };
+        let contrast = self.contrast(metric, units, plain, adjusted);
+        let [control, treatment] = &adjusted;
+        let fixed = contrast.fixed(self.alpha)?;
+        let sequence = self.sequence()?;
+        let count = control.count + treatment.count;
+        let (sequential, sequential_relative) = contrast.at(&fixed, sequence.critical(count))?;
+        let p_sequential = sequence.p(fixed.statistic, count);
+        let (interval, relative_interval, p) = self.decided(&contrast, &fixed, count)?;
+        let skew = units.filter(|_| !metric.is_event()).and_then(|units| self.skew(metric, units));
+        let variant = self.rules.shares.get(arms[1]).map(|(variant, _)| variant.clone()).unwrap_or_default();
+        let plan = (role == Role::Primary).then(|| self.plan(control, treatment)).and_then(Result::ok);
+        Ok(Comparison {
+            treatment: variant,
+            fixed,
+            sequential,
+            sequential_relative,
+            p_sequential,
+            interval,
+            relative_interval,
+            p,
+            p_adjusted: None,
+            variance_removed: measured.removed,
+            effect: effect(interval, metric.is_lower_better, role),
+            doubt: self.doubt(metric, &plain, skew),
+            skew,
+            series: Vec::new(),
+            segments: Vec::new(),
+            plan,
+        })
+    }
+
+    /// The interval of the method, and the p value that is below alpha exactly when it excludes 0.
+    fn decided(&self, contrast: &Contrast, fixed: &Lift, units: f64) -> Result<Decided, Error> {
+        match &self.rules.method {
+            Method::Fixed => Ok((fixed.interval, fixed.relative_interval, fixed.p)),
+            Method::Sequential => {
+                let sequence = self.sequence()?;
+                let (interval, relative) = contrast.at(fixed, sequence.critical(units))?;
+                Ok((interval, relative, sequence.p(fixed.statistic, units)))
+            }
+            Method::Planned { spending, looks } => {
+                let bounds = group_sequential::bounds(*spending, looks, self.alpha)?;
+                let bound = bounds.last().copied().unwrap_or(f64::INFINITY);
+                let (interval, relative) = contrast.at(fixed, bound)?;
+                Ok((interval, relative, group_sequential::repeated_p(*spending, looks, fixed.statistic)?))
+            }
+        }
+    }
+
+    /// Why an interval is not to be taken at its word. Those of events hold at any size.
+    fn doubt(&self, metric: &Metric, arms: &[Estimate; 2], skew: Option<Skew>) -> Option<Doubt> {
+        if metric.is_event() {
+            return None;
+        }
+        if arms.iter().any(|arm| arm.standard_error == 0.0) {
+            return Some(Doubt::Constant);
+        }
+        let [control, treatment] = arms;
+        let units = control.count.min(treatment.count);
+        let is_normal = skew.is_some_and(|skew| skew.is_enough());
+        (units < self.rules.min_units as f64 && !is_normal)
+            .then_some(Doubt::FewUnits { units, needed: self.rules.min_units })
     }
 
     /// Deviation and traffic go on as they were.
@@ -360,7 +492,7 @@ impl Table<'_> {
             daily,
             share,
             ratio,
-            min_units: self.rules.min_units,
+            min_units: self.rules.tuned_for,
             alpha: self.alpha,
             power: self.rules.power,
             days,
@@ -385,13 +517,13 @@ impl Table<'_> {
         }
     }
 
-    /// Narrowest around the fewest units that the experiment asks for.
+    /// Narrowest around the fewest units that the experiment asked for when it began.
     fn sequence(&self) -> Result<ConfidenceSequence, Error> {
         ConfidenceSequence::new(self.alpha, self.tuned_for())
     }
 
     fn tuned_for(&self) -> f64 {
-        (2 * self.rules.min_units.max(1)) as f64
+        (2 * self.rules.tuned_for.max(1)) as f64
     }
 
     fn series(
@@ -400,27 +532,54 @@ impl Table<'_> {
         covariates: &[usize],
         control: usize,
         treatment: usize,
-        sequence: &ConfidenceSequence,
-    ) -> Vec<Point> {
+    ) -> Result<Vec<Point>, Error> {
+        let sequence = self.sequence()?;
         let mut so_far = vec![Moments::new(self.columns.len()); self.rules.shares.len()];
         let mut points = Vec::new();
         for day in self.days() {
             for (so_far, today) in so_far.iter_mut().zip(self.moments(|group| group.day == day)) {
                 let _ = so_far.merge(&today);
             }
-            let estimates = match metric.quantile {
-                Some(p) => self.quantile(metric, p, &Part::Until(day)),
-                None => self.estimates(&so_far, metric, covariates).map(|found| found.0),
+            let part = Part::Until(day);
+            let Some((contrast, now, units)) =
+                self.part(metric, covariates, &so_far, &part, [control, treatment])
+            else {
+                continue;
             };
-            let Ok(estimates) = estimates else { continue };
-            let (Some(c), Some(t)) = (estimates.get(control), estimates.get(treatment)) else { continue };
-            let Ok(now) = lift(c, t, self.alpha) else { continue };
-            let (interval, _) = sequence.lift(c, t, &now);
-            points.push(Point { day, units: c.count + t.count, absolute: now.absolute, interval });
+            let (interval, _) = contrast.at(&now, sequence.critical(units))?;
+            points.push(Point { day, units, absolute: now.absolute, interval });
         }
-        points
+        Ok(points)
     }
 
+    /// Two arms of a part of the units: how to compare them, their lift at a single look, and how many units they are.
+    fn part(
+        &self,
+        metric: &Metric,
+        covariates: &[usize],
+        moments: &[Moments],
+        part: &Part,
+        arms: [usize; 2],
+    ) -> Option<(Contrast, Lift, f64)> {
+        let measured = match metric.quantile {
+            Some(p) => self.quantile(metric, p, part),
+            None => self.estimates(moments, metric, covariates).ok()?,
+        };
+        let pair = |all: &[Result<Estimate, Error>]| {
+            let [control, treatment] = arms.map(|at| all.get(at)?.ok());
+            Some([control?, treatment?])
+        };
+        let (plain, adjusted) = (pair(&measured.plain)?, pair(&measured.adjusted)?);
+        let units = match (moments.get(arms[0]), moments.get(arms[1])) {
+            (Some(control), Some(treatment)) if metric.quantile.is_none() => Some([control, treatment]),
+            _ => None,
+        };
+        let contrast = self.contrast(metric, units, plain, adjusted);
+        let now = contrast.fixed(self.alpha).ok()?;
+        Some((contrast, now, adjusted.iter().map(|arm| arm.count).sum()))
+    }
+
+    /// Segments on their own, by the intervals of the method: who looks at the whole every day looks at them every day.
     fn segments(&self, metric: &Metric, control: usize, treatment: usize) -> Vec<Segment> {
         let names: BTreeSet<&str> = self.groups.iter().map(|group| group.segment.as_str()).collect();
         if names.len() < 2 {
@@ -428,22 +587,19 @@ impl Table<'_> {
         }
         let mut found = Vec::new();
         for name in names {
-            let estimates = match metric.quantile {
-                Some(p) => self.quantile(metric, p, &Part::Segment(name.to_owned())),
-                None => {
-                    let moments = self.moments(|group| group.segment == name);
-                    self.estimates(&moments, metric, &[]).map(|found| found.0)
-                }
+            let part = Part::Segment(name.to_owned());
+            let moments = self.moments(|group| group.segment == name);
+            let Some((contrast, now, units)) = self.part(metric, &[], &moments, &part, [control, treatment])
+            else {
+                continue;
             };
-            let Ok(estimates) = estimates else { continue };
-            let (Some(c), Some(t)) = (estimates.get(control), estimates.get(treatment)) else { continue };
-            let Ok(now) = lift(c, t, self.alpha) else { continue };
+            let Ok((interval, _, p)) = self.decided(&contrast, &now, units) else { continue };
             found.push(Segment {
                 segment: name.to_owned(),
-                units: c.count + t.count,
+                units,
                 absolute: now.absolute,
-                interval: now.interval,
-                p_adjusted: now.p,
+                interval,
+                p_adjusted: p,
             });
         }
         let adjusted = multiple::benjamini_hochberg(&found.iter().map(|s| s.p_adjusted).collect::<Vec<_>>());
@@ -451,21 +607,6 @@ impl Table<'_> {
             segment.p_adjusted = p;
         }
         found
-    }
-}
-
-/// A lift of few events, with the statistic at which its interval touches 0.
-fn few(found: Difference, share: Share, control: &Estimate, treatment: &Estimate) -> Lift {
-    let error = (control.standard_error.powi(2) + treatment.standard_error.powi(2)).sqrt();
-    Lift {
-        absolute: found.absolute,
-        standard_error: error,
-        degrees: control.degrees + treatment.degrees,
-        interval: found.interval,
-        relative: (share.value() > 0.0).then(|| found.absolute / share.value()),
-        relative_interval: None,
-        statistic: -normal_quantile(found.p / 2.0) * found.absolute.signum(),
-        p: found.p,
     }
 }
 

@@ -80,6 +80,9 @@ pub struct Rules {
     pub effect: Option<f64>,
     /// Fewest units in each arm.
     pub min_units: u64,
+    /// Units an arm around which the intervals of every look are narrowest: the fewest that the experiment asked for when it
+    /// began. Chosen afterwards, they would make any result as certain as one likes.
+    pub tuned_for: u64,
     /// Which intervals decide.
     pub method: Method,
 }
@@ -135,7 +138,12 @@ impl Rules {
             let control = experiment.variant(experiment.control()).map_or("", |variant| variant.id());
             Self {
                 experiment: experiment.id().to_owned(),
-                shares: experiment.variants().iter().map(|v| (v.id().to_owned(), v.share())).collect(),
+                shares: experiment
+                    .variants()
+                    .iter()
+                    .map(|v| v.id().to_owned())
+                    .zip(experiment.shares())
+                    .collect(),
                 control: control.to_owned(),
                 metrics: all,
                 margins: margins.collect(),
@@ -143,6 +151,7 @@ impl Rules {
                 power: analysis.power.filter(|power| *power > 0.0 && *power < 1.0).unwrap_or(POWER),
                 effect: analysis.minimum_detectable_effect,
                 min_units: analysis.min_units_per_arm.unwrap_or(MIN_UNITS),
+                tuned_for: analysis.min_units_per_arm.unwrap_or(MIN_UNITS),
                 method: method.clone(),
             }
         });

@@ -2,7 +2,7 @@
 
 use splitway_stats::srm;
 
-use super::{Comparison, Effect, Judgement, MetricResult, Rules, Verdict, level, probability};
+use super::{Comparison, Doubt, Effect, Judgement, MetricResult, Rules, Skew, Verdict, level, probability};
 use crate::integrity::Integrity;
 use crate::metric::Role;
 
@@ -48,16 +48,18 @@ impl Judgement {
                 (verdict, treatment, reasons)
             })
             .collect();
-        // One that may be shipped counts before one that is open, and that before one that may not.
-        let rank = |verdict: &Verdict| match verdict {
+        // One that may be shipped counts before one that is open, and that before one that may not; one that could not be
+        // measured hides nothing of the others.
+        let rank = |verdict: Verdict, treatment: &str| match verdict {
             Verdict::Ship => 0,
-            Verdict::Inconclusive => 1,
+            Verdict::Inconclusive if self.primary(treatment).is_some() => 1,
             Verdict::DoNotShip | Verdict::Invalid => 2,
+            Verdict::Inconclusive => 3,
         };
         let lift = |treatment: &str| {
             self.primary(treatment).map_or(f64::NEG_INFINITY, |(sign, c)| sign * c.fixed.absolute)
         };
-        of_all.sort_by(|a, b| rank(&a.0).cmp(&rank(&b.0)).then(lift(&b.1).total_cmp(&lift(&a.1))));
+        of_all.sort_by(|a, b| rank(a.0, &a.1).cmp(&rank(b.0, &b.1)).then(lift(&b.1).total_cmp(&lift(&a.1))));
         let many = of_all.len() > 1;
         if let Some((verdict, treatment, _)) = of_all.first() {
             self.verdict = *verdict;
@@ -70,7 +72,9 @@ impl Judgement {
     }
 
     fn treatments(&self) -> Vec<String> {
-        self.arms.iter().filter(|arm| !arm.is_control).map(|arm| arm.variant.clone()).collect()
+        // One that plans nobody and has nobody is none.
+        let takes_part = |arm: &&super::Arm| !arm.is_control && (arm.planned > 0.0 || arm.units > 0.0);
+        self.arms.iter().filter(takes_part).map(|arm| arm.variant.clone()).collect()
     }
 
     /// Whether the proxy switched a variant off. From then on its units see the control, and the shares are off.
@@ -91,7 +95,7 @@ impl Judgement {
     /// Why the arms are not what was planned.
     fn uneven(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(p) = self.sample_ratio.decides.filter(|p| *p < srm::ALPHA) {
+        if let Some(p) = self.sample_ratio.decides.filter(|p| *p < self.sample_ratio.threshold) {
             let arms: Vec<String> = self
                 .arms
                 .iter()
@@ -164,6 +168,18 @@ impl Judgement {
         for metric in self.metrics.iter().filter(|metric| metric.role == Role::Guardrail) {
             match metric.comparisons.iter().find(|c| c.treatment == treatment) {
                 Some(c) => match (metric.guards(c), metric.margin) {
+                    (Guard::Broken | Guard::Moved, _) if c.doubt.is_some() => open.push(format!(
+                        "guardrail {} moved, but {}: {}",
+                        metric.name,
+                        c.doubted(),
+                        self.describe(c)
+                    )),
+                    (Guard::Within, _) if c.doubt == Some(Doubt::Constant) => open.push(format!(
+                        "guardrail {} rules nothing out, as {}: {}",
+                        metric.name,
+                        c.doubted(),
+                        self.describe(c)
+                    )),
                     (Guard::Broken, _) => {
                         broken.push(format!("guardrail {} got worse: {}", metric.name, self.describe(c)));
                     }
@@ -189,7 +205,7 @@ impl Judgement {
                     )),
                 },
                 None => {
-                    let why = metric.problem.as_deref().unwrap_or("no data");
+                    let why = metric.why(treatment);
                     open.push(format!("guardrail {} could not be measured: {why}", metric.name));
                 }
             }
@@ -201,10 +217,14 @@ impl Judgement {
             return (Verdict::Inconclusive, vec!["the config names no primary metric".to_owned()]);
         };
         let Some(c) = primary.comparisons.iter().find(|c| c.treatment == treatment) else {
-            let why = primary.problem.as_deref().unwrap_or("no data");
+            let why = primary.why(treatment);
             return (Verdict::Inconclusive, vec![format!("{} could not be measured: {why}", primary.name)]);
         };
         let said = format!("{}: {}", primary.name, self.describe(c));
+        if c.effect == Effect::Worse && c.doubt.is_some() {
+            let reason = format!("the primary metric looks worse, but {}", c.doubted());
+            return (Verdict::Inconclusive, vec![reason, said]);
+        }
         if c.effect == Effect::Worse {
             return (Verdict::DoNotShip, vec![format!("the primary metric got worse, {said}")]);
         }
@@ -221,6 +241,7 @@ impl Judgement {
         let interval = c.interval;
         let best = if primary.is_lower_better == Some(true) { -interval.low } else { interval.high };
         match c.effect {
+            _ if c.doubt == Some(Doubt::Constant) => (Verdict::Inconclusive, vec![c.doubted(), said]),
             Effect::Better if !open.is_empty() => {
                 open.push(said);
                 (Verdict::Inconclusive, open)
@@ -264,8 +285,14 @@ impl Judgement {
         }
     }
 
-    pub(super) fn remark(&mut self) {
+    pub(super) fn remark(&mut self, rules: &Rules) {
         let mut remarks = Vec::new();
+        if rules.tuned_for != rules.min_units {
+            remarks.push(format!(
+                "min_units_per_arm was {} when the experiment began and is {} now: the intervals of every look stay those of {}",
+                rules.tuned_for, rules.min_units, rules.tuned_for
+            ));
+        }
         if self.units_in_two_variants > 0.0 {
             remarks.push(format!(
                 "{} units were in more than one variant; they count for the first one they saw",
@@ -302,14 +329,34 @@ impl Judgement {
                     "exposures do not say their bucket, so they could not be compared with the config",
                 );
             }
+            let versions = integrity.other_versions.len() as u64;
+            counted(
+                versions,
+                "versions of the config in the log were not given: whether min_units_per_arm was changed since, which the \
+                 intervals of every look are made for, is not known (--older-config, the first one first)",
+            );
             counted(
                 integrity.silent_hours.len() as u64,
                 "hours have no exposure at all, as if the log was lost",
             );
         }
+        let mut skewed: Vec<(&str, Skew)> = Vec::new();
+        for metric in &self.metrics {
+            let skews = metric.comparisons.iter().filter_map(|c| c.skew);
+            let lack = |skew: &Skew| skew.needed / skew.units;
+            let worst = skews.filter(|skew| !skew.is_enough()).max_by(|a, b| lack(a).total_cmp(&lack(b)));
+            skewed.extend(worst.map(|skew| (metric.name.as_str(), skew)));
+        }
+        for (name, skew) in skewed {
+            remarks.push(format!(
+                "{name} is skewed ({:.1}): a normal interval takes {:.0} units an arm (355 x skewness^2), an arm has {}; a cap \
+                 (--cap {name}=p99) makes a few large values count less",
+                skew.skewness, skew.needed, skew.units
+            ));
+        }
         if let (Some(p), Some(now)) = (self.sample_ratio.p, self.sample_ratio.decides)
             && p < srm::ALPHA
-            && now >= srm::ALPHA
+            && now >= self.sample_ratio.threshold
         {
             remarks.push(format!(
                 "the arms' shares would be odd for a single look (p = {}), though not for one of many",
@@ -335,7 +382,32 @@ pub(crate) enum Guard {
     Unharmed,
 }
 
+impl Comparison {
+    /// Why its interval is not to be taken at its word, for people.
+    fn doubted(&self) -> String {
+        match self.doubt {
+            Some(Doubt::Constant) => {
+                "all units of an arm have the same value, so that nothing says how certain the difference is"
+                    .to_owned()
+            }
+            Some(Doubt::FewUnits { units, needed }) => {
+                let skewed = self.skew.map_or(String::new(), |skew| {
+                    format!(", or, as skewed as it is ({:.1}), {:.0}", skew.skewness, skew.needed)
+                });
+                format!("{units} units in the smaller arm do not prove it, {needed} are needed{skewed}")
+            }
+            None => String::new(),
+        }
+    }
+}
+
 impl MetricResult {
+    /// Why a treatment has no comparison.
+    fn why(&self, treatment: &str) -> &str {
+        let own = self.unmeasured.iter().find(|unmeasured| unmeasured.treatment == treatment);
+        own.map(|unmeasured| unmeasured.problem.as_str()).or(self.problem.as_deref()).unwrap_or("no data")
+    }
+
     /// Of a guardrail.
     pub(crate) fn guards(&self, c: &Comparison) -> Guard {
         match (c.effect, self.margin) {

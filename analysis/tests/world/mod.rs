@@ -143,6 +143,7 @@ pub(crate) fn reduction() -> Reduction {
         columns: Columns::of(&all, true),
         window_ms: Some(7 * DAY),
         before_ms: 7 * DAY,
+        tolerance_ms: 0,
         most_exposures: None,
         has_excluded: false,
         is_complete: false,
@@ -174,9 +175,9 @@ impl World {
         std::fs::write(&text, log).expect("a folder to write to");
         std::fs::write(&csv, outcomes).expect("a folder to write to");
         let quiet = &mut |_: u64, _: u64| {};
-        let exposures =
-            ingest::exposures(&[text], None, &self.path("e.parquet"), quiet).expect("a folder to write to");
-        let outcomes = ingest::outcomes(&[csv], Some(&self.plan), &self.path("o.parquet"), quiet)
+        let exposures = ingest::exposures(&[text], None, None, &self.path("e.parquet"), quiet)
+            .expect("a folder to write to");
+        let outcomes = ingest::outcomes(&[csv], Some(&self.plan), true, &self.path("o.parquet"), quiet)
             .expect("a folder to write to");
         (exposures, outcomes)
     }

@@ -36,6 +36,12 @@ pub(crate) struct Data {
     /// that of single outcomes, and needs the data: a summary has none.
     #[arg(long, value_name = "NAME=FORMULA")]
     pub(crate) metric: Vec<String>,
+    /// Cut off (winsorise) a metric's number of each unit: NAME=p99.5 or NAME=500; may be repeated
+    ///
+    /// A percentile is that of all units of the experiment, whichever their variant, and cuts at its counterpart (p0.5), too; a
+    /// number cuts at itself and its negative. Of a quotient what stands above is cut.
+    #[arg(long, value_name = "NAME=CAP")]
+    pub(crate) cap: Vec<String>,
     /// A metric of which less is better, as `metrics.lower_is_better` of the config; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) lower_is_better: Vec<String>,
@@ -46,15 +52,23 @@ pub(crate) struct Data {
     pub(crate) higher_is_better: Vec<String>,
     /// A config that decided earlier exposures of the log; may be repeated
     ///
-    /// Exposures of a version that is not given are compared with --config.
+    /// Exposures in a log of a version that is neither given nor accepted are left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) older_config: Vec<PathBuf>,
+    /// A version of the config whose exposures count without its file, or `any`; may be repeated
+    ///
+    /// They are compared with --config. Whoever can write into the log can write a record of a version that you do not name.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) accept_version: Vec<String>,
     /// How long after a unit's first exposure its outcomes count, such as 7d [default: for ever]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) window: Option<i64>,
     /// Take the same outcomes so long before it as covariates (CUPED), such as 14d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) before: Option<i64>,
+    /// Count outcomes this little before the first exposure, too, as applications' clocks are not the proxy's; 0s for none
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tolerance)]
+    pub(crate) clock_tolerance: i64,
     /// Leave out units whose window is not over at the last outcome
     #[arg(long, requires = "window")]
     pub(crate) complete_only: bool,
@@ -138,6 +152,11 @@ fn dialect(text: &str) -> Result<Dialect, String> {
         let names: Vec<&str> = known().map(|(name, _)| *name).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+/// Milliseconds, maybe none.
+fn tolerance(text: &str) -> Result<i64, String> {
+    if text == "0s" { Ok(0) } else { duration(text) }
 }
 
 /// Milliseconds.

@@ -22,6 +22,11 @@ pub(super) fn of(data: &Data) -> Vec<(String, String)> {
     let covariates = data.before.map_or("none".to_owned(), |before| {
         format!("the same outcomes in the {} before (CUPED)", duration(before))
     });
+    let tolerance = match data.clock_tolerance {
+        0 => "none".to_owned(),
+        tolerance => format!("up to {} before it", duration(tolerance)),
+    };
+    let caps = if data.cap.is_empty() { "none".to_owned() } else { data.cap.join(", ") };
     let excluded =
         data.exclude.as_ref().map_or("none".to_owned(), |file| format!("those of {}", file.display()));
     let bots =
@@ -29,6 +34,8 @@ pub(super) fn of(data: &Data) -> Vec<(String, String)> {
     let mut all = vec![
         ("method", method),
         ("outcomes count after the first exposure", after),
+        ("outcomes before the exposure that count, for clocks that differ", tolerance),
+        ("numbers of units cut off", caps),
         ("covariates", covariates),
         ("units excluded by name", excluded),
         ("units excluded as bots", bots),

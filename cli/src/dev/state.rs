@@ -144,17 +144,18 @@ fn experiment_state(
     let id = experiment.id();
     let count = |variant: &str| board.variant(id, variant);
     let split = |variant: &str| count(variant).map_or(0, |count| count.split()) as f64;
-    let shares: Vec<f64> = experiment.variants().iter().map(|variant| variant.share()).collect();
+    let shares = experiment.shares();
     let counts: Vec<f64> = experiment.variants().iter().map(|variant| split(variant.id())).collect();
     let total: f64 = counts.iter().sum();
     let expected: Vec<f64> = shares.iter().map(|share| share * total).collect();
     let found = goodness(&counts, &expected);
     let p = (found.degrees > 0.0 && total > 0.0).then_some(found.p);
     let control = experiment.variant(experiment.control()).map(|variant| variant.id());
-    let variants = experiment.variants().iter().zip(&counts).map(|(variant, units)| VariantState {
+    let variants = experiment.variants().iter().zip(&shares).zip(&counts);
+    let variants = variants.map(|((variant, share), units)| VariantState {
         id: variant.id().to_owned(),
         is_control: control == Some(variant.id()),
-        planned: variant.share(),
+        planned: *share,
         actual: (total > 0.0).then(|| units / total),
         units: count(variant.id()).map_or(0, |count| count.units()),
         requests: count(variant.id()).map_or(0, |count| count.requests),

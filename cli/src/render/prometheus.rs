@@ -37,11 +37,11 @@ pub(super) fn run(args: &Prometheus) -> Outcome {
         if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
             continue;
         }
-        for variant in experiment.variants() {
+        for (variant, share) in experiment.variants().iter().zip(experiment.shares()) {
             let _ = write!(
                 text,
                 "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ {namespace}experiment: {}, variant: {} }}",
-                variant.share(),
+                share,
                 quoted(experiment.id()),
                 quoted(variant.id()),
             );

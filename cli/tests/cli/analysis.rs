@@ -16,6 +16,9 @@ experiments:
     variants: [{ id: control, weight: 50 }, { id: big, weight: 50 }]
 ";
 
+/// How Envoy's log begins a line that a filter logged.
+const ENVOY: &str = "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway: ";
+
 /// 3,000 units in the log, and orders that `big` makes more of.
 pub(crate) fn bench() -> Bench {
     let [config, log, orders] = files();
@@ -84,7 +87,7 @@ fn a_lone_canary_that_was_killed_is_not_shipped() {
         let now = Timestamp(1_795_219_200_000 + unit * 60_000);
         let request = if unit < 300 { view } else { view.with_tripped(&tripped) };
         let decision = plan.decide(&request, now, &mut NoTrace);
-        let context = plan.context_id(&decision, &decision.assignments[0], &view);
+        let context = plan.context_id(&decision, &decision.assignments[0], &request);
         let served = Served { status: Some(if unit < 300 { 503 } else { 200 }), ..Served::default() };
         let exposure = plan.exposure(&decision.assignments[0], context.as_deref(), now, &served).unwrap();
         log += &format!("{}\n", exposure.to_json());
@@ -190,6 +193,82 @@ fn the_query_is_printed_in_every_dialect() {
     }
     assert_eq!(bench.run(&format!("analyze {rest} --dialect oracle")).code, 2);
     assert_eq!(bench.run(&format!("analyze {rest}")).code, 2);
+}
+
+#[test]
+fn caps_and_the_tolerance_for_clocks_are_in_the_query_and_on_the_page() {
+    let bench = bench();
+    // An order a second before its unit's first exposure: by the clock of another machine.
+    let orders = std::fs::read_to_string(bench.path("orders.csv")).unwrap();
+    let early = "user-1,2026-11-21T00:00:59.200Z,order,5000\n";
+    std::fs::write(bench.path("orders.csv"), orders + early).unwrap();
+    let revenue = format!("analyze {DATA} --metric revenue=sum(order) --json");
+    let value = |options: &str| {
+        let ran = bench.run(&format!("{revenue} {options}"));
+        assert!(ran.code < 2, "{}", ran.all());
+        let json = ran.json();
+        let metrics = json["experiments"][0]["metrics"].as_array().unwrap();
+        let metric = metrics.iter().find(|metric| metric["name"] == "revenue").unwrap().clone();
+        let all: f64 =
+            metric["values"].as_array().unwrap().iter().map(|value| value["value"].as_f64().unwrap()).sum();
+        (all, metric)
+    };
+    let (strict, _) = value("--clock-tolerance 0s");
+    let (tolerant, metric) = value("");
+    assert!(tolerant - strict > 3.0, "5,000 more over some 1,500 units: {strict} {tolerant}");
+    assert!(metric["comparisons"][0]["skew"]["skewness"].as_f64().unwrap() > 20.0, "{metric}");
+    for cap in ["p99", "20"] {
+        let (capped, metric) = value(&format!("--cap revenue={cap}"));
+        assert!(capped < strict + 0.1, "{capped}");
+        assert!(metric["formula"].as_str().unwrap().contains("each unit's sum(order) capped at"), "{metric}");
+    }
+    let sql = |options: &str| {
+        bench.run(&format!("analyze {DATA} --metric revenue=sum(order) --dialect duckdb {options}")).out
+    };
+    let hash = |sql: &str| sql.split("AS reduction").next().unwrap().rsplit('\'').nth(1).unwrap().to_owned();
+    let plain = sql("");
+    assert!(plain.contains("o.time_ms >= e.first_ms - 1000"), "{plain}");
+    assert!(
+        hash(&plain) != hash(&sql("--cap revenue=p99")) && hash(&plain) != hash(&sql("--clock-tolerance 2s"))
+    );
+    let ran =
+        bench.run(&format!("report {DATA} --metric revenue=sum(order) --cap revenue=p99 --out page.html"));
+    assert!(ran.code < 2, "{}", ran.all());
+    let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
+    for said in ["capped at p99 of all units", "<td>revenue=p99</td>", "up to 1 s before it"] {
+        assert!(page.contains(said), "{said}");
+    }
+    for wrong in [
+        "--cap revenue",
+        "--cap revenue=p40",
+        "--cap revenue=-1",
+        "--cap order_rate=p99",
+        "--cap nothing=p99",
+        "--cap revenue=5 --cap revenue=6",
+        "--clock-tolerance 1",
+    ] {
+        let ran = bench.run(&format!("{revenue} {wrong}"));
+        assert_eq!(ran.code, 2, "{wrong}: {}", ran.all());
+    }
+}
+
+/// Chosen by what was seen, it would make any result certain: the first config's is kept, and the change is reported.
+#[test]
+fn units_asked_for_afterwards_do_not_move_the_intervals() {
+    let bench = bench();
+    let of = |min: u64| CONFIG.replace("min_units_per_arm: 500", &format!("min_units_per_arm: {min}"));
+    std::fs::write(bench.path("older.yaml"), of(5000)).unwrap();
+    let p = |options: &str| {
+        let ran = bench.run(&format!("analyze {DATA} --json {options}"));
+        let json = ran.json();
+        (json["experiments"][0]["metrics"][1]["comparisons"][0]["p"].as_f64().unwrap(), ran.out)
+    };
+    let (now, said) = p("");
+    assert!(!said.contains("min_units_per_arm was"), "{said}");
+    let (bound, said) = p("--older-config older.yaml");
+    assert!(said.contains("min_units_per_arm was 5000 when the experiment began and is 500 now"), "{said}");
+    std::fs::write(bench.path("splitway.yaml"), of(5000)).unwrap();
+    assert!(bound != now && (bound / p("").0 - 1.0).abs() < 1e-9);
 }
 
 #[test]
@@ -344,15 +423,11 @@ fn strict_finds_what_is_cut_off() {
     let bench = bench();
     let log = bench.read("envoy.log");
     let line = log.lines().nth(1).unwrap();
-    std::fs::write(
-        bench.path("cut.log"),
-        format!("[info] wasm log: {line}\n[info] wasm log: {}", &line[..15]),
-    )
-    .unwrap();
+    std::fs::write(bench.path("cut.log"), format!("{ENVOY}{line}\n{ENVOY}{}", &line[..15])).unwrap();
     let ran = bench.run("compact cut.log --out cut.parquet");
     assert!(ran.out.contains("1 records in 2 lines, 1 malformed"), "{}", ran.all());
     let ran = bench.run("compact cut.log --out cut.parquet --strict");
-    assert!(ran.code == 1 && ran.err.contains("cut.log:2: a record that is cut off"), "{}", ran.all());
+    assert!(ran.code == 1 && ran.err.contains("cut.log:2: cut off"), "{}", ran.all());
 }
 
 #[test]
@@ -399,4 +474,149 @@ fn a_segment_is_not_passed_over_with_parquet() {
         "{}",
         ran.all()
     );
+}
+
+/// Whoever sends a request chooses its path; where the access log and the proxy's log share a stream, it stands beside ours.
+#[test]
+fn forged_lines_change_no_verdict() {
+    let bench = bench();
+    let before = bench.run(&format!("analyze {DATA} --json"));
+    let log = bench.read("envoy.log");
+    let records: Vec<&str> = log.lines().filter(|line| line.contains("\"big\"")).take(80).collect();
+    let mut forged = log.clone();
+    for (n, record) in records.iter().enumerate() {
+        let fails = record.replace("\"http.response.status_code\":200", "\"http.response.status_code\":503");
+        let text = serde_json::to_string(&format!("/?{fails}")).unwrap();
+        let alone = serde_json::to_string(&fails).unwrap();
+        forged += &match n % 6 {
+            0 => format!("{{\"path\":{text},\"status\":200}}\n"),
+            1 => format!("{{\"path\":{alone},\"user_agent\":{alone}}}\n"),
+            2 => format!("[2026-11-21T10:00:00.000Z] \"GET /?{fails} HTTP/1.1\" 200 - 0 5 1\n"),
+            3 => format!("10.0.0.1 - - [21/Nov/2026:10:00:00 +0000] \"GET /{fails} HTTP/1.1\" 200 5\n"),
+            4 => format!("[2026-11-21 10:00:00.000][7][debug][http] [source.cc:1] ':path', '/{fails}'\n"),
+            // At the beginning of a line, but of no version that anybody named.
+            _ => format!("{}\n", fails.replace("feature_flag.version\":\"", "feature_flag.version\":\"0")),
+        };
+    }
+    assert_eq!(records.len(), 80);
+    std::fs::write(bench.path("envoy.log"), forged).unwrap();
+    let after = bench.run(&format!("analyze {DATA} --json --strict"));
+    let (before, found) = (before.json(), after.json());
+    assert_eq!(found["experiments"], before["experiments"], "{}", after.all());
+    assert_eq!((&found["exposures"]["elsewhere"], &found["exposures"]["foreign"]), (&67.into(), &13.into()));
+    let ran = bench.run(&format!("analyze {DATA}"));
+    assert!(ran.out.contains("67 with the text of a record where Splitway writes none"), "{}", ran.all());
+    assert!(ran.out.contains("13 of other versions of the config left out (0"), "{}", ran.all());
+    // Whoever names the version takes them.
+    let found = bench.run(&format!("analyze {DATA} --json --accept-version any")).json();
+    assert_eq!((&found["exposures"]["records"], &found["exposures"]["foreign"]), (&3013.into(), &0.into()));
+}
+
+#[test]
+fn a_log_draws_nothing_on_the_terminal() {
+    let bench = bench();
+    let log = bench.read("envoy.log");
+    let record = log.lines().nth(1).unwrap();
+    let drawn = record.replace("\"button\"", "\"\\u001b[2Jgone\\u202e\"");
+    let early = record.replace("\"timestamp\":\"", "\"timestamp\":\"\\u001b]0;title\\u0007");
+    std::fs::write(bench.path("envoy.log"), format!("{log}{drawn}\n{early}\n")).unwrap();
+    for command in ["analyze", "report --out page.html"] {
+        let ran = bench.run(&format!("{command} {DATA}"));
+        assert!(!ran.all().contains(['\u{1b}', '\u{7}', '\u{202e}']), "{}", ran.all());
+    }
+    assert!(!bench.read("page.html").contains(['\u{1b}', '\u{7}', '\u{202e}']));
+    let ran = bench.run(&format!("analyze {DATA}"));
+    assert!(ran.out.contains("2 malformed") && ran.out.contains("\\u{1b}[2Jgone"), "{}", ran.all());
+}
+
+#[test]
+fn outcomes_of_nobody_and_files_given_twice_are_told() {
+    let bench = bench();
+    let orders = bench.read("orders.csv");
+    let time = orders.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    std::fs::write(
+        bench.path("orders.csv"),
+        format!("{orders}nobody,{time},order,20\nnobody,{time},order,20\nelse,{time},order,1\n"),
+    )
+    .unwrap();
+    let ran = bench.run(&format!("analyze {DATA}"));
+    assert!(
+        ran.out.contains("3 outcomes are of 2 units that the exposures do not show: left out"),
+        "{}",
+        ran.all()
+    );
+    let found = bench.run(&format!("analyze {DATA} --json")).json();
+    assert_eq!(found["unexposed"], serde_json::json!({ "outcomes": 3, "units": 2 }));
+    std::fs::copy(bench.path("orders.csv"), bench.path("again.csv")).unwrap();
+    std::fs::copy(bench.path("envoy.log"), bench.path("again.log")).unwrap();
+    let rest = "--config splitway.yaml --raw-units --metric order_rate=any(order)";
+    for (files, said) in [
+        (
+            "--exposures envoy.log --outcomes orders.csv ./orders.csv",
+            "./orders.csv: is given twice (the same as orders.csv)",
+        ),
+        (
+            "--exposures envoy.log --outcomes orders.csv again.csv",
+            "again.csv: is given twice (the same as orders.csv)",
+        ),
+        (
+            "--exposures envoy.log again.log --outcomes orders.csv",
+            "again.log: is given twice (the same as envoy.log)",
+        ),
+    ] {
+        let ran = bench.run(&format!("analyze {rest} {files}"));
+        assert!(ran.code == 2 && ran.err.contains(said), "{}", ran.all());
+    }
+}
+
+#[test]
+fn outcomes_without_a_value_are_counted_and_not_added_up() {
+    let bench = bench();
+    let line = |row: &str| {
+        let fields: Vec<&str> = row.split(',').collect();
+        format!("{{\"unit\":\"{}\",\"time\":\"{}\",\"metric\":\"order\"}}\n", fields[0], fields[1])
+    };
+    let orders: String = bench.read("orders.csv").lines().skip(1).map(line).collect();
+    std::fs::write(bench.path("orders.ndjson"), orders).unwrap();
+    let rest =
+        "--config splitway.yaml --exposures envoy.log --outcomes orders.ndjson --raw-units --window 7d";
+    for formula in ["any(order)", "count(order)"] {
+        let ran = bench.run(&format!("analyze {rest} --metric order_rate={formula}"));
+        assert!(ran.code == 0 && ran.out.contains("without a value, counted as 1 each"), "{}", ran.all());
+    }
+    for formula in ["sum(order)", "sum(order)/any(order)", "mean(order)", "p95(order)"] {
+        let ran = bench.run(&format!("analyze {rest} --metric order_rate={formula}"));
+        assert!(ran.code == 2 && ran.err.contains("have no `value` to add up"), "{formula}: {}", ran.all());
+    }
+}
+
+/// An application that reads the cookie has the id and the day.
+#[test]
+fn the_minted_cookies_value_is_its_unit() {
+    let config = CONFIG.replace("unit: [{ header: x-user-id }]", "mint: { cookie: __Host-splitway }");
+    let bench = bench();
+    let plan = compile(&Document::from_yaml(&config).unwrap()).unwrap();
+    let (mut log, mut orders) = (String::new(), String::from("unit,time,metric,value\n"));
+    for unit in 0..40_u32 {
+        let id = format!("{unit:032x}");
+        let cookie = format!("__Host-splitway={id}.20772");
+        let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/"), (b"cookie", cookie.as_bytes())];
+        let view = RequestView::new(&headers);
+        let now = Timestamp(1_795_219_200_000);
+        let decision = plan.decide(&view, now, &mut NoTrace);
+        let assignment = &decision.assignments[0];
+        let context = plan.context_id(&decision, assignment, &view);
+        log += &format!(
+            "{}\n",
+            plan.exposure(assignment, context.as_deref(), now, &Served::default()).unwrap().to_json()
+        );
+        // Some know the whole value, some the id.
+        let known = if unit % 2 == 0 { format!("{id}.20772") } else { id };
+        orders += &format!("{known},{},order,1\n", Timestamp(now.0 + 1000));
+    }
+    for (name, text) in [("splitway.yaml", &config), ("envoy.log", &log), ("orders.csv", &orders)] {
+        std::fs::write(bench.path(name), text).unwrap();
+    }
+    let found = bench.run(&format!("analyze {DATA} --json")).json();
+    assert_eq!(found["unexposed"], serde_json::json!({ "outcomes": 0, "units": 0 }), "{found}");
 }

@@ -101,3 +101,75 @@ fn shares_agree_with_decisions() {
         assert!((share - observed).abs() <= tolerance, "{field}: {share} {observed}");
     }
 }
+
+const LATER: &str = "
+version: 1
+unit: [{ cookie: uid }]
+experiments:
+  - id: e
+    schedule: { end: 2026-12-20T00:00:00Z }
+    ramp:
+      - { at: 2026-11-01T00:00:00Z, traffic: 10% }
+      - { at: 2026-12-10T00:00:00Z, traffic: 50% }
+    variants:
+      - { id: a, weight: 50 }
+      - { id: b, weight: 50, route: { cluster: two } }
+";
+
+/// A gate that looks at today alone passes what moves units tomorrow.
+#[test]
+fn later_steps_of_a_ramp_count() {
+    let raised = LATER.replace("traffic: 50%", "traffic: 100%");
+    let ran = diff(LATER, &raised, "--max-moved 1%");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("e: nobody moves now; 10% are in it"), "{}", ran.all());
+    assert!(
+        ran.out.contains("from 2026-12-10T00:00:00.000Z: 50% of all units come in; 100% are in it, 50% were"),
+        "{}",
+        ran.all()
+    );
+    let json = diff(LATER, &raised, "--json").json();
+    let later = &json["experiments"][0]["later"];
+    assert_eq!((later[0]["enters"].as_f64(), later[1]["moved"].as_f64()), (Some(0.5), Some(0.0)), "{json}");
+    assert_eq!(later.as_array().map(Vec::len), Some(2), "{json}");
+    let ended = LATER.replace("2026-12-20", "2026-12-15");
+    let ran = diff(LATER, &ended, "--max-moved 1%");
+    assert!(
+        ran.code == 1 && ran.out.contains("from 2026-12-15T00:00:00.000Z: 50% of all units leave"),
+        "{}",
+        ran.all()
+    );
+    assert_eq!(diff(LATER, LATER, "--max-moved 0%").code, 0);
+}
+
+#[test]
+fn what_a_variant_does_counts() {
+    let routed = LATER.replace("cluster: two", "cluster: three");
+    let ran = diff(LATER, &routed, "--max-moved 1%");
+    assert_eq!(ran.code, 1, "{}", ran.all());
+    assert!(ran.out.contains("5% of all units are served otherwise by the same variant"), "{}", ran.all());
+    assert!(ran.out.contains("b: what it does changed: route.cluster is three, was two\n"), "{}", ran.all());
+    // Each part that differs, and no share of units.
+    let more = LATER
+        .replace(
+            "weight: 50, route: { cluster: two }",
+            "weight: 60, route: { cluster: two, host: a.example.org }",
+        )
+        .replace("{ id: a, weight: 50 }", "{ id: a, weight: 40, response_headers: { set: { x-a: '1' } } }");
+    let ran = diff(LATER, &more, "");
+    for said in [
+        "b: what it does changed: route.host is a.example.org, was none\n",
+        "a: what it does changed: response_headers.set.x-a is 1, was none\n",
+    ] {
+        assert!(ran.out.contains(said), "{said}: {}", ran.all());
+    }
+    // Where nobody is in it yet, it is said all the same.
+    let draft = |text: &str| text.replace("  - id: e\n", "  - id: e\n    status: draft\n");
+    let ran = diff(&draft(LATER), &draft(&routed), "--max-moved 1%");
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.out.contains("e: nobody moves now; 0% are in it"), "{}", ran.all());
+    assert!(ran.out.contains("b: what it does changed: route.cluster is three, was two\n"), "{}", ran.all());
+    // The control's units are as they were.
+    let json = diff(LATER, &routed, "--json").json();
+    assert!((json["experiments"][0]["served_otherwise"].as_f64().unwrap() - 0.05).abs() < 1e-9, "{json}");
+}

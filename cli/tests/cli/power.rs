@@ -14,7 +14,15 @@ fn the_published_size_and_its_inverse() {
     let effect = ran.json()["rows"][0]["effect"].as_f64().unwrap();
     assert!((effect - 0.02).abs() < 1e-5, "{effect}");
     let ran = bench.run("power --deviation 2 --effect 1 --fixed --json");
-    assert_eq!(ran.json()["rows"][3]["control"], 63.0);
+    // By t, as `--fixed` decides: statsmodels' TTestIndPower for .5, .8 and 1.6 deviations.
+    assert_eq!(ran.json()["rows"][3]["control"], 64.0);
+    for (effect, units) in [("1.6", 26.0), ("3.2", 8.0)] {
+        let ran = bench.run(&format!("power --deviation 2 --effect {effect} --fixed --json"));
+        assert_eq!(ran.json()["rows"][3]["control"], units, "{effect}");
+    }
+    let ran = bench.run("power --deviation 2 --units 64 --fixed --json");
+    let effect = ran.json()["rows"][0]["effect"].as_f64().unwrap();
+    assert!((effect - 0.998).abs() < 1e-3, "{effect}");
 }
 
 /// The numbers are those of stats/tests/vectors: 7,366.28 an arm at every look.
@@ -49,6 +57,18 @@ fn the_plan_is_for_the_intervals_that_analyze_makes() {
         let ran = bench.run(&format!("power --deviation 2 --effect 1{command}"));
         assert!(ran.out.starts_with(says), "{}", ran.all());
     }
+}
+
+/// What `reweight z=0` leaves of a treatment.
+#[test]
+fn a_variant_of_weight_nothing_takes_no_part_of_the_level() {
+    let three = "version: 1\nnamespace: shop\nunit: [{ header: u }]\nexperiments:\n  - id: button\n    variants: \
+                 [{ id: control, weight: 1 }, { id: a, weight: 1 }, { id: z, weight: 0 }]\n";
+    let bench = Bench::new(&[("three.yaml", three)]);
+    let ran = bench
+        .run("power --config three.yaml --experiment button --baseline 10% --effect 0.02 --fixed --json");
+    assert_eq!((&ran.json()["alpha"], &ran.json()["treatments"]), (&0.05.into(), &1.into()), "{}", ran.all());
+    assert_eq!(ran.json()["rows"][3]["control"], 3841.0);
 }
 
 /// Three arms share the level: .025 for each of two treatments.

@@ -50,7 +50,7 @@ fn the_page_fits_a_phone() {
     for said in [
         "order_rate of big by segment",
         "Liechtenstein",
-        "single look at a single segment",
+        "each for a single segment and hold at every look",
         "mean over units of any(order)",
         "adjusted",
         "expected loss",

@@ -17,7 +17,7 @@ const ORIGIN: &str = "origin";
 
 #[fastly::main]
 fn main(request: Request) -> Result<Response, Error> {
-    let Some(mut exchange) = begin(&request) else { return Ok(request.send(ORIGIN)?) };
+    let Some(mut exchange) = begin(&request) else { return Ok(without_forgeries(request).send(ORIGIN)?) };
     if exchange.is_idle() {
         return Ok(request.send(ORIGIN)?);
     }
@@ -27,10 +27,8 @@ fn main(request: Request) -> Result<Response, Error> {
         Some(answer) => answer.0,
         None => {
             cluster = last(&changes, "x-splitway-cluster").unwrap_or_default();
-            let is_known =
-                !cluster.is_empty() && Backend::from_name(cluster).is_ok_and(|backend| backend.exists());
             let onward = onward(request, &changes, exchange.is_assigned());
-            match onward.send(if is_known { cluster } else { ORIGIN }) {
+            match onward.send(if cluster.is_empty() { ORIGIN } else { cluster }) {
                 Ok(response) => response,
                 Err(error) => {
                     eprintln!("splitway: the origin does not answer: {error}");
@@ -62,17 +60,35 @@ fn main(request: Request) -> Result<Response, Error> {
     Ok(response)
 }
 
-/// The exchange, if there is a config and it is a good one. Every request has an instance of its own, so the config is
+/// The exchange, if there is a config, it is a good one, and every cluster that it names has a backend. Every request has an instance of its own, so the config is
 /// read each time.
 fn begin(request: &Request) -> Option<Exchange> {
     let config = ConfigStore::try_open("splitway").ok()?.try_get("config").ok()??;
     // Header bytes are bytes here, and what variants set is UTF-8.
     let mut engine = Engine::new(false, false);
+    let needs = engine.needs(config.as_bytes());
+    for cluster in needs.split(' ').skip(1) {
+        if !Backend::from_name(cluster).is_ok_and(|backend| backend.exists()) {
+            eprintln!("splitway: config refused: the cluster {cluster} has no backend of its name");
+            return None;
+        }
+    }
     if !engine.load(config.as_bytes(), &environment()) {
         eprintln!("{}", engine.take_log());
         return None;
     }
     engine.begin(head(request), now())
+}
+
+/// A request without what its client made up of our headers, for where no config is in force that would take it off.
+fn without_forgeries(mut request: Request) -> Request {
+    let names = request.get_header_names_str().into_iter().map(str::to_owned);
+    let forged: Vec<String> =
+        names.filter(|name| name.replace('_', "-").to_ascii_lowercase().starts_with("x-splitway")).collect();
+    for name in &forged {
+        request.remove_header(name);
+    }
+    request
 }
 
 /// The secrets that the config names by `{ env: NAME }`, from the secret store `splitway`: names and values with a zero

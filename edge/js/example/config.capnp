@@ -8,6 +8,7 @@ const config :Workerd.Config = (
         (name = "worker.js", esModule = embed "worker.js"),
         (name = "splitway.json", json = embed "splitway.json"),
         (name = "splitway-edge/cloudflare", esModule = embed "node_modules/splitway-edge/cloudflare.js"),
+        (name = "splitway-edge/worker.js", esModule = embed "node_modules/splitway-edge/worker.js"),
         (name = "splitway-edge/otlp.js", esModule = embed "node_modules/splitway-edge/otlp.js"),
         (name = "splitway-edge/workerd.js", esModule = embed "node_modules/splitway-edge/workerd.js"),
         (name = "splitway-edge/splitway.js", esModule = embed "node_modules/splitway-edge/splitway.js"),

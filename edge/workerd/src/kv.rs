@@ -3,17 +3,27 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use splitway_envoy::{Reply, Upstream};
 
-/// A namespace. `None` in place of a value: reading fails.
+/// A namespace.
 pub struct Kv {
     server: Upstream,
     values: Values,
 }
 
-type Values = Arc<Mutex<BTreeMap<String, Option<String>>>>;
+type Values = Arc<Mutex<BTreeMap<String, Stored>>>;
+
+/// What reading a key gives.
+#[derive(Debug, Clone)]
+enum Stored {
+    Value(String),
+    Failure,
+    /// No answer while a test runs.
+    Silence,
+}
 
 impl Kv {
     /// An empty one.
@@ -28,10 +38,12 @@ impl Kv {
             let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
             let (status, body) = match stored.get(key) {
                 None => (404, String::new()),
-                Some(None) => (500, "no".to_owned()),
-                Some(Some(value)) => (200, value.clone()),
+                Some(Stored::Failure | Stored::Silence) => (500, "no".to_owned()),
+                Some(Stored::Value(value)) => (200, value.clone()),
             };
-            Reply { status, body: Some(body.into_bytes()), ..Reply::default() }
+            let is_silent = matches!(stored.get(key), Some(Stored::Silence));
+            let delay = if is_silent { Duration::from_secs(600) } else { Duration::ZERO };
+            Reply { status, body: Some(body.into_bytes()), delay, ..Reply::default() }
         })?;
         Ok(Self { server, values })
     }
@@ -44,7 +56,7 @@ impl Kv {
 
     /// Puts a value.
     pub fn put(&self, key: &str, value: &str) {
-        self.lock().insert(key.to_owned(), Some(value.to_owned()));
+        self.lock().insert(key.to_owned(), Stored::Value(value.to_owned()));
     }
 
     /// Removes a value.
@@ -54,10 +66,15 @@ impl Kv {
 
     /// Lets reads of a key fail.
     pub fn fail(&self, key: &str) {
-        self.lock().insert(key.to_owned(), None);
+        self.lock().insert(key.to_owned(), Stored::Failure);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<String>>> {
+    /// Lets reads of a key wait for longer than any test runs.
+    pub fn hang(&self, key: &str) {
+        self.lock().insert(key.to_owned(), Stored::Silence);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Stored>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

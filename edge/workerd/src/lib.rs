@@ -21,6 +21,9 @@ use tempfile::TempDir;
 /// Compatibility date of the workers: what a new project would write.
 pub const COMPATIBILITY_DATE: &str = "2026-11-01";
 
+/// What is for other runtimes is no module of a worker.
+const ELSEWHERE: [&str; 5] = ["cloudflare-node.js", "edge-light.js", "middleware.js", "module.js", "node.js"];
+
 const LOG: &str = "workerd.log";
 
 /// Something that a worker finds in its `env`.
@@ -47,6 +50,8 @@ pub struct Worker<'a> {
     pub bindings: Vec<(String, Binding)>,
     /// The server that keeps the Cache API's entries.
     pub cache: Option<SocketAddr>,
+    /// Its compatibility date in place of [`COMPATIBILITY_DATE`].
+    pub compatibility_date: Option<&'a str>,
 }
 
 /// A running workerd. Dropping it kills the process and waits for its end.
@@ -137,10 +142,7 @@ fn copy(package: &Path, folder: &Path) -> Result<Vec<String>> {
     for entry in fs::read_dir(package)? {
         let path = entry?.path();
         let name = path.file_name().context("a file without a name")?.to_string_lossy().into_owned();
-        // What needs Node is no module of a worker.
-        if (name.ends_with(".js") || name.ends_with(".wasm"))
-            && !["node.js", "middleware.js"].contains(&&*name)
-        {
+        if (name.ends_with(".js") || name.ends_with(".wasm")) && !ELSEWHERE.contains(&&*name) {
             fs::copy(&path, folder.join(&name))?;
             names.push(name);
         }
@@ -185,6 +187,7 @@ fn config(worker: &Worker<'_>, modules: &[String]) -> String {
         let kind = if name.ends_with(".wasm") { "wasm" } else { "esModule" };
         let _ = writeln!(files, "        (name = \"pkg/{name}\", {kind} = embed \"pkg/{name}\"),");
     }
+    let date = worker.compatibility_date.unwrap_or(COMPATIBILITY_DATE);
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -193,7 +196,7 @@ const config :Workerd.Config = (
       modules = [
         (name = "worker.js", esModule = embed "worker.js"),
 {files}      ],
-      compatibilityDate = "{COMPATIBILITY_DATE}",
+      compatibilityDate = "{date}",
       {cache}
       bindings = [
 {bindings}      ],

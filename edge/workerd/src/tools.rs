@@ -1,4 +1,4 @@
-//! Where workerd, Deno and the package are. `cargo xtask setup` and `cargo xtask edge` put them there.
+//! Where workerd, Deno, the frameworks and the package are. `cargo xtask setup` and `cargo xtask edge` put them there.
 
 use std::fs;
 use std::path::PathBuf;
@@ -32,6 +32,30 @@ pub fn typescript() -> Result<PathBuf> {
         bail!("nothing below {}: run `cargo xtask setup`", modules.display());
     }
     Ok(modules)
+}
+
+/// The folder with the frameworks and the bundler that the package is tried in.
+///
+/// # Errors
+/// When it is not installed, naming the command that does it.
+pub fn frameworks() -> Result<PathBuf> {
+    let modules = target_dir()?.join("tools/edge-frameworks/node_modules");
+    if !modules.join("express").is_dir() {
+        bail!("nothing below {}: run `cargo xtask setup`", modules.display());
+    }
+    Ok(modules)
+}
+
+/// esbuild, which builds the package.
+///
+/// # Errors
+/// When it is not installed, naming the command that does it.
+pub fn esbuild() -> Result<PathBuf> {
+    let program = target_dir()?.join("tools/npm/node_modules/.bin/esbuild");
+    if !program.exists() {
+        bail!("{} is missing: run `cargo xtask edge`", program.display());
+    }
+    Ok(program)
 }
 
 /// What npm has installed of the vendor's packages, of which one has a binary for this machine.

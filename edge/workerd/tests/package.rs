@@ -13,6 +13,9 @@ use splitway_envoy::{Call, Client, Reply, Upstream};
 use splitway_workerd::tools;
 use tempfile::TempDir;
 
+#[path = "package/frameworks.rs"]
+mod frameworks;
+
 /// An empty project with the packed package.
 fn project() -> Result<TempDir> {
     let folder = TempDir::with_prefix("splitway-package-")?;
@@ -62,7 +65,8 @@ fn what_the_package_names_is_in_it() -> Result<()> {
     let mut open = vec![&manifest["exports"]];
     while let Some(value) = open.pop() {
         match value {
-            Value::String(file) => files.push(file.as_str()),
+            // A query (`?module`) is for bundlers.
+            Value::String(file) => files.push(file.split('?').next().unwrap_or_default()),
             Value::Object(fields) => open.extend(fields.values()),
             _ => {}
         }
@@ -115,20 +119,23 @@ fn the_types_hold() -> Result<()> {
     let mut fields: Value = serde_json::from_str(&fs::read_to_string(&manifest)?)?;
     fields["type"] = "module".into();
     fs::write(&manifest, fields.to_string())?;
-    let check = |text: &str| -> Result<(bool, String)> {
+    let check = |text: &str, module: [&str; 4]| -> Result<(bool, String)> {
         fs::write(folder.path().join("use.ts"), text)?;
         let mut compiler = Command::new(modules.join(".bin/tsc"));
-        compiler.args(["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"]);
+        compiler.args(["--noEmit", "--strict", "--target", "es2022"]).args(module);
         compiler.args(["--lib", "es2022,dom,dom.iterable", "--types", "node", "use.ts"]);
         let output = compiler.current_dir(folder.path()).output()?;
         Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     };
     let good = include_str!("types/use.ts");
-    let (compiles, told) = check(good)?;
-    ensure!(compiles, "{told}");
+    let node = ["--module", "nodenext", "--moduleResolution", "nodenext"];
+    for module in [node, ["--module", "esnext", "--moduleResolution", "bundler"]] {
+        let (compiles, told) = check(good, module)?;
+        ensure!(compiles, "{module:?}: {told}");
+    }
     // The compiler looks at the package's types, and not at `any`.
     let wrong = good.replacen("splitway.begin(request, { now: 0,", "splitway.begin(request, { nov: 0,", 1);
-    let (compiles, told) = check(&wrong)?;
+    let (compiles, told) = check(&wrong, node)?;
     ensure!(!compiles && told.contains("'nov'"), "{told}");
     Ok(())
 }

@@ -10,6 +10,13 @@ use splitway_workerd::cache::Cache;
 use splitway_workerd::kv::Kv;
 use splitway_workerd::{Binding, Worker, Workerd};
 
+#[path = "worker/cache.rs"]
+mod cache;
+#[path = "worker/failures.rs"]
+mod failures;
+#[path = "worker/sources.rs"]
+mod sources;
+
 const SITE: &str = include_str!("worker/site.js");
 
 /// A port on which nothing listens (tcpmux).
@@ -31,26 +38,36 @@ impl Site {
     fn start(config: &str, script: impl Fn(&Seen) -> Reply + Clone + Send + Sync + 'static) -> Result<Self> {
         let kv = Kv::start()?;
         kv.put("config", config);
+        Self::start_with(kv, SITE, &[], None, script)
+    }
+
+    /// The worker `main` with more bindings, which go before the usual ones, and with its compatibility date.
+    fn start_with(
+        kv: Kv,
+        main: &str,
+        more: &[(&str, Binding)],
+        compatibility_date: Option<&str>,
+        script: impl Fn(&Seen) -> Reply + Clone + Send + Sync + 'static,
+    ) -> Result<Self> {
         let cache = Cache::start()?;
         let origin = Upstream::scripted("origin", script.clone())?;
         let v2 = Upstream::scripted("v2", script)?;
         let elsewhere = Upstream::start("elsewhere")?;
         let collector =
             Upstream::scripted("collector", |_| Reply { body: Some(b"{}".to_vec()), ..Reply::default() })?;
-        let bindings = vec![
-            ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
-            ("ORIGIN".to_owned(), Binding::Service(origin.address())),
-            ("V2".to_owned(), Binding::Service(v2.address())),
-            ("ELSEWHERE".to_owned(), Binding::Text(format!("http://{}/ignored", elsewhere.address()))),
-            (
-                "SPLITWAY_OTLP_ENDPOINT".to_owned(),
-                Binding::Text(format!("http://{}/v1/logs", collector.address())),
-            ),
-        ];
+        let bindings = BTreeMap::from([
+            ("SPLITWAY_KV", Binding::Kv(kv.address())),
+            ("ORIGIN", Binding::Service(origin.address())),
+            ("V2", Binding::Service(v2.address())),
+            ("ELSEWHERE", Binding::Text(format!("http://{}/ignored", elsewhere.address()))),
+            ("SPLITWAY_OTLP_ENDPOINT", Binding::Text(format!("http://{}/v1/logs", collector.address()))),
+        ]);
+        let bindings = bindings.into_iter().chain(more.iter().cloned()).collect::<BTreeMap<_, _>>();
         let workerd = Workerd::start(&Worker {
-            main: SITE,
-            bindings,
+            main,
+            bindings: bindings.into_iter().map(|(name, binding)| (name.to_owned(), binding)).collect(),
             cache: Some(cache.address()),
+            compatibility_date,
             ..Worker::default()
         })?;
         let client = Client::http1(workerd.address());
@@ -552,6 +569,7 @@ async fn a_failure_of_its_own_serves_the_origin() -> Result<()> {
     let bindings = vec![
         ("SPLITWAY_KV".to_owned(), Binding::Kv(kv.address())),
         ("ORIGIN".to_owned(), Binding::Service(origin.address())),
+        ("V2".to_owned(), Binding::Service(origin.address())),
     ];
     for broken in
         ["requestId: () => { throw new Error('no id') },", "now: () => { throw new Error('no time') },"]

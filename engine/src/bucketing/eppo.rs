@@ -11,7 +11,7 @@
 
 use md5::{Digest, Md5};
 
-use super::{ParameterError, Pick};
+use super::{ParameterError, Pick, shares};
 
 /// An allocation as in Eppo's universal flag config.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,8 @@ pub struct EppoParameters<'a> {
 pub struct Eppo {
     traffic: Option<Shard>,
     salted: Md5,
+    /// The traffic shard has the same salt.
+    is_one_hash: bool,
     ranges: Box<[Ranges]>,
     total_shards: u32,
 }
@@ -65,6 +67,7 @@ impl Eppo {
         Ok(Self {
             traffic: traffic.transpose()?,
             salted: salted(parameters.salt),
+            is_one_hash: parameters.traffic.is_some_and(|(salt, _)| salt == parameters.salt),
             ranges: parameters.ranges.iter().map(|ranges| ranges.as_slice().into()).collect(),
             total_shards: total,
         })
@@ -80,6 +83,17 @@ impl Eppo {
         }
         let bucket = self.shard(&self.salted, unit);
         Pick::from_index(self.ranges.iter().position(|ranges| holds(ranges, bucket)), bucket)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let wide = |&(start, end): &(u32, u32)| (u64::from(start), u64::from(end));
+        let mut claims: Vec<shares::Claim> = Vec::new();
+        for (variant, ranges) in self.ranges.iter().enumerate() {
+            claims.extend(ranges.iter().map(wide).map(|(start, end)| (start, end, Some(variant))));
+        }
+        let gate = self.traffic.as_ref().filter(|_| self.is_one_hash);
+        let gate = gate.map(|traffic| traffic.ranges.iter().map(wide).collect());
+        shares::first_wins(variants, &claims, gate.as_slice(), &shares::remainders(self.total_shards))
     }
 
     fn shard(&self, salted: &Md5, unit: &str) -> u32 {

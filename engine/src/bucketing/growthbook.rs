@@ -15,7 +15,7 @@
 //! Buckets: v1 reports `fnv % 1000`, v2 `fnv % 10_000`. A unit that a namespace or filter turned
 //! away reports the bucket of that hash.
 
-use super::{ParameterError, Pick};
+use super::{ParameterError, Pick, shares};
 
 /// Which of GrowthBook's two hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,33 @@ impl GrowthBook {
         let (bucket, n) = self.hash.bucket(unit);
         Pick::from_index(self.ranges.iter().position(|range| contains(range, n)), bucket)
     }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let steps = self.hash.steps();
+        let buckets = |(start, end): &(f64, f64)| (first_at(*start, steps), first_at(*end, steps));
+        let claim = |(index, range)| {
+            let (start, end) = buckets(range);
+            (start, end, Some(index))
+        };
+        let claims: Vec<shares::Claim> = self.ranges.iter().enumerate().map(claim).collect();
+        let same = self.gates.iter().filter(|gate| gate.hash == self.hash);
+        let gates: Vec<Vec<_>> = same.map(|gate| gate.ranges.iter().map(buckets).collect()).collect();
+        shares::first_wins(variants, &claims, &gates, &shares::remainders(steps))
+    }
+}
+
+/// The first of `steps` buckets whose fraction is at least `share`, or `steps`.
+fn first_at(share: f64, steps: u32) -> u64 {
+    let reaches = |bucket: u32| share <= f64::from(bucket) / f64::from(steps);
+    let mut bucket = ((share * f64::from(steps)).ceil() as u32).min(steps);
+    // The product is rounded; the comparison of `contains` decides.
+    while bucket > 0 && reaches(bucket.saturating_sub(1)) {
+        bucket = bucket.saturating_sub(1);
+    }
+    while bucket < steps && !reaches(bucket) {
+        bucket = bucket.saturating_add(1);
+    }
+    u64::from(bucket)
 }
 
 /// A namespace or a filter: a hash of its own and where it lets units pass.
@@ -188,7 +215,7 @@ const FNV_OFFSET: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
 
 /// A seed, as far as each version can absorb it beforehand: v1 hashes it last, v2 first.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum SeededFnv {
     V1 { suffix: Box<[u16]> },
     V2 { state: u32 },
@@ -199,6 +226,14 @@ impl SeededFnv {
         match version {
             HashVersion::V1 => Self::V1 { suffix: seed.encode_utf16().collect() },
             HashVersion::V2 => Self::V2 { state: fnv(FNV_OFFSET, seed.encode_utf16()) },
+        }
+    }
+
+    /// How many buckets there are.
+    fn steps(&self) -> u32 {
+        match self {
+            Self::V1 { .. } => 1_000,
+            Self::V2 { .. } => 10_000,
         }
     }
 

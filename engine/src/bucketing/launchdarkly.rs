@@ -63,6 +63,18 @@ impl LaunchDarkly {
         let index = self.sums.iter().position(|&sum| n < sum).unwrap_or(last);
         Pick::Variant { index, bucket: float_bucket(n) }
     }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let last = self.sums.len().saturating_sub(1);
+        let mut before = 0.0;
+        let mut shares: Vec<f64> = Vec::with_capacity(variants);
+        for (index, &sum) in self.sums.iter().enumerate() {
+            let end = if index == last { 1.0 } else { sum.min(1.0) };
+            shares.push(end - before);
+            before = end;
+        }
+        shares
+    }
 }
 
 #[cfg(test)]

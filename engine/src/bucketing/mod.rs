@@ -17,6 +17,7 @@ mod launchdarkly;
 mod optimizely;
 mod planout;
 mod sha1_60;
+mod shares;
 mod split;
 mod splitway;
 mod statsig;
@@ -121,6 +122,27 @@ impl Dialect {
             Dialect::Eppo(dialect) => dialect.pick(unit),
             Dialect::Flagd(dialect) => dialect.pick(unit),
         }
+    }
+
+    /// The share of each of `variants` among the units that get one, from 0 to 1 and 1 in sum: all 0 if no unit gets one.
+    /// They follow from the ranges that decide, so they agree with [`Self::pick`] whatever the parameters sum to.
+    pub fn shares(&self, variants: usize) -> Vec<f64> {
+        let mut shares = match self {
+            Dialect::GrowthBook(dialect) => dialect.shares(variants),
+            Dialect::Optimizely(dialect) => dialect.shares(variants),
+            Dialect::Unleash(dialect) => dialect.shares(variants),
+            Dialect::LaunchDarkly(dialect) => dialect.shares(variants),
+            Dialect::Statsig(dialect) => dialect.shares(variants),
+            Dialect::Split(dialect) => dialect.shares(variants),
+            Dialect::PlanOut(dialect) => dialect.shares(variants),
+            Dialect::Eppo(dialect) => dialect.shares(variants),
+            Dialect::Flagd(dialect) => dialect.shares(variants),
+        };
+        let total: f64 = shares.iter().sum();
+        if total > 0.0 {
+            shares.iter_mut().for_each(|share| *share /= total);
+        }
+        shares
     }
 }
 

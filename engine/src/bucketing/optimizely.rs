@@ -10,7 +10,7 @@
 //!
 //! Buckets are 0..10,000; a unit turned away by the group reports the group's bucket.
 
-use super::{BUCKETS, ParameterError, Pick, murmur3_32};
+use super::{BUCKETS, ParameterError, Pick, murmur3_32, shares};
 
 const SEED: u32 = 1;
 
@@ -79,6 +79,17 @@ impl Optimizely {
         }
         let bucket = bucket(unit, &self.experiment_id);
         Pick::from_index(first_below(&self.allocations, bucket).flatten(), bucket)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let claims = shares::cumulative(self.allocations.iter().copied());
+        // A group of the experiment's own id hashes as the experiment does.
+        let gate = self.group.as_ref().filter(|group| group.id == self.experiment_id).map(|group| {
+            let slots = group.allocations.iter().map(|(ours, end)| (ours.then_some(0), *end));
+            let ours = shares::cumulative(slots).into_iter().filter(|(_, _, ours)| ours.is_some());
+            ours.map(|(start, end, _)| (start, end)).collect()
+        });
+        shares::first_wins(variants, &claims, gate.as_slice(), &shares::scaled(BUCKETS))
     }
 }
 

@@ -72,6 +72,16 @@ impl PlanOut {
         };
         Pick::from_index(index, float_bucket(fraction))
     }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        match &self.choice {
+            Choice::Uniform(_) => vec![1.0; variants],
+            Choice::Weighted(sums, _) => {
+                let mut before = 0.0;
+                sums.iter().map(|sum| sum - std::mem::replace(&mut before, *sum)).collect()
+            }
+        }
+    }
 }
 
 fn weighted(weights: &[f64], variants: usize) -> Result<Choice, ParameterError> {

@@ -12,7 +12,7 @@
 //! Buckets are 1..=100; 0 for a lone 100 % partition; a unit turned away by the allocation reports
 //! the allocation's bucket.
 
-use super::{ParameterError, Pick, cumulative, murmur3_32};
+use super::{ParameterError, Pick, cumulative, murmur3_32, shares};
 
 /// A rollout condition as Split holds it.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +71,15 @@ impl Split {
         }
         let bucket = bucket(unit, self.seed);
         Pick::from_index(self.sums.iter().position(|&sum| sum >= bucket), bucket)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let claims = shares::cumulative(self.sums.iter().enumerate().map(|(index, sum)| (Some(index), *sum)));
+        // One seed for both: who passes has a low bucket, which is the variant's too.
+        let allocation = self.allocation.filter(|_| *self.sums != [100]);
+        let gate = allocation.filter(|&(_, seed)| seed == self.seed);
+        let gate = gate.map(|(percentage, _)| vec![(0, u64::from(percentage))]);
+        shares::first_wins(variants, &claims, gate.as_slice(), &shares::remainders(100))
     }
 }
 

@@ -13,7 +13,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{ParameterError, Pick};
+use super::{ParameterError, Pick, shares};
 
 const PASS_BUCKETS: u64 = 10_000;
 const GROUP_BUCKETS: u64 = 1_000;
@@ -41,6 +41,8 @@ pub struct StatsigParameters<'a> {
 pub struct Statsig {
     pass: Pass,
     group: Sha256,
+    /// The group's salt makes the hash of the pass.
+    is_one_hash: bool,
     groups: Box<[(Option<usize>, u32)]>,
 }
 
@@ -78,6 +80,8 @@ impl Statsig {
                 Pass::Below(salts.chain_update("."), percentage * 100.0)
             },
             group: salted(parameters.group_salt),
+            is_one_hash: parameters.group_salt
+                == format!("{}.{}", parameters.config_salt, parameters.rule_salt),
             groups: parameters.groups.into(),
         })
     }
@@ -100,6 +104,27 @@ impl Statsig {
         let bucket = (hash(&self.group, unit) % GROUP_BUCKETS) as u32;
         let group = self.groups.iter().find(|&&(_, end)| bucket < end);
         Pick::from_index(group.and_then(|&(variant, _)| variant), bucket)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let groups = shares::cumulative(self.groups.iter().copied());
+        match &self.pass {
+            Pass::None => vec![0.0; variants],
+            Pass::Below(_, threshold) if self.is_one_hash => {
+                // The group's bucket is the pass bucket's remainder.
+                let turns = (0..PASS_BUCKETS).step_by(GROUP_BUCKETS as usize);
+                let claims: Vec<shares::Claim> = turns
+                    .flat_map(|turn| {
+                        groups.iter().map(move |(start, end, variant)| {
+                            (turn.saturating_add(*start), turn.saturating_add(*end), *variant)
+                        })
+                    })
+                    .collect();
+                let gate = vec![(0, threshold.ceil() as u64)];
+                shares::first_wins(variants, &claims, &[gate], &shares::even())
+            }
+            _ => shares::first_wins(variants, &groups, &[], &shares::even()),
+        }
     }
 }
 

@@ -9,10 +9,13 @@
 //! hashed like any other. Unleash's own stickiness falls back to a random draw when there is no
 //! unit: a decision without a unit never gets here.
 //!
+//! Unleash's Node SDK hashes UTF-16 code units cut to bytes, so that it gives ids that are not ASCII other variants than
+//! Unleash's other SDKs and this do.
+//!
 //! Buckets are `N` of the variant hash (1..=sum), or `N` of the rollout hash (1..=100) for a unit
 //! that is out.
 
-use super::{ParameterError, Pick, cumulative, murmur3_32};
+use super::{ParameterError, Pick, cumulative, murmur3_32, shares};
 
 const ROLLOUT_SEED: u32 = 0;
 const VARIANT_SEED: u32 = 86_028_157;
@@ -63,6 +66,11 @@ impl Unleash {
         }
         let target = self.normalized(unit, VARIANT_SEED, self.total);
         Pick::from_index(self.sums.iter().position(|&sum| sum >= target), target)
+    }
+
+    pub(super) fn shares(&self, variants: usize) -> Vec<f64> {
+        let claims = shares::cumulative(self.sums.iter().enumerate().map(|(index, sum)| (Some(index), *sum)));
+        shares::first_wins(variants, &claims, &[], &shares::remainders(self.total))
     }
 
     fn normalized(&self, unit: &str, seed: u32, modulus: u32) -> u32 {

@@ -1,7 +1,7 @@
 //! An experiment's bucketing: the default arithmetic, or another system's with
 //! its own parameters.
 
-use super::Compiler;
+use super::{ADVICE, Compiler};
 use crate::bucketing::{
     BUCKETS, Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, GrowthBook, GrowthBookFilter,
     GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely, OptimizelyGroup,
@@ -10,26 +10,24 @@ use crate::bucketing::{
 };
 use crate::document::describe_text;
 use crate::partition::Partition;
-use crate::plan::{Split, Variant, VariantId};
+use crate::plan::{Split, VariantId};
 use crate::problem::{Code, MESSAGES, Place, Problem, prose};
 use crate::wire;
 
 /// LaunchDarkly's weights are of this.
 const LAUNCHDARKLY_TOTAL: f64 = 100_000.0;
 
-/// A dialect and what each variant gets of those who are in, in any unit; or
-/// what is wrong with its parameters (`None`: it is told already).
-type Made = Result<(Dialect, Vec<f64>), Option<ParameterError>>;
+/// Smaller differences of shares are the grain of the system's buckets.
+const NOTICEABLE: f64 = 0.001;
+
+/// A dialect, the parameter that divides the units, and what it writes down for
+/// each variant, in any unit; or what is wrong with its parameters (`None`: it
+/// is told already).
+type Made = Result<(Dialect, &'static str, Vec<f64>), Option<ParameterError>>;
 
 impl<'c> Compiler<'c> {
-    /// How units of `experiment` get their variant. Sets the variants' planned
-    /// shares.
-    pub(super) fn split(
-        &mut self,
-        at: Place<'_>,
-        experiment: &'c wire::Experiment,
-        variants: &mut [Variant],
-    ) -> Split {
+    /// How units of `experiment` get their variant.
+    pub(super) fn split(&mut self, at: Place<'_>, experiment: &'c wire::Experiment) -> Split {
         let bucketing_at = at.key("bucketing");
         let made = match &experiment.bucketing {
             None => return self.own_split(at.key("id"), experiment, None),
@@ -48,10 +46,9 @@ impl<'c> Compiler<'c> {
             }
         };
         match made {
-            Ok((dialect, shares)) => {
-                let total: f64 = shares.iter().sum();
-                for (variant, share) in variants.iter_mut().zip(shares) {
-                    variant.buckets = (share / total * f64::from(BUCKETS)).round() as u32;
+            Ok((dialect, field, stated)) => {
+                if ADVICE {
+                    self.advise(bucketing_at, field, experiment, &stated, &dialect);
                 }
                 return Split::Dialect(Box::new(dialect));
             }
@@ -59,6 +56,57 @@ impl<'c> Compiler<'c> {
             Err(None) => {}
         }
         self.inert()
+    }
+
+    /// Warns where the ranges that decide are not what the parameters write down.
+    fn advise(
+        &mut self,
+        at: Place<'_>,
+        field: &str,
+        experiment: &wire::Experiment,
+        stated: &[f64],
+        dialect: &Dialect,
+    ) {
+        let names = || experiment.variants.iter().map(|variant| variant.id.as_str());
+        let list = |shares: &[f64]| -> String {
+            let each = names().zip(shares).map(|(id, share)| format!("{id} {}%", percent(*share)));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let deciding = dialect.shares(experiment.variants.len());
+        let total: f64 = stated.iter().sum();
+        let stated: Vec<f64> =
+            stated.iter().map(|share| if total > 0.0 { share / total } else { 0.0 }).collect();
+        let mut warn = |at: Place<'_>, expected: &str, found: &str, advice: &'static str| {
+            let problem = Problem::error(at.path(), Code::Conflict, expected, found).warning();
+            self.problems.push(problem.suggest(|| advice.to_owned()));
+        };
+        if deciding.iter().all(|share| *share == 0.0) {
+            let expected = "parameters that give some unit a variant";
+            warn(at.key(field), expected, "no unit gets a variant", "the experiment is empty as it is");
+        } else if stated.iter().zip(&deciding).any(|(one, other)| (one - other).abs() > NOTICEABLE) {
+            let expected = format!("the shares that the system gives, {}", list(&deciding));
+            let advice =
+                "plans and analyses expect what the system gives; write that down, or mend the parameters";
+            warn(at.key(field), &expected, &list(&stated), advice);
+        }
+        let scale = match &experiment.bucketing {
+            Some(wire::Bucketing::GrowthbookV1(own) | wire::Bucketing::GrowthbookV2(own)) => {
+                own.coverage.filter(|share| !(0.0..=1.0).contains(share)).map(|found| {
+                    let advice = "GrowthBook takes less for 0 and more for 1: 2 % is 0.02";
+                    ("coverage", "a fraction from 0 to 1", found, advice)
+                })
+            }
+            Some(wire::Bucketing::Statsig(own)) => {
+                own.pass_percentage.filter(|share| *share > 0.0 && *share < 1.0).map(|found| {
+                    let advice = "this is less than one percent of the units: half of them is 50";
+                    ("pass_percentage", "a percentage from 0 to 100", found, advice)
+                })
+            }
+            _ => None,
+        };
+        if let Some((name, expected, found, advice)) = scale {
+            warn(at.key(name), expected, &crate::document::describe_number(found), advice);
+        }
     }
 
     /// Stands in where there is a problem.
@@ -134,7 +182,7 @@ impl<'c> Compiler<'c> {
                 .as_ref()
                 .map(|group| OptimizelyGroup { id: &group.id, traffic_allocation: &pieces }),
         })?;
-        Ok((Dialect::Optimizely(dialect), shares_of_ends(experiment, &allocation)))
+        Ok((Dialect::Optimizely(dialect), "traffic_allocation", shares_of_ends(experiment, &allocation)))
     }
 
     fn unleash(
@@ -149,7 +197,7 @@ impl<'c> Compiler<'c> {
             rollout: own.rollout.unwrap_or(100),
             variant_weights: &weights,
         })?;
-        Ok((Dialect::Unleash(dialect), shares(&weights)))
+        Ok((Dialect::Unleash(dialect), "variant_weights", shares(&weights)))
     }
 
     fn launchdarkly(
@@ -169,7 +217,7 @@ impl<'c> Compiler<'c> {
             seed: own.seed,
             weights: &weights,
         })?;
-        Ok((Dialect::LaunchDarkly(dialect), shares(&weights)))
+        Ok((Dialect::LaunchDarkly(dialect), "weights", shares(&weights)))
     }
 
     fn statsig(
@@ -193,7 +241,7 @@ impl<'c> Compiler<'c> {
             variants: experiment.variants.len(),
             groups: &groups,
         })?;
-        Ok((Dialect::Statsig(dialect), shares_of_ends(experiment, &groups)))
+        Ok((Dialect::Statsig(dialect), "groups", shares_of_ends(experiment, &groups)))
     }
 
     fn split_io(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::SplitBucketing) -> Made {
@@ -204,7 +252,7 @@ impl<'c> Compiler<'c> {
             traffic_allocation: own.traffic_allocation.unwrap_or(100),
             traffic_allocation_seed: own.traffic_allocation_seed.unwrap_or(0),
         })?;
-        Ok((Dialect::Split(dialect), shares(&sizes)))
+        Ok((Dialect::Split(dialect), "sizes", shares(&sizes)))
     }
 
     fn eppo(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::EppoBucketing) -> Made {
@@ -223,13 +271,17 @@ impl<'c> Compiler<'c> {
         let width = |ranges: &Vec<(u32, u32)>| -> f64 {
             ranges.iter().map(|(start, end)| f64::from(end.saturating_sub(*start))).sum()
         };
-        Ok((Dialect::Eppo(dialect), ranges.iter().map(width).collect()))
+        Ok((Dialect::Eppo(dialect), "ranges", ranges.iter().map(width).collect()))
     }
 
     fn flagd(&mut self, at: Place<'_>, experiment: &wire::Experiment, own: &wire::FlagdBucketing) -> Made {
         let weights = self.whole_weights(at.key("weights"), experiment, &own.weights)?;
-        let dialect = Flagd::new(&FlagdParameters { flag_key: &own.flag_key, weights: &weights })?;
-        Ok((Dialect::Flagd(dialect), shares(&weights)))
+        let dialect = Flagd::new(&FlagdParameters {
+            flag_key: &own.flag_key,
+            weights: &weights,
+            revision: own.revision.unwrap_or(2),
+        })?;
+        Ok((Dialect::Flagd(dialect), "weights", shares(&weights)))
     }
 
     /// The position of a variant that a parameter names.
@@ -320,12 +372,12 @@ fn growthbook(experiment: &wire::Experiment, own: &wire::GrowthbookBucketing, ve
         namespace: own.namespace.as_ref().map(|(id, start, end)| (id.as_str(), *start, *end)),
         filters: own.filters.is_some().then_some(filters.as_slice()),
     })?;
-    let shares = if ranges.is_empty() {
-        weights.clone()
+    let (field, shares) = if ranges.is_empty() {
+        ("weights", weights.clone())
     } else {
-        ranges.iter().map(|(start, end)| end - start).collect()
+        ("ranges", ranges.iter().map(|(start, end)| end - start).collect())
     };
-    Ok((Dialect::GrowthBook(dialect), shares))
+    Ok((Dialect::GrowthBook(dialect), field, shares))
 }
 
 fn planout(experiment: &wire::Experiment, own: &wire::PlanoutBucketing) -> Made {
@@ -341,7 +393,12 @@ fn planout(experiment: &wire::Experiment, own: &wire::PlanoutBucketing) -> Made 
         weights: (!given.is_empty()).then_some(given.as_slice()),
     })?;
     let shares = if given.is_empty() { vec![1.0; experiment.variants.len()] } else { given };
-    Ok((Dialect::PlanOut(dialect), shares))
+    Ok((Dialect::PlanOut(dialect), "weights", shares))
+}
+
+/// A share in percent, with at most two decimals.
+fn percent(share: f64) -> f64 {
+    (share * 10_000.0).round() / 100.0
 }
 
 fn fractions(experiment: &wire::Experiment) -> Vec<f64> {

@@ -14,6 +14,10 @@ use crate::wire;
 /// Most units in an experiment's allow-lists: they are for testers.
 const MAX_OVERRIDES: usize = 1_000;
 
+/// Highest priority, and the one of experiments that state none.
+const MAX_PRIORITY: u32 = 1000;
+const DEFAULT_PRIORITY: u32 = 50;
+
 /// An experiment that does not know its layer yet.
 pub(super) struct Draft<'c> {
     pub(super) handle: ExperimentId,
@@ -49,9 +53,6 @@ impl<'c> Compiler<'c> {
             }
             drafts.push(self.experiment(at, rank, position, experiment));
         }
-        if ADVICE {
-            self.contested_actions(&drafts);
-        }
         drafts
     }
 
@@ -77,8 +78,8 @@ impl<'c> Compiler<'c> {
         }
         let (start, end) = self.schedule(at, experiment);
         let status = experiment.status.unwrap_or(wire::Status::Running);
-        let mut variants = self.variants(at, experiment);
-        let split = self.split(at, experiment, &mut variants);
+        let variants = self.variants(at, experiment);
+        let split = self.split(at, experiment);
         let targeting = experiment.targeting.as_ref().and_then(|rule| self.rule(at.key("targeting"), rule));
         let stated = if experiment.buckets.is_empty() {
             None
@@ -97,6 +98,8 @@ impl<'c> Compiler<'c> {
             experiment: Experiment {
                 id: experiment.id.as_str().into(),
                 layer: NO_LAYER,
+                priority: self.priority(at.key("priority"), experiment.priority),
+                claims: Box::default(),
                 gate: gate(status),
                 start,
                 end,
@@ -120,6 +123,14 @@ impl<'c> Compiler<'c> {
         if !id.starts_with(|c: char| c.is_ascii_lowercase()) {
             self.error(at, Code::InvalidValue, "an id that begins with a letter", &describe_text(id));
         }
+    }
+
+    fn priority(&mut self, at: Place<'_>, priority: Option<u32>) -> u16 {
+        let priority = priority.unwrap_or(DEFAULT_PRIORITY);
+        if priority > MAX_PRIORITY {
+            self.error(at, Code::OutOfRange, "0 to 1000", &prose!("{priority}"));
+        }
+        u16::try_from(priority.min(MAX_PRIORITY)).unwrap_or_default()
     }
 
     fn schedule(
@@ -223,38 +234,6 @@ impl<'c> Compiler<'c> {
         }
         self.limit(at, "units", all.len(), MAX_OVERRIDES);
         all.into()
-    }
-
-    /// Two layers are independent, so one request can be in experiments of
-    /// both; then only one can have its way.
-    fn contested_actions(&mut self, drafts: &[Draft<'c>]) {
-        let list = Place::Root.key("experiments");
-        type Wants = fn(&Variant) -> bool;
-        let kinds: [(&str, Wants); 3] = [
-            ("cluster", |variant| variant.actions.cluster.is_some()),
-            ("host", |variant| variant.actions.host.is_some()),
-            ("path", |variant| variant.actions.path.is_some()),
-        ];
-        for (kind, wants) in kinds {
-            let mut first: Option<&Draft<'c>> = None;
-            for draft in drafts.iter().filter(|d| !d.is_over && d.experiment.variants.iter().any(wants)) {
-                match first {
-                    None => first = Some(draft),
-                    Some(winner) if winner.layer != draft.layer => {
-                        let at = list.index(draft.position);
-                        let found = prose!("`{}` of layer `{}` too", winner.experiment.id, winner.layer);
-                        let expected = prose!("one layer whose experiments route by {kind}");
-                        let problem =
-                            Problem::error(at.key("variants").path(), Code::Conflict, &expected, &found);
-                        self.problems.push(problem.warning().suggest(|| {
-                            "where a request is in both, the experiment whose id sorts first has its way"
-                                .to_owned()
-                        }));
-                    }
-                    Some(_) => {}
-                }
-            }
-        }
     }
 }
 

@@ -36,7 +36,9 @@ impl Compiler<'_> {
                 let guardrail = self.guardrail(guardrails_at.index(index), guardrail, written);
                 if let Some(guardrail) = guardrail {
                     let digest = self.document.digest_of_guardrail(position, index);
-                    insert_by(&mut all, Guardrail { experiment: id, digest, ..guardrail }, |a, b| {
+                    let shares =
+                        experiments.get(id.index()).map(Experiment::shares).unwrap_or_default().into();
+                    insert_by(&mut all, Guardrail { experiment: id, digest, shares, ..guardrail }, |a, b| {
                         a.experiment.cmp(&b.experiment)
                     });
                     arms = arms.saturating_add(written.variants.len());
@@ -114,6 +116,7 @@ impl Compiler<'_> {
             min_requests,
             min_bad_units,
             capacity: 0,
+            shares: Box::default(),
             slot_ms: i64::try_from(window).ok()?.checked_div(SLOTS as i64)?,
             enough: (tests * SLOTS as f64 / alpha).ln(),
             enforces: guardrail.action != Some(wire::GuardrailAction::Observe),

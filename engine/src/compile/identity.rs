@@ -7,6 +7,7 @@ use super::Compiler;
 use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
 use crate::problem::{Code, Place};
+use crate::source::Source;
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;
 
@@ -40,6 +41,8 @@ impl<'c> Compiler<'c> {
             cookie: name,
             max_age: max_age / 1000,
             renew_after: i64::try_from(days).unwrap_or(i64::MAX).max(1),
+            enters_when_returning: mint.enter == Some(wire::MintEntry::Returning),
+            plain_http: mint.plain_http.unwrap_or(false),
             provisional: match &mint.provisional {
                 Some(provisional) => self.provisional(at.key("provisional"), provisional),
                 None => None,
@@ -89,7 +92,10 @@ impl<'c> Compiler<'c> {
         let config = self.config;
         let bots = config.bots.as_ref();
         let mut rules = Vec::new();
-        let defaults = bots.map_or(config.mint.is_some(), |bots| bots.defaults.unwrap_or(true));
+        // Only such units does a machine carry that does not mean to.
+        let is_address = |source: &Source| matches!(source, Source::ClientAddress { .. });
+        let machines = config.mint.is_some() || self.chains.iter().flatten().any(is_address);
+        let defaults = bots.map_or(machines, |bots| bots.defaults.unwrap_or(true));
         if defaults {
             rules.extend(BOTS.iter().map(|part| Rule::Value {
                 subject: Subject::Header("user-agent".into()),

@@ -2,6 +2,7 @@
 //! makes a plan only of a document in which nothing is.
 
 mod bucketing;
+mod conflicts;
 mod experiment;
 mod exposure;
 mod guardrails;
@@ -155,7 +156,10 @@ impl<'c> Compiler<'c> {
         let bots = self.bots(root.key("bots"));
         let holdouts = self.holdouts();
         let experiments = self.experiments();
-        let (layers, experiments) = self.layers(experiments);
+        #[cfg(feature = "advice")]
+        let positions = conflicts::positions(&experiments);
+        let (layers, mut experiments) = self.layers(experiments);
+        let contested = conflicts::contest(&mut experiments, tokens.is_some());
         let candidates = experiments.iter().filter(|e| e.can_be_entered(tokens.is_some())).count();
         let guardrails = self.guardrails(&experiments);
         let set = experiments.iter().flat_map(|e| &e.variants).flat_map(|v| &v.actions.request_headers);
@@ -166,7 +170,15 @@ impl<'c> Compiler<'c> {
         let mut reads = self.reads();
         let cache = config.cache_safety.unwrap_or(true);
         let cache = cache.then(|| CacheSafety { vary: reads.join(", ").into(), private: self.reads_address });
-        for (name, is_read) in [("x-forwarded-for", self.reads_address), ("user-agent", bots.is_some())] {
+        // None of these changes which variant a unit gets, so caches need not know of them.
+        for (name, is_read) in [
+            ("x-forwarded-for", self.reads_address),
+            ("user-agent", bots.is_some()),
+            ("purpose", true),
+            ("sec-purpose", true),
+            ("access-control-request-method", true),
+            ("x-forwarded-proto", mint.is_some()),
+        ] {
             if is_read && !reads.contains(&name) {
                 reads.push(name);
             }
@@ -174,7 +186,7 @@ impl<'c> Compiler<'c> {
         let reads = reads.join(" ").into();
         self.check_read_headers(&ours);
         let neighbours = config.neighbours.as_ref();
-        Some(Plan {
+        let plan = Plan {
             namespace: self.namespace.into(),
             content_hash: content_hash.into(),
             kill_switch: config.kill_switch.unwrap_or(false),
@@ -183,6 +195,7 @@ impl<'c> Compiler<'c> {
             holdouts,
             layers,
             experiments,
+            contested,
             candidates: u32::try_from(candidates).unwrap_or(u32::MAX),
             ours,
             exposure,
@@ -200,7 +213,10 @@ impl<'c> Compiler<'c> {
                 behind: neighbours.and_then(|n| n.behind).unwrap_or(false),
             },
             warnings: Problems::default(),
-        })
+        };
+        #[cfg(feature = "advice")]
+        self.warn_of_conflicts(&plan, &positions);
+        Some(plan)
     }
 
     #[inline(always)]

@@ -152,15 +152,21 @@ impl<'c> Compiler<'c> {
     fn test(&mut self, at: Place<'_>, test: &Operators<'_>, segments: bool) -> Option<Test> {
         let ignore_case = test.ignore_case.unwrap_or(false);
         let text = |value: &String| Text { value: value.as_bytes().into(), ignore_case };
+        // What begins a path is compared with paths in their normal form.
+        let normal = |text: Text| {
+            let value = if segments { crate::normal::path(&text.value).into() } else { text.value };
+            Text { value, ignore_case }
+        };
         let mut tests: Vec<Option<Test>> = Vec::new();
         for (value, make) in &test.texts {
             tests.extend(value.as_ref().map(|value| match make(text(value)) {
-                Test::Prefix(text) if segments => Some(Test::PathPrefix(text)),
+                Test::Prefix(text) if segments => Some(Test::PathPrefix(normal(text))),
+                Test::Equals(text) => Some(Test::Equals(normal(text))),
                 test => Some(test),
             }));
         }
         if !test.one_of.is_empty() {
-            tests.push(Some(Test::OneOf(test.one_of.iter().map(text).collect())));
+            tests.push(Some(Test::OneOf(test.one_of.iter().map(text).map(normal).collect())));
         }
         if let Some(glob) = test.glob {
             let regex = self.regex(at.key("glob"), glob, &glob_to_regex(glob), ignore_case);
@@ -281,11 +287,16 @@ impl<'c> Compiler<'c> {
 /// An address, or `address/prefix`. (`IpNet`'s own parser has one for addresses, too: 2 kB.)
 fn address_range(text: &str) -> Option<IpNet> {
     let Some((address, prefix)) = text.split_once('/') else {
-        return text.parse().ok().map(IpAddr::into);
+        return text.parse().ok().map(|address: IpAddr| address.to_canonical().into());
     };
     let is_number = prefix.bytes().all(|b| b.is_ascii_digit());
-    let prefix = prefix.parse().ok().filter(|_| is_number)?;
-    IpNet::new(address.parse().ok()?, prefix).ok()
+    let prefix: u8 = prefix.parse().ok().filter(|_| is_number)?;
+    let address: IpAddr = address.parse().ok()?;
+    // Addresses are compared as IPv4 ones where they are IPv4-mapped, so ranges are, too.
+    match (address.to_canonical(), prefix.checked_sub(96)) {
+        (canonical @ IpAddr::V4(_), Some(inner)) if address.is_ipv6() => IpNet::new(canonical, inner).ok(),
+        _ => IpNet::new(address, prefix).ok(),
+    }
 }
 
 /// Whether a group has a name beyond ASCII. (The table of all alphabets would cost the filter 3 kB, so `cargo xtask`
@@ -352,7 +363,14 @@ mod tests {
 
     #[test]
     fn address_ranges() {
-        for text in ["10.0.0.0/8", "10.0.0.1", "2001:db8::/32", "::1", "::ffff:10.0.0.0/104", "0.0.0.0/0"] {
+        for (mapped, range) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(address_range(mapped), range.parse().ok(), "{mapped}");
+        }
+        for text in ["10.0.0.0/8", "10.0.0.1", "2001:db8::/32", "::1", "::/0", "0.0.0.0/0"] {
             let known = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
             assert_eq!(address_range(text), known, "{text}");
             assert!(known.is_some(), "{text}");

@@ -36,18 +36,12 @@ impl<'c> Compiler<'c> {
             }
             compiled.push(Variant {
                 id: variant.id.as_str().into(),
-                buckets: 0,
                 stamp: stamp(&experiment.id, &variant.id).into(),
                 hides_stamp: experiment.stamp.or(self.config.stamp) == Some(wire::StampFor::Upstream),
                 actions: self.actions(at, variant),
             });
         }
-        let ranges = self.variant_ranges(list, variants);
-        for (start, end, id) in &ranges {
-            if let Some(variant) = compiled.get_mut(id.index()) {
-                variant.buckets = variant.buckets.saturating_add(end.saturating_sub(*start));
-            }
-        }
+        self.check_division(list, variants);
         compiled
     }
 
@@ -65,24 +59,20 @@ impl<'c> Compiler<'c> {
         Split::Splitway { hash, variants: partition.unwrap_or_else(|| Partition::whole(VariantId(0))) }
     }
 
-    /// Checks weights or explicit buckets, and gives each variant's ranges.
-    fn variant_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
+    /// Checks weights or explicit buckets.
+    fn check_division(&mut self, list: Place<'_>, variants: &[wire::Variant]) {
         let explicit = variants.iter().any(|variant| !variant.buckets.is_empty());
         let weighted = variants.iter().any(|variant| variant.weight.is_some());
         if explicit && weighted {
             self.error(list, Code::Conflict, "either weights or buckets for all variants", "both");
-            return Vec::new();
+        } else if explicit {
+            self.explicit_ranges(list, variants);
+        } else {
+            self.weights(list, variants, weighted);
         }
-        if explicit { self.explicit_ranges(list, variants) } else { self.weights(list, variants, weighted) }
     }
 
-    fn weights(
-        &mut self,
-        list: Place<'_>,
-        variants: &[wire::Variant],
-        weighted: bool,
-    ) -> Vec<(u32, u32, VariantId)> {
-        let before = self.problems.len();
+    fn weights(&mut self, list: Place<'_>, variants: &[wire::Variant], weighted: bool) {
         for (index, variant) in variants.iter().enumerate() {
             let at = list.index(index);
             match variant.weight {
@@ -107,10 +97,9 @@ impl<'c> Compiler<'c> {
         if weighted && total <= 0.0 && !self.problems.any_below(&list.path()) {
             self.error(list, Code::InvalidValue, "weights that sum to more than 0", "0");
         }
-        if self.problems.len() > before { Vec::new() } else { ranges_of(variants).unwrap_or_default() }
     }
 
-    fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) -> Vec<(u32, u32, VariantId)> {
+    fn explicit_ranges(&mut self, list: Place<'_>, variants: &[wire::Variant]) {
         let mut claims = Vec::new();
         let mut good = true;
         for (index, (id, variant)) in variant_ids().zip(variants).enumerate() {
@@ -121,21 +110,20 @@ impl<'c> Compiler<'c> {
             }
         }
         if !good {
-            return Vec::new();
+            return;
         }
         if let Err(overlap) = Partition::new(claims.iter().copied(), VariantId(u16::MAX)) {
             let name = |id: VariantId| variants.get(id.index()).map_or("", |variant| &variant.id);
             let found = prose!("bucket {}, which `{}` has", overlap.bucket, name(overlap.first));
             let at = list.index(overlap.second.index());
             self.error_in(&at, "buckets", Code::Overlap, "buckets that no other variant has", &found);
-            return Vec::new();
+            return;
         }
         let covered: u32 = claims.iter().map(|(start, end, _)| end.saturating_sub(*start)).sum();
         if covered != BUCKETS {
             let found = prose!("{covered} of {BUCKETS}");
             self.error(list, Code::Gap, "buckets 0 to 9999, each in one variant", &found);
         }
-        claims
     }
 
     fn actions(&mut self, at: Place<'_>, variant: &wire::Variant) -> VariantActions {

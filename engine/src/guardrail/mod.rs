@@ -55,6 +55,8 @@ pub struct Guardrail {
     /// Units that are kept of each variant.
     pub(crate) capacity: usize,
     pub(crate) slot_ms: i64,
+    /// The planned shares of the variants, 0 to 1.
+    pub(crate) shares: Box<[f64]>,
     /// Evidence that is enough.
     pub(crate) enough: f64,
     pub(crate) enforces: bool,
@@ -142,7 +144,7 @@ impl Guardrail {
 
     fn finding(&self, experiment: &Experiment, variant: usize, window: &Window) -> Option<Finding> {
         let control = experiment.control.index();
-        let share = |index: usize| experiment.variants.get(index).map_or(0.0, crate::plan::Variant::share);
+        let share = |index: usize| self.shares.get(index).copied().unwrap_or(0.0);
         for slots in 1..=SLOTS as i64 {
             let mask = window.newest(slots);
             let (seen, compared) = (window.part(variant, mask)?, window.part(control, mask)?);

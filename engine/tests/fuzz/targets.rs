@@ -32,7 +32,7 @@ fn exercise(plan: &Plan) {
         }
     }
     for (_, experiment) in plan.experiments() {
-        let total: f64 = experiment.variants().iter().map(|variant| variant.share()).sum();
+        let total: f64 = experiment.shares().iter().sum();
         assert!(total.is_finite());
         assert!(experiment.owned_buckets() <= BUCKETS);
         assert!(experiment.active_buckets(NOW) <= experiment.owned_buckets());
@@ -55,7 +55,7 @@ fn check_actions(plan: &Plan, decision: &Decision, request: &RequestView<'_>) {
             HeaderChange::Remove(name) => field(name),
         }
     }
-    if let Rewrite::To(path) = plan.path(decision, request) {
+    if let Rewrite::To(path) = plan.path(decision, request.path_and_query()) {
         check_path(&path);
     }
     if let Redirection::To(status, location) = plan.redirect(decision, request) {
@@ -243,7 +243,7 @@ pub(crate) fn rewrite(input: &[u8]) {
         let headers: [(&[u8], &[u8]); 2] = [(b":path", input), (b"x-user", b"u")];
         let request = RequestView::new(&headers);
         let decision = plan.decide(&request, NOW, &mut NoTrace);
-        let Rewrite::To(path) = plan.path(&decision, &request) else { continue };
+        let Rewrite::To(path) = plan.path(&decision, request.path_and_query()) else { continue };
         check_path(&path);
         let below = replacement.trim_end_matches('/');
         assert!(path.starts_with(below.as_bytes()));
@@ -279,7 +279,7 @@ pub(crate) fn path_regex(input: &[u8]) {
             let headers: [(&[u8], &[u8]); 2] = [(b":path", &at), (b"x-user", b"u")];
             let request = RequestView::new(&headers);
             let decision = plan.decide(&request, NOW, &mut NoTrace);
-            if let Rewrite::To(path) = plan.path(&decision, &request) {
+            if let Rewrite::To(path) = plan.path(&decision, request.path_and_query()) {
                 check_path(&path);
                 resolved(&path).expect("stays below the root");
             }

@@ -7,6 +7,7 @@ mod exposures;
 mod movement;
 mod order;
 mod overrides;
+mod planned;
 mod ramps;
 mod requests;
 mod shares;

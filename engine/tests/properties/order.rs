@@ -26,7 +26,7 @@ fn applied(plan: &Plan, request: &Request, now: splitway_engine::Timestamp) -> A
         stamp: plan.stamp(&decision).map(Into::into),
         cluster: plan.cluster(&decision).map(Into::into),
         host: plan.host(&decision).map(Into::into),
-        path: plan.path(&decision, &RequestView::new(&pairs)),
+        path: plan.path(&decision, RequestView::new(&pairs).path_and_query()),
         changes: plan.request_headers(&decision).chain(plan.response_headers(&decision)).cloned().collect(),
         decision,
     }

@@ -26,13 +26,13 @@ proptest! {
         let (_, experiment) = plan.find("e0").unwrap();
         let mut sum = 0.0;
         let mut ideal = 0.0;
-        for (variant, weight) in experiment.variants().iter().zip(&weights) {
-            sum += variant.share();
+        for (share, weight) in experiment.shares().into_iter().zip(&weights) {
+            sum += share;
             ideal += f64::from(*weight) / f64::from(total);
             // Every boundary is rounded once, so a share has two roundings of at most half a bucket.
             prop_assert!((sum - ideal).abs() <= 1.0 / 20_000.0 + 1e-12);
-            prop_assert!((variant.share() - f64::from(*weight) / f64::from(total)).abs() <= 1.0 / 10_000.0 + 1e-12);
-            prop_assert!(*weight > 0 || variant.share() == 0.0);
+            prop_assert!((share - f64::from(*weight) / f64::from(total)).abs() <= 1.0 / 10_000.0 + 1e-12);
+            prop_assert!(*weight > 0 || share == 0.0);
         }
         prop_assert!((sum - 1.0).abs() < 1e-9);
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use splitway_engine::{Document, compile};
 
 /// Every dialect has a file of this name.
-pub(crate) const DIALECTS: [&str; 11] = [
+pub(crate) const DIALECTS: [&str; 12] = [
     "splitway",
     "growthbook_v1",
     "growthbook_v2",
@@ -21,6 +21,8 @@ pub(crate) const DIALECTS: [&str; 11] = [
     "planout",
     "eppo",
     "flagd",
+    // Of revision 3, which is a parameter.
+    "flagd_3",
 ];
 
 /// What replaying one file found.
@@ -97,7 +99,7 @@ fn engine(dialect: &str, params: Value, variants: &[String]) -> anyhow::Result<P
     let fields = bucketing.as_object_mut().context("params are a mapping")?;
     // Splitway's own ranges belong to the variants.
     let buckets = fields.remove("buckets");
-    fields.insert("dialect".to_owned(), dialect.into());
+    fields.insert("dialect".to_owned(), dialect.trim_end_matches("_3").into());
     let mut list: Vec<Value> = variants.iter().map(|id| json!({ "id": id })).collect();
     if let Some(buckets) = buckets {
         let buckets = buckets.as_array().context("buckets are a list")?;

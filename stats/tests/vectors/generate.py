@@ -113,8 +113,11 @@ def lifts():
             ci = t.confidence_interval(1 - alpha)
             crit = st.t.ppf(1 - alpha / 2, t.df)
             rel = fieller(a.mean(), b.mean(), st.sem(a), st.sem(b), crit)
+            # Changes are divided by the control's absolute mean.
+            rel = rel if a.mean() > 0 else (-rel[1], -rel[0])
+            change = (b.mean() - a.mean()) / abs(a.mean())
             row("lift", [list(a), list(b), alpha],
-                [b.mean() - a.mean(), t.df, ci.low, ci.high, b.mean() / a.mean() - 1, *rel, t.statistic, t.pvalue], 1e-8)
+                [b.mean() - a.mean(), t.df, ci.low, ci.high, change, *rel, t.statistic, t.pvalue], 1e-8)
     for n in [30, 500]:
         d = rng.poisson(3, n).astype(float)
         u = rng.binomial(d.astype(int), 0.3) + rng.normal(0, 0.1, n)
@@ -176,22 +179,25 @@ def srm():
     for counts, shares in [([821588, 815482], [1, 1]), ([10000, 10100, 5000], [2, 2, 1]), ([5, 5], [1, 1]), ([0, 30], [1, 9])]:
         expected = np.array(shares) / sum(shares) * sum(counts)
         row("srm", [counts, shares], st.chisquare(counts, expected))
-    for shares, concentration in [([0.5, 0.5], 10000), ([0.2, 0.3, 0.5], 100)]:
+    for shares, mixture in [([0.5, 0.5], [[10000, 1]]), ([0.2, 0.3, 0.5], [[100, 1]]),
+                            ([0.5, 0.5], [[100, 0.1], [1000, 0.4], [10000, 0.5]])]:
         # As a product of predictive probabilities, one unit at a time.
         seen = np.zeros(len(shares))
-        log_factor, best, looks, ps = 0.0, 0.0, [], []
+        best, looks, ps = 0.0, [], []
+        factors = [0.0 for _ in mixture]
         skewed = np.array(shares) * [1.15] + 0.0
         skewed[-1] = 1 - skewed[:-1].sum()
         for i in range(1, 3001):
             arm = rng.choice(len(shares), p=skewed)
-            predictive = (concentration * shares[arm] + seen[arm]) / (concentration + seen.sum())
-            log_factor += math.log(predictive / shares[arm])
+            for at, (concentration, _) in enumerate(mixture):
+                predictive = (concentration * shares[arm] + seen[arm]) / (concentration + seen.sum())
+                factors[at] += math.log(predictive / shares[arm])
             seen[arm] += 1
             if i % 500 == 0:
-                best = max(best, log_factor)
+                best = max(best, math.log(sum(weight * math.exp(f) for f, (_, weight) in zip(factors, mixture))))
                 looks.append(list(seen))
                 ps.append(math.exp(-best))
-        row("srm_sequential", [shares, concentration, looks], ps, 1e-8)
+        row("srm_sequential", [shares, mixture, looks], ps, 1e-8)
 
 
 def cuped():
@@ -281,7 +287,80 @@ def quantiles():
         row("quantile", [list(x), p], [np.quantile(x, p), np.quantile(x, p - half), np.quantile(x, min(1, p + half))])
 
 
-for part in [distributions, proportions, lifts, powers, srm, cuped, sequences, group_sequential, bayes, multiple, quantiles, sequential_powers]:
+def clusters():
+    """Design effects as GEE with an independent working correlation has them: robust variance over the model's own."""
+    draws = np.random.default_rng(20261201)
+
+    def arm(units, rate, retries):
+        trials = draws.integers(1, 6, units)
+        events = (draws.random(units) < rate).astype(int)
+        again = np.where(events > 0, draws.integers(0, retries, units), 0)
+        return np.stack([events + again, trials + again], axis=1)
+
+    def effect(units):
+        trials = np.concatenate([[1] * int(e) + [0] * int(d - e) for e, d in units])
+        group = np.repeat(np.arange(len(units)), units[:, 1])
+        fit = sm.GEE(trials, np.ones((len(trials), 1)), groups=group, family=sm.families.Binomial()).fit(ctol=1e-12, scale=1.0)
+        return fit.cov_robust[0, 0] / fit.cov_naive[0, 0]
+
+    for units, rate, retries in [(400, 0.01, 12), (300, 0.05, 60), (500, 0.02, 1)]:
+        arms = [arm(units, rate, retries), arm(units + 57, rate, retries)]
+        both = effect(np.concatenate(arms))
+        expected = []
+        for one in arms:
+            share, all_trials = one[:, 0].sum() / one[:, 1].sum(), one[:, 1].sum()
+            trials = all_trials / max(1, both, effect(one))
+            expected += list(proportion.proportion_confint(share * trials, trials, 0.05, method="wilson"))
+        row("clustered", [arms[0].tolist(), arms[1].tolist()], expected, 1e-7)
+
+
+def skewness():
+    draws = np.random.default_rng(20261202)
+    y, d = draws.lognormal(1, 1.2, 400), draws.poisson(3, 400) + 1.0
+    y[draws.random(400) < 0.6] = 0
+    ratio = y.sum() / d.sum()
+    for shift in [0, 1e7]:
+        # A large mean must not cost digits; it is subtracted here first.
+        row("skewness", [list(y + shift), list(d), shift + 3.0], [st.skew(y), st.skew(d), np.var((y + shift) - shift, ddof=1)], 1e-7)
+    row("skewness_of_ratio", [list(y), list(d)], [st.skew((y - ratio * d) / d.mean())], 1e-9)
+
+
+def repeated():
+    """Repeated p of two looks: Lan and DeMets' bounds by scipy's quadrature, solved for alpha."""
+    def bound(alpha, times):
+        spent = lambda t: 2 * st.norm.cdf(st.norm.ppf(alpha / 4) / math.sqrt(t))
+        first = st.norm.isf(spent(times[0]))
+        # Above the second bound and inside the first.
+        correlation = math.sqrt(times[0] / times[1])
+        after = lambda x, b: st.norm.pdf(x) * st.norm.sf((b - correlation * x) / math.sqrt(1 - correlation ** 2))
+        inside = lambda b: integrate.quad(after, -first, first, args=(b,), epsabs=1e-15, limit=200)[0]
+        return optimize.brentq(lambda b: inside(b) - (spent(times[1]) - spent(times[0])), 0, 12, xtol=1e-12)
+
+    for times, z in [([0.5, 1], 2.0), ([0.5, 1], 2.9), ([0.3, 0.7], 3.1)]:
+        row("repeated_p", [times, z], [optimize.brentq(lambda a: bound(a, times) - z, 1e-7, 0.9, xtol=1e-14)], 1e-5)
+
+
+def negative_baselines():
+    draws = np.random.default_rng(20261203)
+    a, b = draws.normal(-10, 4, 150), draws.normal(-5, 6, 140)
+    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    t = st.ttest_ind(b, a, equal_var=False)
+    critical = st.t.isf(0.025, t.df)
+    # Fieller's ratios are those at which the statistic of b - r a is the critical one.
+    statistic = lambda r: (b.mean() - r * a.mean()) / math.sqrt(vb + r * r * va)
+    low, high = sorted(optimize.brentq(lambda r: statistic(r) - side * critical, -3, 3, xtol=1e-14) for side in (-1, 1))
+    change = (b.mean() - a.mean()) / abs(a.mean())
+    row("relative", [list(a), list(b), 0.05], [change, 1 - high, 1 - low, t.pvalue], 1e-9)
+
+
+def looks_once():
+    for effect, s, ratio in [(0.5, 1, 1), (0.8, 1, 1), (1.6, 1, 1), (0.3, 2.5, 3)]:
+        n = TTestIndPower().solve_power(effect / s, power=0.8, alpha=0.05, ratio=ratio)
+        row("units_once", [effect, s, s, 0.05, 0.8, ratio], [n, effect], 1e-6)
+
+
+for part in [distributions, proportions, lifts, powers, srm, cuped, sequences, group_sequential, bayes, multiple, quantiles, sequential_powers,
+             clusters, skewness, repeated, negative_baselines, looks_once]:
     part()
 path = pathlib.Path(__file__).with_name("vectors.json")
 plain = lambda x: float(x) if isinstance(x, np.floating) else int(x)

@@ -54,10 +54,9 @@ impl Oracle {
             .map(|(_, experiment)| {
                 let buckets = f64::from(splitway_engine::bucketing::BUCKETS);
                 let active = f64::from(experiment.active_buckets(now)) / buckets;
-                let variants = experiment.variants().iter().map(|variant| Variant {
-                    id: variant.id().to_owned(),
-                    planned: active * variant.share(),
-                });
+                let variants = experiment.variants().iter().zip(experiment.shares());
+                let variants = variants
+                    .map(|(variant, share)| Variant { id: variant.id().to_owned(), planned: active * share });
                 Experiment { id: experiment.id().to_owned(), variants: variants.collect() }
             })
             .collect();

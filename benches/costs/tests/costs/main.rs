@@ -1,6 +1,7 @@
 //! The gates of the filter's costs: counts that are the same on every machine, against those in
 //! `costs.txt`. Times are not asserted anywhere.
 
+mod hostile;
 mod measure;
 
 use std::collections::BTreeMap;
@@ -117,6 +118,16 @@ fn the_filter_costs_what_is_committed() {
         "the filter's costs changed:\n  {}\nIf that is right, commit new numbers: {UPDATE}=1 cargo test --workspace --test costs",
         off.join("\n  ")
     );
+}
+
+#[test]
+fn no_request_costs_a_worker_more_than_its_budget() {
+    if !is_fresh() {
+        skip("no_request_costs_a_worker_more_than_its_budget", "no fresh filter: run cargo xtask build-wasm");
+        return;
+    }
+    let dear = hostile::too_dear().expect("a filter");
+    assert!(dear.is_empty(), "{}", dear.join("\n"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { type Assignment, type Change, ConfigError, Exchange, initialise, Splitway } from 'splitway-edge';
 import { cacheKey, splitwayWorker, type Status } from 'splitway-edge/cloudflare';
-import { splitwayMiddleware } from 'splitway-edge/middleware';
+import { splitwayMiddleware, splitwayServer } from 'splitway-edge/middleware';
 import { OtlpExposures } from 'splitway-edge/otlp';
 
 const splitway = new Splitway({ version: 1 }, { latin1: true, otlp: true, env: process.env });
@@ -18,7 +18,8 @@ initialise(new Uint8Array());
 const exchange: Exchange = splitway.begin(request, { now: 0, requestId: 'id' });
 const flags: boolean[] = [exchange.isIdle, exchange.isAssigned, exchange.isOverridden];
 const texts: string[] = [exchange.cluster, exchange.shadow, exchange.stamp, ...exchange.exposures];
-const onward: Request | Response = exchange.apply({ origins: { v2: 'https://v2.example' } });
+const onward: Request | Response = exchange.apply({ origins: { v2: 'https://v2.example' }, init: { redirect: 'follow' } });
+const clusters: string[] = splitway.needs({ version: 1 })?.clusters ?? [];
 const finished: Response = exchange.finish(new Response('x'), { cluster: 'v2', now: 1 });
 const changes: Change[] = exchange.respond([['content-type', 'text/html']], 200);
 for (const [verb, name, value] of exchange.changes) log.push(verb, name, value);
@@ -35,9 +36,14 @@ interface Env {
 const worker = splitwayWorker<Env>({ config: (env) => env.CONFIG, origins: (env) => env.PLACES, refresh: 0 });
 const served: Promise<Response> = worker.fetch(request, { CONFIG: '', PLACES: {} }, { waitUntil: () => {} });
 const status: Status = worker.status();
-const key: string = cacheKey('http://shop/', 'a=b');
+const key: string = cacheKey('http://shop/', 'a=b', new Headers());
+const app = { fetch: async (_: Request, env: Env, ctx: { waitUntil(work: Promise<unknown>): void }) => new Response(env.CONFIG) };
+const wrapped = splitwayWorker<Env>({ origin: (request, env, ctx) => app.fetch(request, env, ctx), cacheDespiteCookies: ['theme'] });
+const tested: Promise<Response> = wrapped.fetch(request, { CONFIG: '', PLACES: {} });
 const sink = new OtlpExposures({ endpoint: 'http://collector/v1/logs', maxBatch: 10 });
 const sending: Promise<void> | undefined = sink.add(exchange.exposures);
+const waiting: number = sink.pending + status.pending;
+splitwayServer(splitway)((_, outgoing) => outgoing.end());
 const middleware = splitwayMiddleware(splitway, { onExposures: (records) => log.push(...records) });
 createServer((incoming, outgoing) => {
   middleware(incoming, outgoing, () => outgoing.end(incoming.splitway?.stamp));
@@ -70,4 +76,4 @@ sink.add([{ event: 'x' }]);
 // @ts-expect-error a Splitway comes first
 splitwayMiddleware({ version: 1 });
 
-export { always, bucket, change, changes, counters, finished, flags, key, onward, sending, served, status, texts, version };
+export { always, bucket, change, changes, clusters, counters, finished, flags, key, onward, sending, served, status, tested, texts, version, waiting };

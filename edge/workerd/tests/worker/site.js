@@ -3,7 +3,7 @@ import { splitwayWorker } from './pkg/cloudflare.js';
 
 const worker = splitwayWorker({
   refresh: 0,
-  origin: (request, env, init) => env.ORIGIN.fetch(request, init),
+  origin: (request, env) => env.ORIGIN.fetch(request),
   origins: (env) => ({ v2: env.V2, elsewhere: env.ELSEWHERE }),
   exposures: (env) => ({ endpoint: env.SPLITWAY_OTLP_ENDPOINT, maxDelay: 1, maxBuffer: 4000 }),
 });

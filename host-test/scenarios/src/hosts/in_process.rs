@@ -147,7 +147,10 @@ impl Run {
         let mut outcomes = Outcomes::default();
         let request = RequestView::new(&pairs).with_entropy(&self.proxy);
         let tripped = active.guards.tripped();
-        let request = tripped.as_ref().map_or(request, |tripped| request.with_tripped(tripped));
+        let request = match &tripped {
+            Some(tripped) => request.with_tripped(tripped),
+            None => request,
+        };
         active.plan.decide(&request, state.now, &mut outcomes);
         let named =
             |(id, reason): (_, &str)| Some((active.plan.experiment(id)?.id().to_owned(), reason.to_owned()));

@@ -7,7 +7,7 @@ boundaries(params, variants) native buckets at which something changes
 oracles(name, sets)          for each set a function from ids to (variant index or None, bucket)
 """
 
-from . import eppo, flagd, growthbook, launchdarkly, optimizely, planout, split, splitway, statsig, unleash
+from . import eppo, flagd, flagd_3, growthbook, launchdarkly, optimizely, planout, split, splitway, statsig, unleash
 
 DIALECTS = {
     "splitway": splitway,
@@ -21,4 +21,5 @@ DIALECTS = {
     "planout": planout,
     "eppo": eppo,
     "flagd": flagd,
+    "flagd_3": flagd_3,
 }
