@@ -177,7 +177,7 @@ fn values<'t>(text: &'t str, field: &str) -> Vec<&'t str> {
             rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_!+/=".contains(c))).unwrap_or(rest.len());
         let value = &rest[..end];
         let is_variable = value.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        let is_whole_field = !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+        let is_whole_field = !before.is_some_and(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
         if is_whole_field && !is_variable && value.len() >= 16 {
             all.push(value);
         }
