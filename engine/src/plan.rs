@@ -430,26 +430,6 @@ impl Experiment {
         self.gate == Gate::Open || self.is_overridable(by_token)
     }
 
-    /// The planned share of each variant among the experiment's units, from 0 to 1, in the order of
-    /// [`Self::variants`]. They follow from the ranges that decide.
-    #[must_use]
-    pub fn shares(&self) -> Vec<f64> {
-        let count = self.variants.len();
-        let variants = match &self.split {
-            Split::Splitway { variants, .. } => variants,
-            Split::Dialect(dialect) => return dialect.shares(count),
-        };
-        let mut buckets = vec![0_u32; count];
-        let mut next = 0;
-        while let Some(run) = variants.at(next) {
-            if let Some(sum) = buckets.get_mut(run.owner.index()) {
-                *sum = sum.saturating_add(run.end.saturating_sub(run.start));
-            }
-            next = run.end;
-        }
-        buckets.into_iter().map(|sum| f64::from(sum) / f64::from(crate::bucketing::BUCKETS)).collect()
-    }
-
     /// Whether the request is of a kind that the experiment can act on: gRPC calls and protocol upgrades fail on a
     /// redirect, so an experiment in which a variant redirects takes none of them, for no variant.
     pub(crate) fn can_serve(&self, request: &RequestView<'_>) -> bool {
