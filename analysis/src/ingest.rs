@@ -549,7 +549,8 @@ mod tests {
         }
         let cut = gzip(&lines.repeat(100));
         let path = folder.write("cut.gz", &cut[..cut.len() - 12]);
-        let error = outcomes(&[path], None, &folder.0.path().join("to.parquet"), &mut |_, _| {}).unwrap_err();
+        let error =
+            outcomes(&[path], None, false, &folder.0.path().join("to.parquet"), &mut |_, _| {}).unwrap_err();
         assert!(error.to_string().contains("cut.gz"), "{error}");
     }
 }
