@@ -95,8 +95,9 @@ pub(super) fn read(
     }
 }
 
-/// Fields of an access log, and attributes of its log records, that hold records.
-const NAMED: [&str; 4] = ["exposures", "splitway", "splitway_exposures", "splitway.exposures"];
+/// Fields of an access log, and attributes of its log records, that hold records. A field `splitway` is none of them: it has
+/// the stamp, a header, which a client can make up wherever the filter does not run.
+const NAMED: [&str; 3] = ["exposures", "splitway_exposures", "splitway.exposures"];
 /// Fields in which container runtimes and log shippers keep the line that they were given.
 const CARRIERS: [&str; 2] = ["log", "message"];
 
@@ -626,8 +627,8 @@ mod tests {
                 "2026-11-21T10:00:00.123456Z\tinfo\tenvoy wasm external/context.cc:1157\twasm log splitway: {RECORD}\tthread=30"
             ),
             serde_json::json!({ "log": format!("{RECORD}\n"), "stream": "stderr" }).to_string(),
-            format!(r#"{{"path":"/","splitway":{as_text}}}"#),
-            format!(r#"{{"path":"/","splitway":{RECORD}}}"#),
+            format!(r#"{{"path":"/","splitway_exposures":{as_text}}}"#),
+            format!(r#"{{"path":"/","splitway.exposures":{RECORD}}}"#),
             otlp.replace('\n', ""),
         ] {
             assert_eq!(all(&line), [READ], "{line}");
@@ -720,6 +721,7 @@ mod tests {
         for line in [
             format!(r#"{{"path":{escaped},"status":200}}"#),
             format!(r#"{{"path":{alone},"user_agent":{alone},"status":200}}"#),
+            format!(r#"{{"path":"/","splitway":{alone},"status":200}}"#),
             format!(r#"{{"request":{{"exposures":{alone},"splitway":[{RECORD}]}}}}"#),
             format!(r#"[2026-11-21T10:00:00.000Z] "GET {path} HTTP/1.1" 200 - 0 5 1"#),
             format!(r#"127.0.0.1 - - [21/Nov/2026:10:00:00 +0000] "GET {path} HTTP/1.1" 200 5"#),
