@@ -52,7 +52,7 @@ fn nanoseconds(record: &Value, field: &str) -> u128 {
 }
 
 /// The upstream takes the request after the decision, and then takes its time; so does the one that
-/// redirects.
+/// redirects. A prefetch is in no sink.
 #[tokio::test]
 async fn every_sink_tells_when_the_request_was_decided_on() {
     const DELAY: Duration = Duration::from_millis(60);
@@ -90,6 +90,9 @@ async fn every_sink_tells_when_the_request_was_decided_on() {
         })];
     })
     .await;
+    // Stamped, but nobody has seen it yet: no record, and no line of an access log, which would be no JSON.
+    let prefetch = get("/slow").header("sec-purpose", "prefetch");
+    assert_eq!(envoy.http1().send_alone(&prefetch).await.expect("an answer").status, 200);
     let mut logged = Vec::new();
     for (path, records) in [("/slow", 1), ("/moved", 2)] {
         let answer = envoy.http1().send_alone(&get(path)).await.expect("an answer");
