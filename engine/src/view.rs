@@ -23,7 +23,7 @@ pub const MAX_VALUE: usize = 4096;
 const LONG: usize = 2048;
 /// Most query parameters that are looked at.
 pub(crate) const MAX_PARAMETERS: usize = 1_500;
-/// Largest JWT payload that is looked at, in bytes of its header.
+/// Bytes of JWT payloads, as headers have them, that are read of one request, all together.
 const MAX_JWT: usize = 8 * 1024;
 /// Longest path that targeting looks at, in bytes.
 const MAX_PATH: usize = 8 * 1024;
@@ -50,6 +50,9 @@ pub struct RequestView<'a> {
     query: OnceCell<Index>,
     /// Payloads by the header values that hold them.
     jwts: RefCell<Vec<(&'a [u8], Option<Document>)>>,
+    /// What was asked of them: header, claim, answer.
+    claims: RefCell<Vec<(String, String, Option<String>)>>,
+    decoded: Cell<usize>,
     matched: Cell<usize>,
     searched: Cell<usize>,
 }
@@ -68,6 +71,8 @@ impl<'a> RequestView<'a> {
             query_text: OnceCell::new(),
             query: OnceCell::new(),
             jwts: RefCell::new(Vec::new()),
+            claims: RefCell::new(Vec::new()),
+            decoded: Cell::new(0),
             matched: Cell::new(0),
             searched: Cell::new(0),
         }
@@ -346,14 +351,21 @@ impl<'a> RequestView<'a> {
     /// the header `header`: of its first value that has it. The proxy has verified it, or it means nothing.
     #[must_use]
     pub fn jwt_claim(&self, header: &str, claim: &str) -> Option<String> {
-        self.header_values(header).find_map(|value| self.claim(value.trim_ascii(), claim))
+        let mut asked = self.claims.borrow_mut();
+        if let Some((.., known)) = asked.iter().find(|(of, name, _)| of == header && name == claim) {
+            return known.clone();
+        }
+        let value = self.header_values(header).find_map(|value| self.claim(value.trim_ascii(), claim));
+        asked.push((header.to_owned(), claim.to_owned(), value.clone()));
+        value
     }
 
     fn claim(&self, payload: &'a [u8], claim: &str) -> Option<String> {
         let mut read = self.jwts.borrow_mut();
         let known = read.iter().position(|(value, _)| std::ptr::eq(*value, payload));
         let known = known.unwrap_or_else(|| {
-            read.push((payload, claims(payload)));
+            let may = spend(&self.decoded, payload.len(), MAX_JWT);
+            read.push((payload, if may { claims(payload) } else { None }));
             read.len().saturating_sub(1)
         });
         match read.get(known)?.1.as_ref()?.field(claim)? {
@@ -375,9 +387,6 @@ fn spend(spent: &Cell<usize>, bytes: usize, most: usize) -> bool {
 }
 
 fn claims(payload: &[u8]) -> Option<Document> {
-    if payload.len() > MAX_JWT {
-        return None;
-    }
     let unpadded = payload.strip_suffix(b"==").or_else(|| payload.strip_suffix(b"="));
     let json = Base64UrlUnpadded::decode_vec(std::str::from_utf8(unpadded.unwrap_or(payload)).ok()?).ok()?;
     Document::from_json(&json).ok()
@@ -615,6 +624,21 @@ mod tests {
             assert_eq!(view.jwt_claim("x-jwt", "n").as_deref(), Some("7"));
             assert_eq!(view.jwt_claim("x-jwt", "f"), None);
             assert_eq!(view.jwt_claim("x-jwt", "e"), None);
+        }
+    }
+
+    #[test]
+    fn the_jwts_of_a_request_have_one_limit() {
+        let filler = "x".repeat(4_000);
+        let of = |claim: &str, filler: &str| {
+            Base64UrlUnpadded::encode_string(format!("{{\"{claim}\":1,\"filler\":\"{filler}\"}}").as_bytes())
+        };
+        let values = [of("first", &filler), of("second", &filler), of("small", "")];
+        let lines: Vec<(&str, &[u8])> = values.iter().map(|value| ("x-jwt", value.as_bytes())).collect();
+        let headers = pairs(&lines);
+        let view = RequestView::new(&headers);
+        for (claim, found) in [("first", true), ("second", false), ("small", true), ("first", true)] {
+            assert_eq!(view.jwt_claim("x-jwt", claim).is_some(), found, "{claim}");
         }
     }
 }

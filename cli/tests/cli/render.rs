@@ -7,7 +7,7 @@ use std::process::Command;
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 use splitway_envoy::standalone::{Standalone, validate};
-use splitway_envoy::{Call, Upstream, skip};
+use splitway_envoy::{Call, Exposure, Upstream, skip};
 
 use crate::support::{Bench, Ran, root};
 
@@ -47,8 +47,12 @@ struct Rendered {
 
 impl Rendered {
     fn new(more: &str) -> Self {
+        Self::of(CONFIG, more)
+    }
+
+    fn of(config: &str, more: &str) -> Self {
         let (v1, v2) = (Upstream::start("v1").unwrap(), Upstream::start("v2").unwrap());
-        let rendered = Self { bench: bench(), v1, v2 };
+        let rendered = Self { bench: Bench::new(&[("splitway.yaml", config)]), v1, v2 };
         rendered.render(more);
         rendered
     }
@@ -323,10 +327,8 @@ async fn the_rules_notice_a_config_that_is_not_followed() {
 }
 
 /// A bootstrap that somebody else wrote, with the snippets where they say they go.
-#[tokio::test]
-async fn the_snippets_fit_an_existing_bootstrap() {
-    let rendered = Rendered::new("");
-    let snippet = |name: &str| parse(&rendered.bench.read(&format!("proxy/snippets/{name}.yaml")));
+fn theirs(bench: &Bench) -> String {
+    let snippet = |name: &str| parse(&bench.read(&format!("proxy/snippets/{name}.yaml")));
     let mut filters = snippet("http-filter").as_array().unwrap().clone();
     filters.push(json!({
         "name": "envoy.filters.http.router",
@@ -358,8 +360,14 @@ async fn the_snippets_fit_an_existing_bootstrap() {
         },
     });
     bootstrap.as_object_mut().unwrap().extend(snippet("stats").as_object().unwrap().clone());
+    bootstrap.to_string()
+}
+
+#[tokio::test]
+async fn the_snippets_fit_an_existing_bootstrap() {
+    let rendered = Rendered::new("");
     let folder = rendered.bench.path("proxy");
-    let envoy = Standalone::start(&folder, &bootstrap.to_string()).await.unwrap();
+    let envoy = Standalone::start(&folder, &theirs(&rendered.bench)).await.unwrap();
     splits(&envoy).await;
     // Envoy buffers its access log; its destination is the same pipe as its other output.
     splitway_envoy::eventually("an access log with the stamp", async || {
@@ -368,6 +376,107 @@ async fn the_snippets_fit_an_existing_bootstrap() {
     })
     .await
     .unwrap();
+}
+
+/// An experiment on one page of one host, which everybody there is in.
+const PAGE: &str = "\
+version: 1
+unit: [{ header: x-user-id }]
+experiments:
+  - id: button
+    targeting: { all: [{ path: { prefix: /checkout } }, { host: { equals: shop.example } }] }
+    variants: [{ id: new, weight: 1, route: { cluster: v2 } }]
+";
+
+/// Another spelling of a URL neither evades nor forces an experiment, and the application gets the spelling that the
+/// decision was made on: with the rendered bootstrap, and with the snippets in somebody else's.
+#[tokio::test]
+async fn one_url_has_one_spelling_behind_a_rendered_proxy() {
+    let rendered = Rendered::of(PAGE, "");
+    let bench = &rendered.bench;
+    for (whose, bootstrap) in [("ours", bench.read("proxy/envoy.yaml")), ("theirs", theirs(bench))] {
+        let envoy = Standalone::start(&bench.path("proxy"), &bootstrap).await.unwrap();
+        let send = async |path: &str, host: &str| {
+            let call = Call::get(path).header("host", host).header("x-user-id", "u1");
+            envoy.http1().send(&call).await.unwrap()
+        };
+        for (path, host, seen_path, seen_host, is_in) in [
+            ("/checkout", "shop.example", "/checkout", "shop.example", true),
+            ("//checkout", "shop.example", "/checkout", "shop.example", true),
+            ("/%63heckout", "shop.example", "/checkout", "shop.example", true),
+            ("/x/../checkout", "shop.example", "/checkout", "shop.example", true),
+            ("/x/%2e%2E//checkout?a=//b", "shop.example", "/checkout?a=//b", "shop.example", true),
+            ("/./checkout/.", "shop.example", "/checkout/", "shop.example", true),
+            ("/checkout", "shop.example.", "/checkout", "shop.example", true),
+            ("/checkout", "shop.example.:8443", "/checkout", "shop.example:8443", true),
+            ("/checkout/../admin", "shop.example", "/admin", "shop.example", false),
+            ("/checkout/%2e%2e/admin", "shop.example", "/admin", "shop.example", false),
+            ("/checkout//../../admin", "shop.example", "/admin", "shop.example", false),
+            ("/checkout", "shop.example.evil.example.", "/checkout", "shop.example.evil.example", false),
+        ] {
+            let what = format!("{whose}: {path} of {host}");
+            let answer = send(path, host).await;
+            assert_eq!(answer.status, 200, "{what}");
+            assert_eq!(answer.variant("button"), is_in.then_some("new"), "{what}");
+            assert_eq!(answer.upstream(), Some(if is_in { "v2" } else { "v1" }), "{what}");
+            let seen = answer.seen().unwrap();
+            assert_eq!((&*seen.path, &*seen.host), (seen_path, seen_host), "{what}");
+        }
+        // Whether an escaped slash is a slash, applications disagree: the client is sent to what is decided on.
+        for (path, location) in [("/x%2f..%2Fcheckout", "/checkout"), ("/checkout%2f..%5cadmin", "/admin")] {
+            let answer = send(path, "shop.example").await;
+            assert_eq!((answer.status, answer.header("location")), (307, Some(location)), "{whose}: {path}");
+            assert_eq!((answer.upstream(), answer.variant("button")), (None, None), "{whose}: {path}");
+        }
+    }
+}
+
+/// The route on which the filter is disabled: no id, no stamp, no record, no count.
+#[tokio::test]
+async fn a_probe_of_the_rendered_health_route_is_no_user() {
+    let config = CONFIG.replace(
+        "unit: [{ header: x-user-id }]",
+        "mint: { plain_http: true }\nexposure: { key: 7c1d0f9be42a6358a0c4e7f19b3d2586 }",
+    );
+    let rendered = Rendered::of(&config, "");
+    let bench = &rendered.bench;
+    let envoy = Standalone::start(&bench.path("proxy"), &bench.read("proxy/envoy.yaml")).await.unwrap();
+    for _ in 0..20 {
+        // A browser's headers, so that it is the route that makes it no user.
+        let probe =
+            Call::get("/healthz").header("user-agent", "Mozilla/5.0").header("x-splitway", "button=new");
+        let answer = envoy.http1().send(&probe).await.unwrap();
+        assert_eq!((answer.status, &*answer.text()), (200, "ok\n"));
+        assert_eq!(
+            (answer.header("set-cookie"), answer.header("x-splitway"), answer.upstream()),
+            (None, None, None)
+        );
+    }
+    // The same anywhere else is a user. Its record comes after whatever the probes had caused.
+    let call = Call::get("/").header("user-agent", "Mozilla/5.0");
+    let answer = envoy.http1().send(&call).await.unwrap();
+    assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("splitway=")), "{answer:?}");
+    let exposures = splitway_envoy::eventually("the exposure", async || {
+        let log = envoy.log()?;
+        let exposures: Vec<_> = log.lines().filter_map(Exposure::in_line).collect();
+        Ok((!exposures.is_empty()).then_some(exposures))
+    });
+    assert_eq!(exposures.await.unwrap().len(), 1);
+    let stats = envoy.stats().await.unwrap();
+    let count = |name: &str| -> u64 {
+        let start = format!("wasmcustom.splitway.{name}");
+        stats.iter().filter(|(name, _)| name.starts_with(&start)).map(|(_, count)| count).sum()
+    };
+    assert_eq!(
+        (count("assignments"), count("units_minted"), count("stripped_headers")),
+        (1, 1, 0),
+        "{stats:#?}"
+    );
+    assert_eq!(
+        rendered.v1.requests().len() + rendered.v2.requests().len(),
+        1,
+        "the probes are Envoy's to answer"
+    );
 }
 
 /// The restriction lets through what the sink needs, and the collector's cluster must be there.

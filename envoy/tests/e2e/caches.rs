@@ -332,3 +332,73 @@ async fn nginx_behind() {
     check_safe(behind(name, "nginx-behind.conf", true).await, 2);
     check_unsafe(behind(name, "nginx-behind.conf", false).await);
 }
+
+/// What caches obey before `Cache-Control`, as an application sends it that trusts its cache with pages that it keeps
+/// from everybody else's.
+const DIRECTIVES: [(&str, &str); 10] = [
+    ("x-accel-expires", "60"),
+    ("surrogate-control", "max-age=60"),
+    ("cdn-cache-control", "public, max-age=60"),
+    ("cloudflare-cdn-cache-control", "max-age=60"),
+    ("netlify-cdn-cache-control", "public, durable, max-age=60"),
+    ("vercel-cdn-cache-control", "max-age=60"),
+    ("edge-control", "cache-maxage=60s"),
+    ("akamai-cache-control", "max-age=60"),
+    ("fastly-cache-control", "max-age=60"),
+    ("x-litespeed-cache-control", "public, max-age=60"),
+];
+
+/// nginx obeys `X-Accel-Expires` even where `Cache-Control` says `private`, and no `Vary` can name what the unit is of
+/// here: two users, one in each variant, get their own page only because that header is taken away.
+#[tokio::test]
+async fn nginx_in_front_of_an_application_that_directs_caches() {
+    for cache_safety in [true, false] {
+        let app = Upstream::scripted("app", |_| {
+            let reply = DIRECTIVES.iter();
+            let reply = reply.fold(Reply::default(), |reply, (name, value)| reply.header(*name, value));
+            // After them, as the filter's own is: older nginx obeys what comes first.
+            reply.header("cache-control", "private")
+        })
+        .expect("an upstream");
+        let mut document = document(cache_safety);
+        document["unit"] = json!([{ "client_address": { "trusted_hops": 1 } }]);
+        let config = EnvoyConfig::new(document.to_string(), &app, &app);
+        let envoy = Envoy::start(config).await.expect("Envoy");
+        let Some(cache) = Cache::start("nginx-in-front.conf", envoy.address()).await else {
+            let name = "nginx_in_front_of_an_application_that_directs_caches";
+            return skip(name, "nginx is not on PATH: apt-get install nginx");
+        };
+        let asks = |address: &str| {
+            Call::get("/page").header("host", "shop.example").header("x-forwarded-for", address)
+        };
+
+        let mut users = BTreeMap::new();
+        for host in 1..100 {
+            let address = format!("203.0.113.{host}");
+            let answer = envoy.http1().send(&asks(&address)).await.expect("an answer");
+            for (name, value) in DIRECTIVES {
+                assert_eq!(answer.header(name), (!cache_safety).then_some(value), "{name}");
+            }
+            assert_eq!(answer.header("cache-control"), Some("private"));
+            users.insert(answer.variant("page").expect("everybody is in").to_owned(), address);
+            if users.len() == 2 {
+                break;
+            }
+        }
+        assert_eq!(users.keys().collect::<Vec<_>>(), ["a", "b"]);
+
+        let client = Client::http1(cache.address);
+        let (mut requests, mut crossed) = (0, 0);
+        for _ in 0..500 {
+            for (variant, address) in &users {
+                let answer = client.send(&asks(address)).await.expect("an answer");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                let made_for = answer.seen().expect("the application's echo");
+                requests += 1;
+                crossed += u32::from(made_for.header("x-splitway") != Some(&format!("page={variant}")));
+            }
+        }
+        assert_eq!(requests, 1_000);
+        assert_eq!(crossed == 0, cache_safety, "{crossed} of {requests} got the other variant's page");
+    }
+}

@@ -7,6 +7,7 @@ mod chaos;
 mod edge;
 mod engine;
 mod envoy;
+mod hostile;
 mod instructions;
 mod kill;
 mod load;
@@ -51,6 +52,8 @@ pub(crate) enum Bench {
     /// Kills collector and upstreams and swaps good and bad configs at random, under load; then the counts must
     /// add up.
     Chaos(chaos::Options),
+    /// The dearest requests that a client can send, in a real Envoy.
+    Hostile,
     /// The compiled filter: instructions, hostcalls, allocations, memory, size. Exact counts.
     Wasm,
 }
@@ -68,6 +71,7 @@ pub(crate) fn run(bench: Bench) -> Result<()> {
         Bench::Kill(options) => kill::run(&options),
         Bench::Soak(options) => soak::run(&options),
         Bench::Chaos(options) => chaos::run(&options),
+        Bench::Hostile => hostile::run(),
         Bench::Wasm => wasm::run(),
     }
 }
