@@ -35,8 +35,8 @@ pub struct Lines {
     pub records: u64,
     /// Lines that say nothing about exposures, such as the proxy's other log lines.
     pub unrelated: u64,
-    /// Lines that name the event of an exposure where Splitway writes none, such as an access log's with the path of a
-    /// request: nothing is taken from them.
+    /// Lines that name the event of an exposure and hold none of Splitway's: an access log's with the path of a request, or
+    /// another flag provider's. Nothing is taken from them.
     pub elsewhere: u64,
     /// Records of versions of the config that were not named: left out.
     pub foreign: u64,

@@ -815,7 +815,8 @@ mod tests {
         let found = judged(&rules, &[group("control", "", 3841.0, 0.10), group("big", "", 3841.0, 0.12)]);
         let always = found.metrics[1].comparisons[0].plan.as_ref().unwrap();
         let longer = (3.1340 + 0.8416) / (1.9600 + 0.8416);
-        assert!((always.detectable / plan.detectable / longer - 1.0).abs() < 1e-4, "{always:?}");
+        // A single look is planned by t, the sequence by z: at 7,680 degrees of freedom they differ by 1.2 in 10,000.
+        assert!((always.detectable / plan.detectable / longer - 1.0).abs() < 3e-4, "{always:?}");
         assert!((always.after(1.0) - always.detectable).abs() < 1e-12, "{always:?}");
     }
 

@@ -17,7 +17,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use futures::StreamExt as _;
 use splitway_stats::{Moments, Sums};
 
@@ -66,6 +66,8 @@ pub struct Tables {
     parts: Vec<SessionContext>,
     /// Time of the last outcome; of the last exposure without any.
     last_ms: i64,
+    /// Exposures of versions of the config that were not asked for.
+    foreign: u64,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -87,6 +89,25 @@ impl Tables {
         Self::open_in_parts(exposures, outcomes, excluded, ROWS)
     }
 
+    /// As [`Self::open`], of exposures of these versions of the config; [`Self::foreign`] counts the others.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_versions(
+        exposures: &[PathBuf],
+        outcomes: &[PathBuf],
+        excluded: &[String],
+        versions: &[&str],
+    ) -> Result<Self, Error> {
+        Self::open_some(exposures, outcomes, excluded, Some(versions), ROWS)
+    }
+
+    /// Exposures that were left out for their version.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
     /// As [`Self::open`], with at most about `rows` of both tables looked at together.
     ///
     /// # Errors
@@ -95,6 +116,16 @@ impl Tables {
         exposures: &[PathBuf],
         outcomes: &[PathBuf],
         excluded: &[String],
+        rows: u64,
+    ) -> Result<Self, Error> {
+        Self::open_some(exposures, outcomes, excluded, None, rows)
+    }
+
+    fn open_some(
+        exposures: &[PathBuf],
+        outcomes: &[PathBuf],
+        excluded: &[String],
+        versions: Option<&[&str]>,
         rows: u64,
     ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -106,10 +137,17 @@ impl Tables {
         let context = |runtime: &tokio::runtime::Runtime, part: Option<(u64, u64)>| {
             let context = SessionContext::new_with_config_rt(SessionConfig::new(), environment.clone());
             context.register_udf(unit_key());
-            runtime.block_on(tables(&context, exposures, outcomes, excluded, part))?;
+            runtime.block_on(tables(&context, exposures, outcomes, excluded, versions, part))?;
             Ok::<_, Error>(context)
         };
-        let mut tables = Self { all: context(&runtime, None)?, parts: Vec::new(), last_ms: 0, runtime };
+        let mut tables =
+            Self { all: context(&runtime, None)?, parts: Vec::new(), last_ms: 0, foreign: 0, runtime };
+        if let Some(versions) = versions {
+            tables.foreign = tables.runtime.block_on(async {
+                let others = of_versions(read(&tables.all, exposures).await?, versions, true)?;
+                Ok::<_, Error>(others.count().await? as u64)
+            })?;
+        }
         let count =
             tables.rows("SELECT (SELECT COUNT(*) FROM exposures) + (SELECT COUNT(*) FROM outcomes)")?;
         let last = tables.rows(
@@ -350,6 +388,7 @@ async fn tables(
     exposures: &[PathBuf],
     outcomes: &[PathBuf],
     excluded: &[String],
+    versions: Option<&[&str]>,
     part: Option<(u64, u64)>,
 ) -> Result<(), Error> {
     for (name, files) in [("exposures", exposures), ("outcomes", outcomes)] {
@@ -358,9 +397,11 @@ async fn tables(
                 "SELECT '' AS unit, '' AS metric, 0 AS time_ms, CAST(0 AS DOUBLE) AS value WHERE FALSE";
             context.sql(none).await?
         } else {
-            let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-            context.read_parquet(paths, ParquetReadOptions::default()).await?
+            read(context, files).await?
         };
+        if let Some(versions) = versions.filter(|_| name == "exposures") {
+            table = of_versions(table, versions, false)?;
+        }
         if let Some((which, of)) = part {
             let key = unit_key().call(vec![col("unit")]);
             table = table.filter((key % lit(of as i64)).eq(lit(which as i64)))?;
@@ -374,6 +415,17 @@ async fn tables(
         context.register_table("excluded", context.sql(&rows).await?.into_view())?;
     }
     Ok(())
+}
+
+async fn read(context: &SessionContext, files: &[PathBuf]) -> Result<DataFrame, Error> {
+    let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    Ok(context.read_parquet(paths, ParquetReadOptions::default()).await?)
+}
+
+/// The rows of these versions, or those of all others.
+fn of_versions(table: DataFrame, versions: &[&str], are_others: bool) -> Result<DataFrame, Error> {
+    let versions = versions.iter().map(|version| lit(*version)).collect();
+    Ok(table.filter(col("version").in_list(versions, are_others))?)
 }
 
 /// The function `unit_key`: a number of 63 bits for a unit's text, the same in every run.

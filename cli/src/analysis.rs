@@ -301,7 +301,7 @@ impl Setting {
             experiments: Vec::new(),
             unknown_experiments: Default::default(),
         };
-        let (mut checked, mut names) = (None, None);
+        let (mut checked, mut names, mut foreign) = (None, None, 0);
         let mut quantiles = Vec::new();
         let groups = if let Some(summary) = &data.from_summary {
             reduce::summary(summary, &self.reduction)?
@@ -323,6 +323,8 @@ impl Setting {
                 parquet(&data.exposures, &folder.path().join("exposures.parquet"), is_ready, |files, to| {
                     ingest::exposures(files, segment, versions, to, &mut |done, of| show(&bar, done, of))
                 })?;
+            // What was compacted before has records of all versions.
+            let compacted = versions.filter(|_| lines.is_none() || exposures.len() > 1);
             analysis.exposures = lines;
             let shown_by = data.raw_units.then_some(self.plan());
             let is_ready = |path: &Path| ingest::are_ready_outcomes(path, shown_by);
@@ -346,7 +348,11 @@ impl Setting {
             } else {
                 excluded
             };
-            let tables = Tables::open(&exposures, &outcomes, &excluded)?;
+            let tables = match compacted {
+                Some(versions) => Tables::open_versions(&exposures, &outcomes, &excluded, versions)?,
+                None => Tables::open(&exposures, &outcomes, &excluded)?,
+            };
+            foreign = tables.foreign();
             let step = spinner();
             step.set_message("comparing the log with the config");
             checked = Some(integrity::check(
@@ -375,6 +381,13 @@ impl Setting {
             integrity: checked.as_ref(),
         };
         analysis.experiments.extend(self.rules.iter().map(|rules| judge(rules, &evidence)));
+        if foreign > 0 {
+            let remark = format!(
+                "{foreign} exposures of other versions of the config were left out of the Parquet files: name versions by \
+                 --older-config or --accept-version"
+            );
+            analysis.experiments.iter_mut().for_each(|found| found.remarks.push(remark.clone()));
+        }
         if data.exclude.is_some() {
             for found in &mut analysis.experiments {
                 if found.integrity.as_ref().is_some_and(|integrity| integrity.excluded_units == 0) {

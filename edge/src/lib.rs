@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(engine.decide(b":path\0/\0cookie\0uid=u".to_vec(), 0.0).get(..2), Some(&[0, 1][..]));
         assert!(engine.decide(b":path\0/".to_vec(), 0.0).is_empty());
         assert_eq!(engine.counters(), before);
-        assert_eq!(engine.names(), "cookie\nbutton a b");
+        assert_eq!(engine.names(), "cookie purpose sec-purpose access-control-request-method\nbutton a b");
     }
 
     #[test]

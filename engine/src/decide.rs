@@ -477,7 +477,7 @@ impl Plan {
         // Those who come first are told first, and ids are in order already.
         let mut ranked: SmallVec<[(bool, u16, Assignment); 4]> = SmallVec::new();
         for assignment in &decision.assignments {
-            let Some(experiment) = contested(assignment).filter(|_| !assignment.withheld) else { continue };
+            let Some(experiment) = contested(assignment) else { continue };
             let rank = (assignment.reason.is_override(), experiment.priority);
             let place = ranked.partition_point(|(by_person, priority, _)| (*by_person, *priority) >= rank);
             ranked.insert(place, (rank.0, rank.1, *assignment));
@@ -491,8 +491,11 @@ impl Plan {
                 let bucket = (!assignment.reason.is_override()).then_some(assignment.bucket);
                 trace.step(not_entered(assignment.experiment, Reason::Conflict, bucket));
             } else {
-                kept.push(experiment);
-                trace.step(entered(assignment));
+                // What is off acts on nothing.
+                if !assignment.withheld {
+                    kept.push(experiment);
+                }
+                trace.step(outcome(assignment));
             }
         }
     }
@@ -716,11 +719,7 @@ impl<'p> LayerPass<'p, '_> {
                     clock_edge: experiment.near_boundary(self.now, self.plan.clock_skew_ms),
                     withheld,
                 };
-                if withheld {
-                    trace.step(not_entered(id, reason, Some(bucket)));
-                } else {
-                    self.tell(&assignment, trace);
-                }
+                self.tell(&assignment, trace);
                 decision.add(assignment);
                 false
             }
@@ -736,12 +735,12 @@ impl<'p> LayerPass<'p, '_> {
         self.layer.experiments.iter().filter_map(|id| plan.experiment(*id).map(|e| (*id, e)))
     }
 
-    /// Tells of an experiment that is entered, unless a conflict may still keep it out.
+    /// Tells what came out for an experiment, unless a conflict may still keep it out.
     #[inline(always)]
     fn tell(&self, assignment: &Assignment, trace: &mut impl Trace) {
         let is_settled = |experiment: &Experiment| experiment.claims.is_empty();
         if !self.plan.contested || self.plan.experiment(assignment.experiment).is_none_or(is_settled) {
-            trace.step(entered(assignment));
+            trace.step(outcome(assignment));
         }
     }
 
@@ -837,11 +836,11 @@ impl<'p> LayerPass<'p, '_> {
     }
 }
 
-fn entered(assignment: &Assignment) -> Step<'static> {
+fn outcome(assignment: &Assignment) -> Step<'static> {
     Step::Outcome {
         experiment: assignment.experiment,
         reason: assignment.reason,
-        variant: Some(assignment.variant),
+        variant: (!assignment.withheld).then_some(assignment.variant),
         bucket: (!assignment.reason.is_override()).then_some(assignment.bucket),
     }
 }

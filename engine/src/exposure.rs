@@ -199,12 +199,14 @@ impl Plan {
     }
 
     /// What tells (unit, experiment, variant) from others, for [`crate::Seen`]: a change of the config
-    /// alone does not change it.
+    /// alone does not change it. A variant that is withheld has another key, so that a unit which has met it before is
+    /// recorded once more.
     #[must_use]
     pub fn exposure_key(&self, assignment: &Assignment, unit_hash: u64) -> Option<u64> {
         let variant = self.experiment(assignment.experiment)?.variant(assignment.variant)?;
+        let mark: &[u8] = if assignment.withheld { b"!" } else { b"/" };
         let half =
-            |seed| u64::from(murmur3_32(&[self.namespace.as_bytes(), b"/", variant.stamp.as_bytes()], seed));
+            |seed| u64::from(murmur3_32(&[self.namespace.as_bytes(), mark, variant.stamp.as_bytes()], seed));
         Some(unit_hash ^ (half(1) << 32 | half(2)))
     }
 

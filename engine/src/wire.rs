@@ -362,6 +362,7 @@ records! {
         pub window: Option<Period>,
         /// What tells browsers apart.
         #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub traits: Vec<Source>,
     }
 }
@@ -1074,6 +1075,7 @@ records! {
         /// The experiment's numeric id.
         pub experiment_id: String,
         /// Variants by ends of ranges, ascending.
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub traffic_allocation: Vec<OptimizelyAllocation>,
         /// The random group it is in.
         pub group: Option<OptimizelyGroup>,
@@ -1092,6 +1094,7 @@ records! {
         /// Its numeric id.
         pub id: String,
         /// Experiments by ends of ranges, ascending.
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub traffic_allocation: Vec<OptimizelyGroupAllocation>,
     }
 
@@ -1136,6 +1139,7 @@ records! {
         /// Percentage that passes. Default: 100.
         pub pass_percentage: Option<f64>,
         /// Groups by ends of ranges, ascending.
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub groups: Vec<StatsigGroup>,
         /// The groups' salt. Default: the config's.
         pub group_salt: Option<String>,
@@ -1182,6 +1186,7 @@ records! {
         /// Default: 10,000.
         pub total_shards: Option<u32>,
         /// Per variant its `[start, end)` ranges of shards.
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub ranges: Vec<Vec<[u32; 2]>>,
         /// The traffic shard in front.
         pub traffic: Option<EppoTraffic>,
@@ -1192,6 +1197,7 @@ records! {
         /// Its salt.
         pub salt: String,
         /// Its `[start, end)` ranges.
+        #[cfg_attr(feature = "schema", schemars(default))]
         pub ranges: Vec<[u32; 2]>,
     }
 

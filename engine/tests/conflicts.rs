@@ -1,7 +1,10 @@
 //! Experiments of different layers that act on the same thing.
 #![cfg(feature = "yaml")]
 
-use splitway_engine::{Document, NoTrace, Plan, RequestView, Timestamp, compile};
+use splitway_engine::guardrail::Tripped;
+use splitway_engine::{
+    Document, ExperimentId, NoTrace, Plan, Reason, RequestView, Step, Timestamp, Trace, compile,
+};
 
 fn plan(experiments: &str) -> Plan {
     let yaml = format!("version: 1\nunit: [{{ header: u }}]\nexperiments:\n{experiments}");
@@ -67,6 +70,49 @@ fn counts_of_second_first(plan: &Plan) -> u32 {
         decision.assignments.iter().any(|a| a.experiment == first)
     };
     u32::try_from((0..1_000).filter(is_in).count()).unwrap()
+}
+
+/// What a guardrail has switched off acts on nothing, so it keeps nobody out; and whom it would not have got, its records
+/// do not count.
+#[test]
+fn what_is_withheld_pushes_nobody_out() {
+    let alone = "  - { id: alone, variants: [{ id: on, route: { cluster: a } }] }\n";
+    let headers: [(&[u8], &[u8]); 2] = [(b":path", b"/"), (b"u", b"unit-1")];
+    for (second, expected) in [
+        (SECOND.to_owned(), vec![("alone", Reason::Guardrail), ("second", Reason::Split)]),
+        (
+            SECOND.replace("id: second,", "id: second, priority: 51,"),
+            vec![("alone", Reason::Conflict), ("second", Reason::Split)],
+        ),
+    ] {
+        let plan = plan(&format!("{alone}{second}"));
+        let alone = plan.find("alone").unwrap().0;
+        let mut tripped = Tripped::default();
+        tripped.add(alone, plan.experiment(alone).unwrap().control());
+        let mut told = Told::default();
+        let request = RequestView::new(&headers).with_tripped(&tripped);
+        let decision = plan.decide(&request, Timestamp(0), &mut told);
+        let id = |id| plan.experiment(id).unwrap().id();
+        let mut said: Vec<_> = told.0.iter().map(|(experiment, reason)| (id(*experiment), *reason)).collect();
+        said.sort_unstable_by_key(|(experiment, _)| *experiment);
+        assert_eq!(said, expected, "one outcome for each experiment");
+        let entered: Vec<_> = decision.assignments.iter().map(|a| (id(a.experiment), a.reason)).collect();
+        let stays = expected.iter().filter(|(_, reason)| *reason != Reason::Conflict);
+        assert_eq!(entered, stays.copied().collect::<Vec<_>>());
+        assert!(plan.cluster(&decision).is_none_or(|cluster| cluster == "b"), "`alone` is off");
+    }
+}
+
+/// What came out for each experiment.
+#[derive(Default)]
+struct Told(Vec<(ExperimentId, Reason)>);
+
+impl Trace for Told {
+    fn step(&mut self, step: Step<'_>) {
+        if let Step::Outcome { experiment, reason, .. } = step {
+            self.0.push((experiment, reason));
+        }
+    }
 }
 
 #[test]

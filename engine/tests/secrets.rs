@@ -41,7 +41,10 @@ fn good(name: &str) -> Option<Vec<u8>> {
     Some(value.as_bytes().to_vec())
 }
 
-fn shown(plan: &Plan) -> (Option<String>, Vec<(String, Vec<u8>)>, Option<String>) {
+/// A unit's pseudonym, the collector's headers, and a provisional id.
+type Shown = (Option<String>, Vec<(String, Vec<u8>)>, Option<String>);
+
+fn shown(plan: &Plan) -> Shown {
     let otlp = plan.sinks().otlp.as_ref().unwrap();
     let headers = otlp.headers().into_iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
     // The provisional id.

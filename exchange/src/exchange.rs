@@ -1,15 +1,16 @@
 //! One request and its response.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::iter::successors;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 use splitway_engine::guardrail::Outcome;
 use splitway_engine::{
-    Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, HeaderChange, Plan, Reason,
-    Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp, overrides_cache_control,
-    private_cache_control, push_member,
+    Asked, Assignment, CLUSTER, ChainId, Common, CookieAction, Decision, EXPLAIN, Entropy, HeaderChange,
+    Plan, Reason, Redirection, RequestView, Rewrite, SHADOW, STAMP, Served, Timestamp,
+    overrides_cache_control, private_cache_control, push_member,
 };
 
 use crate::config::{Active, Event};
@@ -43,6 +44,23 @@ pub struct Exchange {
     before: Option<Box<Exchange>>,
     /// The decision's steps, for a tester who asked for them.
     steps: Option<String>,
+    /// The random bits of a minted unit: the passes of one request mint one unit.
+    drawn: Option<[u8; 16]>,
+}
+
+/// Randomness that is drawn once.
+#[derive(Debug)]
+struct OneDraw<'h, H> {
+    drawn: Cell<Option<[u8; 16]>>,
+    host: &'h H,
+}
+
+impl<H: Entropy> Entropy for OneDraw<'_, H> {
+    fn bits(&self) -> Option<[u8; 16]> {
+        let bits = self.drawn.get().or_else(|| self.host.bits());
+        self.drawn.set(bits);
+        bits
+    }
 }
 
 /// The unit of a chain.
@@ -113,6 +131,7 @@ impl Exchange {
             is_grpc: false,
             before: None,
             steps: None,
+            drawn: None,
         }
     }
 
@@ -178,19 +197,24 @@ impl Exchange {
             }
             passed.stamp = others;
         }
-        active.count(host, Event::Stripped, stripped);
-        let mut request = RequestView::new(&headers).with_entropy(host);
+        let id = request_id(&RequestView::new(&headers)).unwrap_or_default();
+        self.before = vm.earlier_pass(plan.namespace(), Some(id.as_bytes()), host);
+        if let Some(before) = &self.before {
+            self.request_id = before.request_id.clone();
+            self.drawn = before.drawn;
+            self.forget_routes(&mut passed, host);
+        } else {
+            // Those of a later pass are of the pass before it.
+            active.count(host, Event::Stripped, stripped);
+        }
+        let entropy = OneDraw { drawn: Cell::new(self.drawn), host };
+        let mut request = RequestView::new(&headers).with_entropy(&entropy);
         if let Some(tripped) = &tripped {
             request = request.with_tripped(tripped);
         }
-        let id = request_id(&request).unwrap_or_default();
-        self.before = vm.earlier_pass(plan.namespace(), Some(id.as_bytes()), host);
-        if self.before.is_some() {
-            self.request_id = self.before.as_ref().and_then(|before| before.request_id.clone());
-            self.forget_routes(&mut passed, host);
-        }
         let mut steps = plan.steps(&request);
         plan.decide_into(&request, self.started, &mut steps, &mut self.decision);
+        self.drawn = entropy.drawn.get();
         self.count_decision(host);
         self.steps = steps.filter(|_| self.decision.debug).map(String::from);
         let path = self.take_tokens(host, &request);
@@ -214,8 +238,10 @@ impl Exchange {
             return flow;
         }
         self.remember(&request);
-        for assignment in self.decision.assignments.iter().filter(|assignment| !assignment.withheld) {
-            active.count_assignment(host, assignment);
+        for assignment in &self.decision.assignments {
+            if !assignment.withheld && !self.was_entered_before(assignment) {
+                active.count_assignment(host, assignment);
+            }
         }
         if plan.sinks().filter_state {
             self.fill_filter_state(host);
@@ -430,6 +456,18 @@ impl Exchange {
     /// This pass and those before it, the last first.
     fn passes(&self) -> impl Iterator<Item = &Self> {
         successors(Some(self), |pass| pass.before.as_deref())
+    }
+
+    /// Whether an earlier pass of the request was in the experiment of `assignment`, of whichever config.
+    fn was_entered_before(&self, assignment: &Assignment) -> bool {
+        let id = |pass: &'_ Self, of: &Assignment| {
+            pass.active.plan.experiment(of.experiment).map(|experiment| experiment.id().to_owned())
+        };
+        self.before.is_some()
+            && self.passes().skip(1).any(|pass| {
+                let mut entered = pass.decision.assignments.iter().filter(|other| !other.withheld);
+                entered.any(|other| id(pass, other) == id(self, assignment))
+            })
     }
 
     /// When the request was decided on: in the first pass.

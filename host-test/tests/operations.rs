@@ -111,6 +111,46 @@ fn an_internal_redirect_gives_one_record_of_what_was_served() -> Result<(), Host
     Ok(())
 }
 
+/// A request that the proxy redirects to itself is one request of one unit.
+#[test]
+fn the_passes_of_a_request_mint_one_unit_and_count_once() -> Result<(), HostError> {
+    let document = config(json!({
+        "mint": {},
+        "exposure": { "unit": "raw" },
+        "experiments": [
+            { "id": "button", "variants": [{ "id": "on", "route": { "cluster": "v2" } }] },
+            { "id": "only-a", "targeting": { "path": { "equals": "/a" } }, "variants": [{ "id": "on" }] },
+        ],
+    }));
+    let moves = |request: &proxy_wasm_host::UpstreamRequest| match request.headers.text(":path").as_deref() {
+        Some("/a") => UpstreamResponse::status(302).header("location", "https://example.com/b"),
+        _ => UpstreamResponse::ok("b"),
+    };
+    let mut host = Host::builder(&support::splitway())
+        .root_id("splitway")
+        .seed(7)
+        .configuration(document.to_string())
+        .route(Route::prefix("/a").to("v2").internal_redirects(1))
+        .default_route("v2")
+        .upstream("v2", moves)
+        .start()?;
+    let exchange = host.send(Request::get("/a").header("x-forwarded-proto", "https"))?;
+    assert_eq!(exchange.response.status, 200);
+    let cookie = exchange.response.header("set-cookie").unwrap_or_default();
+    let records = exposures(&mut host);
+    assert_eq!(records.len(), 2, "{records:?}");
+    for record in &records {
+        let unit = record["feature_flag.context.id"].as_str().unwrap_or("none");
+        assert!(cookie.starts_with(&format!("__Host-splitway={unit}")), "{cookie}: {record}");
+    }
+    for experiment in ["button", "only-a"] {
+        let name = format!("splitway.assignments.experiment.{experiment}.variant.on");
+        assert_eq!(host.metric(&name), 1, "{experiment}");
+    }
+    assert_eq!(host.metric("splitway.stripped_headers"), 0, "the first pass wrote them, no client");
+    Ok(())
+}
+
 #[test]
 fn a_redirect_whose_second_pass_cannot_be_read_keeps_its_record() -> Result<(), HostError> {
     let mut host = builder(&config(json!({})))

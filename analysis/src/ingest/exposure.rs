@@ -1,8 +1,10 @@
 //! Exposure records in a line of whatever wrote them.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer as Deserializing, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 use splitway_engine::Timestamp;
 
@@ -10,6 +12,8 @@ use super::words::{self, MOMENT, plainly};
 
 /// The OpenTelemetry event of an exposure.
 const EVENT: &str = "feature_flag.evaluation";
+/// The provider that Splitway's records name.
+const PROVIDER: &str = "splitway";
 /// How a record begins, and how it does where others have written it anew.
 const OPENINGS: [&str; 2] =
     [r#"{"event":"feature_flag.evaluation""#, r#"{"event": "feature_flag.evaluation""#];
@@ -39,6 +43,9 @@ pub struct Exposure<'a> {
     /// Content hash of the config.
     #[serde(borrow, rename = "feature_flag.version", default)]
     pub version: Cow<'a, str>,
+    /// Who evaluated the flag; empty where the record does not name it.
+    #[serde(borrow, rename = "feature_flag.provider.name", default)]
+    provider: Cow<'a, str>,
     /// The bucket that chose the variant.
     #[serde(rename = "splitway.bucket", default, deserialize_with = "words::integer")]
     pub bucket: Option<i32>,
@@ -61,7 +68,8 @@ pub struct Exposure<'a> {
 pub(super) enum About {
     /// Exposures: some were taken, or should have been.
     Exposures,
-    /// It names the event of an exposure, but not where Splitway writes one: what a client sent and another program logged.
+    /// It names the event of an exposure, but Splitway did not write it there: a client sent it and another program logged
+    /// it, or another flag provider evaluated a flag of its own.
     Elsewhere,
     /// Something else.
     Others,
@@ -105,6 +113,11 @@ impl<'o> Outer<'o> {
     }
 }
 
+/// Whether a record names another provider than Splitway.
+fn is_foreign(provider: &str) -> bool {
+    !matches!(provider, "" | PROVIDER)
+}
+
 /// Envoy writes `-` for what there is not.
 fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| matches!(text, "" | "-"))
@@ -137,7 +150,7 @@ impl Reader<'_> {
             return;
         }
         if text.starts_with('{') {
-            self.values(text, outer);
+            self.value(text, outer);
         } else if text.starts_with('[') && outer.is_some() {
             self.named(&Value::String(text.to_owned()), outer);
         }
@@ -147,14 +160,10 @@ impl Reader<'_> {
     fn records(&mut self, text: &str, outer: Option<&Outer<'_>>) {
         let mut rest = text;
         loop {
-            let (end, is_good) = self.record(rest, outer);
+            let end = self.record(rest, outer);
             rest = rest[end..].trim_start();
-            // After a record that another process began and never ended, the next one: inside of a record there
-            // is none, because quotes in its texts are escaped.
-            let next = opening(rest).filter(|at| *at == 0 || !is_good);
-            match next {
-                Some(at) => rest = &rest[at..],
-                None => break,
+            if opening(rest) != Some(0) {
+                break;
             }
         }
         if is_cut(rest) {
@@ -162,56 +171,50 @@ impl Reader<'_> {
         }
     }
 
-    /// The record that `text` begins with: how many bytes of it are done with, and whether it could be read.
-    fn record(&mut self, text: &str, outer: Option<&Outer<'_>>) -> (usize, bool) {
+    /// The record that `text` begins with. Gives how many bytes of `text` are done with: all of them after a record that is no
+    /// JSON, because nobody knows where it ends, and whatever follows may be what a client sent.
+    fn record(&mut self, text: &str, outer: Option<&Outer<'_>>) -> usize {
         let mut stream = Deserializer::from_str(text).into_iter::<Exposure<'_>>();
         match stream.next() {
             Some(Ok(exposure)) => {
                 let end = stream.byte_offset();
                 let own = self.segment.and_then(|_| serde_json::from_str::<Value>(&text[..end]).ok());
                 self.finish(exposure, own.as_ref(), outer);
-                (end, true)
+                end
             }
             Some(Err(error)) => {
-                self.wrong(plainly(&error));
-                (text.find(EVENT).map_or(text.len(), |at| at + EVENT.len()), false)
+                let mut whole = Deserializer::from_str(text).into_iter::<Strict>();
+                let value = whole.next();
+                match value {
+                    // It says itself why it is wrong, or that it is another provider's.
+                    Some(Ok(Strict(value))) => self.object(&value, outer),
+                    _ => {
+                        self.wrong(plainly(&error));
+                        return text.len();
+                    }
+                }
+                whole.byte_offset()
             }
-            None => (text.len(), false),
+            None => text.len(),
         }
     }
 
-    /// JSON objects, one after the other.
-    fn values(&mut self, text: &str, outer: Option<&Outer<'_>>) {
-        let mut stream = Deserializer::from_str(text).into_iter::<Value>();
-        let mut end = 0;
-        while let Some(value) = stream.next() {
-            let error = match value {
-                Ok(value) => {
-                    self.fields(&value, outer);
-                    end = stream.byte_offset();
-                    continue;
-                }
-                Err(error) => error,
-            };
-            // Only a line that begins as ours do can be one of ours that is broken.
-            let rest = &text[end..];
-            let is_ours = rest.starts_with(ACCESS_LOG) || rest.contains(OTLP) || is_cut_list(rest);
-            if is_ours {
-                let is_empty = rest.strip_prefix(ACCESS_LOG).is_some_and(|rest| rest.starts_with('-'));
-                self.wrong(if is_empty {
-                    "no exposures in the access log: the config needs `exposure: { filter_state: true }`"
-                        .to_owned()
-                } else {
-                    plainly(&error)
-                });
-            }
-            // What a proxy began that was then killed; the next one went on in the same line.
-            if rest.starts_with(ACCESS_LOG)
-                && let Some(next) = rest[1..].find(ACCESS_LOG)
-            {
-                self.values(&rest[1 + next..], outer);
-            }
-            return;
+    /// A line that is one JSON object. Nothing of a broken line is taken: in a format made by hand, quotes are not escaped,
+    /// so the path of a client can end the object and begin another, or give a field a second time.
+    fn value(&mut self, text: &str, outer: Option<&Outer<'_>>) {
+        let error = match serde_json::from_str::<Strict>(text) {
+            Ok(Strict(value)) => return self.fields(&value, outer),
+            Err(error) => error,
+        };
+        // Only a line that begins as ours do can be one of ours that is broken.
+        if text.starts_with(ACCESS_LOG) || text.contains(OTLP) || is_cut_list(text) {
+            let is_empty = text.strip_prefix(ACCESS_LOG).is_some_and(|rest| rest.starts_with('-'));
+            self.wrong(if is_empty {
+                "no exposures in the access log: the config needs `exposure: { filter_state: true }`"
+                    .to_owned()
+            } else {
+                plainly(&error)
+            });
         }
     }
 
@@ -253,8 +256,8 @@ impl Reader<'_> {
                 if opening(text) == Some(0) || is_cut(text) {
                     self.records(text, outer);
                 } else if text.starts_with('[') && text.contains(EVENT) {
-                    match serde_json::from_str::<Value>(text) {
-                        Ok(list) => self.named(&list, outer),
+                    match serde_json::from_str::<Strict>(text) {
+                        Ok(Strict(list)) => self.named(&list, outer),
                         Err(error) => self.wrong(plainly(&error)),
                     }
                 }
@@ -264,6 +267,10 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, fields: &Value, outer: Option<&Outer<'_>>) {
+        // Another provider's event need not have what ours have.
+        if fields.get("feature_flag.provider.name").and_then(Value::as_str).is_some_and(is_foreign) {
+            return;
+        }
         match Exposure::deserialize(fields) {
             Ok(exposure) => self.finish(exposure, Some(fields), outer),
             Err(error) => self.wrong(plainly(&error)),
@@ -272,6 +279,9 @@ impl Reader<'_> {
 
     /// `own`: the record's fields, if a segment is asked for.
     fn finish(&mut self, mut exposure: Exposure<'_>, own: Option<&Value>, outer: Option<&Outer<'_>>) {
+        if is_foreign(&exposure.provider) {
+            return;
+        }
         if let Err(problem) = self.complete(&mut exposure, own, outer) {
             return self.wrong(problem);
         }
@@ -361,6 +371,72 @@ impl Reader<'_> {
     }
 }
 
+/// A value of JSON in which no object has a field twice: readers differ in which of the two they take.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializing<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(StrictVisitor)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Strict;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Strict, E> {
+        Ok(Strict(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Strict, E> {
+        Ok(Strict(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Strict, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Strict(value)) = from.next_element()? {
+            values.push(value);
+        }
+        Ok(Strict(Value::Array(values)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Strict, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, Strict(value))) = from.next_entry::<String, Strict>()? {
+            if fields.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{}`", super::visible(&name))));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Strict(Value::Object(fields)))
+    }
+}
+
 /// A line without what a container runtime puts before it: `2026-11-21T10:00:00.123Z stderr F `.
 fn after_runtime(line: &str) -> &str {
     let rest =
@@ -398,8 +474,10 @@ fn after_proxy(line: &str) -> Option<&str> {
         rest.strip_prefix("envoy wasm ")?.split_once('\t').filter(|(source, _)| !source.contains(' '))?.1
     };
     let (names, _) = rest.strip_prefix("wasm log")?.split_once('{')?;
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || b" -_./:".contains(&b);
-    (names.ends_with(": ") && names.bytes().all(is_name)).then(|| &rest["wasm log".len() + names.len()..])
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b" -_./".contains(&b);
+    // A second colon would be of a message, `user-agent: ` before what a client sent.
+    let is_prefix = names.strip_suffix(": ").is_some_and(|names| names.bytes().all(is_name));
+    is_prefix.then(|| &rest["wasm log".len() + names.len()..])
 }
 
 /// Where the first record of a text begins.
@@ -490,10 +568,17 @@ mod tests {
     const PREFIX: &str =
         "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway splitway: ";
 
-    /// What is read of a line, and how many records of it are not.
+    /// What is read of a line, and why records of it are not.
     fn both(line: &str) -> (Vec<String>, Vec<String>) {
+        let (found, wrong) = both_of(line);
+        let about = read(line, None, &mut |_| {});
+        assert_eq!(about == About::Exposures, !found.is_empty() || !wrong.is_empty(), "{line}");
+        (found, wrong)
+    }
+
+    fn both_of(line: &str) -> (Vec<String>, Vec<String>) {
         let (mut found, mut wrong) = (Vec::new(), Vec::new());
-        let about = read(line, Some("splitway.cluster"), &mut |e| match e {
+        let _ = read(line, Some("splitway.cluster"), &mut |e| match e {
             Ok(e) => found.push(format!(
                 "{} {} {} {} {:?} {:?} {:?} {} {} {}",
                 e.unit,
@@ -509,7 +594,6 @@ mod tests {
             )),
             Err(problem) => wrong.push(problem),
         });
-        assert_eq!(about == About::Exposures, !found.is_empty() || !wrong.is_empty(), "{line}");
         (found, wrong)
     }
 
@@ -600,9 +684,8 @@ mod tests {
             (format!("{wrong}{RECORD}{}", &RECORD[..200]), 1, 2),
             (format!("{RECORD}{}", &RECORD[..12]), 1, 1),
             (format!(r#"{{"exposures":[{RECORD},{wrong},{RECORD}]}}"#), 2, 1),
-            (format!(r#"{{"exposures":[{RECORD}]}}{{"exposures":[{RECORD}]}} tail"#), 2, 0),
-            (format!(r#"{{"exposures":[{RECORD}]}}{{"exposures":[{}"#, &RECORD[..200]), 1, 1),
-            (format!(r#"{{"exposures":[{}{{"exposures":[{RECORD}]}}"#, &RECORD[..200]), 1, 1),
+            (format!(r#"{{"exposures":[{}{{"exposures":[{RECORD}]}}"#, &RECORD[..200]), 0, 1),
+            (format!("{}{RECORD}", &RECORD[..200]), 0, 1),
             (RECORD.replace(":200", r#":"200""#), 1, 0),
             (RECORD.replace("\":", "\": "), 1, 0),
             (format!("{PREFIX}{}", RECORD.replace("\":", "\": ")), 1, 0),
@@ -653,6 +736,63 @@ mod tests {
             EVENT.to_owned(),
             r#"{"name":"feature_flag.evaluation","variant":"b"}"#.to_owned(),
             r#"{"feature_flag.evaluation":1}"#.to_owned(),
+        ] {
+            let about = read(&line, None, &mut |found| panic!("{line}: {found:?}"));
+            assert_eq!(about, About::Elsewhere, "{line}");
+        }
+    }
+
+    /// In an access log whose format was made by hand, a client's path can end a text and an object.
+    #[test]
+    fn a_client_cannot_break_out_of_a_line() {
+        let own = RECORD.replace("control", "other");
+        for (exposures, path) in [
+            ("-", format!(r#"/{{"exposures":[{RECORD}]}}"#)),
+            ("-", format!(r#"/"}}{{"exposures":[{RECORD}]}}"#)),
+            ("-", format!("/{RECORD}")),
+            (&*format!("[{own}]"), format!(r#"/","exposures":[{RECORD}],"x":""#)),
+            (&*format!("[{own}]"), format!(r#"/"}}{{"exposures":[{RECORD}],"x":""#)),
+            (&*format!("[{own}]"), format!(r#"/"}} {RECORD}"#)),
+            (&*format!("[{}", &own[..200]), format!(r#"/{{"exposures":[{RECORD}]}}"#)),
+        ] {
+            for line in [
+                format!(r#"{{"exposures":{exposures},"path":"{path}"}}"#),
+                format!(r#"{{"path":"{path}","exposures":{exposures}}}"#),
+            ] {
+                let (found, wrong) = both_of(&line);
+                assert!(found.iter().all(|found| found.contains("other")), "{line}: {found:?}");
+                assert!(!line.starts_with(ACCESS_LOG) || wrong.len() == 1, "{line}: {wrong:?}");
+            }
+        }
+        let twice = RECORD.replace("\"free\"", "\"free\",\"feature_flag.key\":\"paid\"");
+        for line in [twice.clone(), format!(r#"{{"exposures":[{twice}]}}"#)] {
+            let (found, wrong) = both(&line);
+            assert!(found.is_empty() && wrong[0].contains("duplicate field"), "{found:?} {wrong:?}");
+        }
+        let header = format!(
+            "[2026-11-21 10:00:00.000][7][info][wasm] [context.cc:1] wasm log other: user-agent: {RECORD}"
+        );
+        assert_eq!(both_of(&header).0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn records_of_other_providers_are_not_ours() {
+        let of = |provider: &str| {
+            RECORD.replace(
+                r#""splitway.bucket""#,
+                &format!(r#""feature_flag.provider.name":"{provider}","splitway.bucket""#),
+            )
+        };
+        assert_eq!(all(&format!("{}{}", of("splitway"), of(""))), [READ, READ]);
+        assert_eq!(all(&format!("{}{}", of("flagd"), of("splitway"))), [READ]);
+        let short = r#"{"event":"feature_flag.evaluation","feature_flag.provider.name":"flagd","feature_flag.key":"f"}"#;
+        for line in [
+            of("flagd"),
+            short.to_owned(),
+            format!(r#"{{"exposures":[{short},{}]}}"#, of("flagd")),
+            format!(
+                r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"eventName":"{EVENT}","attributes":[{{"key":"feature_flag.provider.name","value":{{"stringValue":"flagd"}}}}]}}]}}]}}]}}"#
+            ),
         ] {
             let about = read(&line, None, &mut |found| panic!("{line}: {found:?}"));
             assert_eq!(about, About::Elsewhere, "{line}");

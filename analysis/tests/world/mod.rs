@@ -61,7 +61,7 @@ pub(crate) fn other(variant: &str) -> &'static str {
 }
 
 /// What the proxy puts before a record in its log.
-pub(crate) const PREFIX: &str = "[2026-11-21 00:00:00.000][7][info][wasm] wasm log splitway: ";
+pub(crate) const PREFIX: &str = "[2026-11-21 00:00:00.000][7][info][wasm] [context.cc:1] wasm log splitway: ";
 
 /// Writes log (each line begins with `prefix`) and outcomes (CSV; units as they are, or as the log shows them) of so many
 /// units: two visits each, both experiments.

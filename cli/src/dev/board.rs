@@ -87,7 +87,7 @@ impl Decided {
                 *reason == Reason::NoUnit
                     && plan.experiment(*experiment).is_some_and(|known| known.id() == *id)
             });
-            !entered.iter().any(by_guardrail) && !(is_unknown && mint(plan).is_some())
+            !(entered.iter().any(by_guardrail) || is_unknown && mint(plan).is_some())
         };
         let own = self.assignments.iter().filter_map(|a| {
             let experiment = plan.experiment(a.experiment)?;

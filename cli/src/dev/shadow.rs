@@ -106,6 +106,6 @@ impl Body for Copy {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }

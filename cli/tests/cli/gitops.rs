@@ -89,9 +89,10 @@ fn every_step_of_the_workflow_passes_and_can_fail() {
         ("sed -i 's/weight: 50 }/weight: 10 }/' experiments/checkout.yaml", "who moves", "at most 5% may"),
         (
             "sed -i 's/cluster: checkout-v2/cluster: checkout-v3/' experiments/checkout.yaml",
-            "what is deployed",
-            "checkout-v3",
+            "who moves",
+            "route.cluster is checkout-v3, was checkout-v2",
         ),
+        ("sed -i '/checkout-v2/d' clusters.txt", "what is deployed", "checkout-v2"),
     ] {
         let repository = Repository::new();
         repository.shell(edit);

@@ -105,7 +105,7 @@ fn known() -> Vec<(String, Value)> {
         let texts: Vec<&str> = if path.extension().is_some_and(|extension| extension == "md") {
             text.split("\n```yaml")
                 .skip(1)
-                .filter_map(|rest| Some(rest.split_once('\n')?.1.split("\n```").next()?))
+                .filter_map(|rest| rest.split_once('\n')?.1.split("\n```").next())
                 .collect()
         } else {
             vec![&text]

@@ -135,6 +135,6 @@ mod tests {
         assert_eq!([scaled(3)(0, 1), scaled(3)(1, 3)], [1_431_655_766.0, 2_863_311_530.0]);
         // More than half of all hashes: the first buckets get two each.
         assert_eq!(remainders(3 << 30)(0, 1), 2.0);
-        assert_eq!(remainders(3 << 30)(1 << 30, 3 << 30), f64::from(1 << 31));
+        assert_eq!(remainders(3 << 30)(1 << 30, 3 << 30), f64::from(1_u32 << 31));
     }
 }

@@ -218,7 +218,7 @@ impl Window {
         let number = now.0.checked_div_euclid(slot_ms).unwrap_or(0);
         let ahead = number.saturating_sub(self.newest);
         // Workers' clocks differ by a tick; one that was set back by more than the window begins anew.
-        if ahead > 0 || ahead <= -(SLOTS as i64) {
+        if ahead > 0 || ahead.saturating_add(SLOTS as i64) <= 0 {
             let passed = if ahead > 0 { ahead.min(SLOTS as i64) } else { SLOTS as i64 };
             for age in 0..passed {
                 let position = position(number.saturating_sub(age));

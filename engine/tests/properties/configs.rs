@@ -82,6 +82,36 @@ pub(crate) fn config() -> impl Strategy<Value = Value> {
     })
 }
 
+/// As [`config`], but no two experiments act on the same thing, so none keeps another's units out.
+pub(crate) fn apart() -> impl Strategy<Value = Value> {
+    config().prop_map(|mut config| {
+        let mut is_taken = [false; 2];
+        for (e, experiment) in config["experiments"].as_array_mut().into_iter().flatten().enumerate() {
+            for variant in experiment["variants"].as_array_mut().into_iter().flatten() {
+                for (taken, name) in is_taken.iter_mut().zip(["cluster", "path"]) {
+                    let Some(route) = variant.get_mut("route").and_then(Value::as_object_mut) else {
+                        continue;
+                    };
+                    if *taken {
+                        route.remove(name);
+                    } else {
+                        *taken = route.contains_key(name);
+                    }
+                }
+                for (changes, name) in [("request_headers", "x-v"), ("response_headers", "x-r")] {
+                    let Some(set) = variant.get_mut(changes).and_then(|changes| changes.get_mut("set"))
+                    else {
+                        continue;
+                    };
+                    let value = set[name].take();
+                    *set = json!({ format!("{name}-{e}"): value });
+                }
+            }
+        }
+        config
+    })
+}
+
 /// Two to four experiments with disjoint buckets, and whether they have a unit of their own.
 fn shared_layer() -> impl Strategy<Value = (Vec<Value>, bool)> {
     let cuts = prop::collection::btree_set(1_u32..9_999, 3..8);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use splitway_engine::{Reason, Timestamp};
 
-use crate::configs::{NOON, config, fixed, now, plan, simple};
+use crate::configs::{NOON, apart, fixed, now, plan, simple};
 use crate::requests::{Request, requests};
 
 /// The units that allow-lists of generated configs name.
@@ -24,7 +24,7 @@ proptest! {
 
     #[test]
     fn an_experiment_in_free_buckets_moves_nobody(
-        config in config(), requests in requests(), now in now(), alone in any::<bool>(),
+        config in apart(), requests in requests(), now in now(), alone in any::<bool>(),
     ) {
         let before = plan(&config);
         let mut config = config;
@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn ending_an_experiment_moves_nobody_else(
-        config in config(), requests in requests(), now in now(), index in any::<prop::sample::Index>(),
+        config in apart(), requests in requests(), now in now(), index in any::<prop::sample::Index>(),
         remove in any::<bool>(), status in prop::sample::select(&["completed", "rolled_back", "paused"]),
     ) {
         let count = config["experiments"].as_array().unwrap().len();
@@ -74,7 +74,7 @@ proptest! {
 
     #[test]
     fn a_holdout_only_removes_and_only_in_its_layers(
-        config in config(), requests in requests(), now in now(), share in 1_u32..90, global in any::<bool>(),
+        config in apart(), requests in requests(), now in now(), share in 1_u32..90, global in any::<bool>(),
     ) {
         let mut config = config;
         config["holdouts"] = json!([]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use splitway_engine::{Reason, Timestamp};
 
-use crate::configs::{NOON, config, fixed, now, plan};
+use crate::configs::{NOON, apart, fixed, now, plan};
 use crate::requests::{Request, requests};
 
 const TESTER: &str = "tester-é";
@@ -33,7 +33,7 @@ proptest! {
 
     #[test]
     fn an_allow_list_takes_its_unit_the_whole_layer_and_nobody_else(
-        config in config(), requests in requests(), now in now(), index in any::<prop::sample::Index>(),
+        config in apart(), requests in requests(), now in now(), index in any::<prop::sample::Index>(),
         status in prop::sample::select(&["draft", "running", "scheduled", "paused", "completed", "rolled_back"]),
     ) {
         let count = config["experiments"].as_array().unwrap().len();
@@ -45,6 +45,7 @@ proptest! {
             *overrides = json!({});
         }
         overrides[&variant] = json!([TESTER]);
+        let listed_config = with.clone();
         let (without, with) = (plan(&without), plan(&with));
 
         // Its allow-list was replaced, so those it named before may move.
@@ -59,7 +60,14 @@ proptest! {
             return Ok(());
         }
         let (_, experiment) = with.find(&id).unwrap();
-        let entered = &own[&id];
+        let Some(entered) = own.get(&id) else {
+            // An allow-list overrules conditions on people, not those on the URL and the method.
+            let mut everywhere = listed_config;
+            let experiment = &mut everywhere["experiments"][index.index(count)];
+            prop_assert!(experiment.as_object_mut().unwrap().remove("targeting").is_some());
+            prop_assert_eq!(tester().entered(&plan(&everywhere), now)[&id].reason, Reason::Override);
+            return Ok(());
+        };
         prop_assert_eq!((&entered.variant, entered.reason, entered.bucket), (&variant, Reason::Override, 0));
         for (other, entered) in &own {
             let (_, handle) = with.find(other).unwrap();
@@ -70,7 +78,7 @@ proptest! {
 }
 
 #[test]
-fn an_allow_list_overrules_targeting_holdout_traffic_and_schedule() {
+fn an_allow_list_overrules_conditions_on_people_holdout_traffic_and_schedule() {
     let config = json!({
         "version": 1,
         "unit": [{ "header": "x-user" }],
@@ -79,7 +87,7 @@ fn an_allow_list_overrules_targeting_holdout_traffic_and_schedule() {
             "id": "e",
             "traffic": "0%",
             "schedule": { "end": "2001-01-01T00:00:00Z" },
-            "targeting": { "method": { "equals": "NONE" } },
+            "targeting": { "header": { "name": "x-plan", "equals": "none" } },
             "variants": [{ "id": "a" }, { "id": "b" }],
             "overrides": { "b": ["t"] },
         }],

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use splitway_engine::Timestamp;
 
-use crate::configs::{NOON, config, fixed, now, plan, simple, time, variants};
+use crate::configs::{NOON, apart, fixed, now, plan, simple, time, variants};
 use crate::requests::{Request, requests};
 
 /// The config with the experiment at `index` at `share`, in parts of 10,000.
@@ -21,7 +21,7 @@ proptest! {
 
     #[test]
     fn more_traffic_adds_units_and_flips_nobody(
-        config in config(), requests in requests(), now in now(),
+        config in apart(), requests in requests(), now in now(),
         index in any::<prop::sample::Index>(), one in 0_u32..=10_000, other in 0_u32..=10_000,
     ) {
         let count = config["experiments"].as_array().unwrap().len();

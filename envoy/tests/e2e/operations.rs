@@ -147,8 +147,9 @@ async fn redirects_and_retries_give_one_record_of_what_was_served() {
     assert_eq!((records.len(), records[0].text("splitway.response_flags")), (1, "UF"));
 
     // Refused by the codec, before any filter.
-    let answer = envoy.http1().send_alone(&get("/there", 1).header("x_bad", "1")).await.expect("an answer");
-    assert_eq!(answer.status, 400);
+    let large = get("/there", 1).header("x-large", "a".repeat(70_000));
+    let answer = envoy.http1().send_alone(&large).await.expect("an answer");
+    assert_eq!(answer.status, 431);
     assert_eq!(envoy.exposures().expect("a log").len(), 4);
 }
 
