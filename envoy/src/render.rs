@@ -52,7 +52,7 @@ pub struct Additions {
     pub filters_before: Vec<serde_json::Value>,
     /// HTTP filters between Splitway's and the router.
     pub filters_after: Vec<serde_json::Value>,
-    /// Requests come from another proxy: see [`inside`].
+    /// Requests come from another proxy: it keeps what that one set.
     pub is_inside: bool,
 }
 
