@@ -208,14 +208,18 @@ fn a_reduction_in_parts_is_the_same() {
     let many = Tables::open_in_parts(&exposures, &outcomes, &["x".to_owned()], 6000).unwrap();
     let third = many.reduce(&reduction).unwrap();
     let uncapped = whole.reduce(&Reduction { columns: plain, ..reduction.clone() }).unwrap();
+    let mut cut = 0;
     for (((one, other), third), uncapped) in one.iter().zip(&other).zip(&third).zip(&uncapped) {
         for moments in [&other.moments, &third.moments] {
             let (a, b) = (one.moments.skewness_of(&[(1, 1.0)]), moments.skewness_of(&[(1, 1.0)]));
             assert!((a.unwrap() - b.unwrap()).abs() < 1e-6, "{a:?} {b:?}");
             assert!((one.moments.mean(1) - moments.mean(1)).abs() < 1e-9);
         }
-        assert!(one.moments.mean(1) < uncapped.moments.mean(1));
+        // A group has some 27 units, so of the largest twentieth some groups have none.
+        assert!(one.moments.mean(1) <= uncapped.moments.mean(1));
+        cut += usize::from(one.moments.mean(1) < uncapped.moments.mean(1));
     }
+    assert!(cut > one.len() / 2, "{cut} of {}", one.len());
     let complete = Reduction { is_complete: true, ..reduction.clone() };
     let units = |tables: &Tables| -> f64 {
         tables.reduce(&complete).unwrap().iter().map(|group| group.moments.count()).sum()

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use crate::upstream::{NAME_HEADER, Seen};
 
 /// Past this a request counts as failed, so that a hung proxy cannot hang its caller.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A pool of connections to one address. Clones share it.
 #[derive(Debug, Clone)]

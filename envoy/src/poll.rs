@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 /// How long a condition may take before a wait gives up. Generous: a busy machine must not turn a
 /// correct run into a failure, and a wait that succeeds ends at once.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -436,7 +436,7 @@ async fn one_url_has_one_spelling_behind_a_rendered_proxy() {
 async fn a_probe_of_the_rendered_health_route_is_no_user() {
     let config = CONFIG.replace(
         "unit: [{ header: x-user-id }]",
-        "mint: { plain_http: true }\nexposure: { key: 7c1d0f9be42a6358a0c4e7f19b3d2586 }",
+        "mint: { plain_http: true }\nexposure: { key: not-a-secret-change-me }",
     );
     let rendered = Rendered::of(&config, "");
     let bench = &rendered.bench;
