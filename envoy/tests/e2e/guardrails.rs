@@ -15,12 +15,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use splitway_envoy::{Call, Client, Envoy, EnvoyConfig, Reply, Upstream, eventually};
+use splitway_envoy::{Call, Client, Envoy, Reply, Upstream, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::shop::with_experiments;
+use crate::shop::{start, with_experiments};
 
 /// Two ticks of the filter, and some more: what has to come has come.
 const TICKS: Duration = Duration::from_millis(800);
@@ -32,20 +32,6 @@ fn guarded(cluster: &str, guardrails: &Value) -> Value {
         "variants": [{ "id": "control" }, { "id": "new", "route": { "cluster": cluster } }],
         "guardrails": guardrails,
     }]))
-}
-
-async fn start(
-    document: &Value,
-    v1: &Upstream,
-    v2: &Upstream,
-    change: impl FnOnce(&mut EnvoyConfig),
-) -> Envoy {
-    let mut config = EnvoyConfig::new(document.to_string(), v1, v2);
-    change(&mut config);
-    let envoy = Envoy::start(config).await.expect("Envoy starts");
-    let updates = envoy.updates().await.expect("stats");
-    assert_eq!((updates.accepted, updates.refused), (1, 0), "{}", envoy.log_tail());
-    envoy
 }
 
 fn visit(path: &str, user: usize) -> Call {

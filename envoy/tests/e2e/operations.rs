@@ -13,24 +13,10 @@ use splitway_envoy::{
     Upstream, eventually, load, render, skip, tools, within,
 };
 
-use crate::shop::{checkout_button, everyone, with_experiments};
+use crate::shop::{checkout_button, everyone, start, with_experiments};
 
 fn status(status: u16) -> Reply {
     Reply { status, ..Reply::default() }
-}
-
-async fn start(
-    document: &Value,
-    v1: &Upstream,
-    v2: &Upstream,
-    change: impl FnOnce(&mut EnvoyConfig),
-) -> Envoy {
-    let mut config = EnvoyConfig::new(document.to_string(), v1, v2);
-    change(&mut config);
-    let envoy = Envoy::start(config).await.expect("Envoy starts");
-    let updates = envoy.updates().await.expect("stats");
-    assert_eq!((updates.accepted, updates.refused), (1, 0), "{}", envoy.log_tail());
-    envoy
 }
 
 fn get(path: &str, user: usize) -> Call {

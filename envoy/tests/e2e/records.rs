@@ -6,25 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use splitway_envoy::{
-    Answer, Call, Collector, Envoy, EnvoyConfig, Exposure, Reply, Upstream, eventually, render,
-};
+use splitway_envoy::{Answer, Call, Collector, Exposure, Reply, Upstream, eventually, render};
 
-use crate::shop::{everyone, with_experiments};
-
-async fn start(
-    document: &Value,
-    v1: &Upstream,
-    v2: &Upstream,
-    change: impl FnOnce(&mut EnvoyConfig),
-) -> Envoy {
-    let mut config = EnvoyConfig::new(document.to_string(), v1, v2);
-    change(&mut config);
-    let envoy = Envoy::start(config).await.expect("Envoy starts");
-    let updates = envoy.updates().await.expect("stats");
-    assert_eq!((updates.accepted, updates.refused), (1, 0), "{}", envoy.log_tail());
-    envoy
-}
+use crate::shop::{everyone, start, with_experiments};
 
 fn get(path: &str) -> Call {
     Call::get(path).header("x-user-id", "u1")

@@ -48,6 +48,21 @@ impl Shop {
     }
 }
 
+/// An Envoy in front of these upstreams, with a document that must be good, and changes to how it is started.
+pub(crate) async fn start(
+    document: &Value,
+    v1: &Upstream,
+    v2: &Upstream,
+    change: impl FnOnce(&mut EnvoyConfig),
+) -> Envoy {
+    let mut config = EnvoyConfig::new(document.to_string(), v1, v2);
+    change(&mut config);
+    let envoy = Envoy::start(config).await.expect("Envoy starts");
+    let updates = envoy.updates().await.expect("stats");
+    assert_eq!((updates.accepted, updates.refused), (1, 0), "{}", envoy.log_tail());
+    envoy
+}
+
 /// A document with these experiments; the unit is `x-user-id`, or the cookie `uid`.
 pub(crate) fn with_experiments(experiments: &Value) -> Value {
     json!({
