@@ -215,9 +215,10 @@ fn a_reduction_in_parts_is_the_same() {
             assert!((a.unwrap() - b.unwrap()).abs() < 1e-6, "{a:?} {b:?}");
             assert!((one.moments.mean(1) - moments.mean(1)).abs() < 1e-9);
         }
-        // A group has some 27 units, so of the largest twentieth some groups have none.
-        assert!(one.moments.mean(1) <= uncapped.moments.mean(1));
-        cut += usize::from(one.moments.mean(1) < uncapped.moments.mean(1));
+        // A group has some 27 units, so of the largest twentieth some groups have none; sums round in their own orders.
+        let (capped, plain) = (one.moments.mean(1), uncapped.moments.mean(1));
+        assert!(capped <= plain + 1e-9, "{capped} {plain}");
+        cut += usize::from(capped < plain - 1e-9);
     }
     assert!(cut > one.len() / 2, "{cut} of {}", one.len());
     let complete = Reduction { is_complete: true, ..reduction.clone() };
