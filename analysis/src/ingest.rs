@@ -253,7 +253,7 @@ fn count_one(counts: &mut BTreeMap<String, u64>, name: &str) {
     if let Some(count) = counts.get_mut(name) {
         *count += 1;
     } else if counts.len() < 1000 {
-        // As many names as an analysis has metrics; a hostile file must not fill the memory.
+        // Bounded, so that a hostile file cannot fill the memory with names.
         counts.insert(name.to_owned(), 1);
     }
 }

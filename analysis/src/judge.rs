@@ -340,9 +340,9 @@ pub struct Segment {
     pub units: f64,
     /// Treatment - control.
     pub absolute: f64,
-    /// By the judgement's method.
+    /// The interval by the method of the whole judgement.
     pub interval: Interval,
-    /// By the judgement's method, Benjamini-Hochberg over the segments.
+    /// The p-value by the method of the whole judgement, adjusted over the segments (Benjamini-Hochberg).
     pub p_adjusted: f64,
 }
 

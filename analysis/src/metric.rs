@@ -274,7 +274,7 @@ pub struct Column {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns {
     all: Vec<Column>,
-    /// Those of which the third moments are needed, for the skewness of a metric; each ascending.
+    /// Triples of columns whose third moments the skewness of a metric needs; each triple ascends.
     triples: Vec<[usize; 3]>,
 }
 

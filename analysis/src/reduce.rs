@@ -54,8 +54,8 @@ pub struct Group {
 /// more than one of them.
 const ROWS: u64 = 8_000_000;
 
-/// Where percentiles are asked for, the units of up to this many parts stay in memory between finding those and adding up;
-/// of more they are made twice.
+/// Most parts whose units stay in memory between finding percentiles and adding up. With more parts, the units are
+/// computed twice.
 const MOST_KEPT: usize = 3;
 
 /// Tables of exposures and outcomes, and the engine to ask them.
@@ -74,9 +74,9 @@ pub struct Tables {
 /// Outcomes that no experiment can have caused, because their units are not in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Unexposed {
-    /// How many.
+    /// Outcomes of units that no exposure shows.
     pub outcomes: u64,
-    /// Of how many units.
+    /// Units that have such outcomes.
     pub units: u64,
 }
 

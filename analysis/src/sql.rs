@@ -358,7 +358,7 @@ pub(crate) fn counted(column: usize) -> String {
     )
 }
 
-/// Of 100,000 units: the smallest number that at least this many do not exceed.
+/// Percentiles are counted in parts of this many.
 pub(crate) const OF: u64 = 100_000;
 
 /// The percentiles of a column: no engine's own function, as each has another definition or none that is exact.

@@ -204,7 +204,7 @@ fn a_reduction_in_parts_is_the_same() {
             assert!((a - b).abs() <= 1e-9 * a.abs() + 1e-12, "{a} {b}");
         }
     }
-    // The same where so many parts are not kept between finding percentiles and adding up, and something was cut off.
+    // The numbers agree where the units are computed twice, and the cap did cut something off.
     let many = Tables::open_in_parts(&exposures, &outcomes, &["x".to_owned()], 6000).unwrap();
     let third = many.reduce(&reduction).unwrap();
     let uncapped = whole.reduce(&Reduction { columns: plain, ..reduction.clone() }).unwrap();

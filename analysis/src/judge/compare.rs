@@ -38,7 +38,7 @@ struct Measured {
     removed: f64,
 }
 
-/// By which interval a comparison is decided, and the p value that belongs to it.
+/// The interval that decides a comparison, and the p-value that belongs to it.
 type Decided = (Interval, Option<Interval>, f64);
 
 /// An experiment's groups, to be compared.
