@@ -82,7 +82,9 @@ fn observe(envoy: &Path, wasm: &Path, case: &Case) -> Observed {
             Step::Talk(turns) => talk(&rig, turns, &mut observed),
         }
     }
-    observed.log = rig.end();
+    let (log, ended) = rig.end();
+    observed.log = log;
+    observed.trouble.extend(ended);
     observed
 }
 
@@ -179,8 +181,9 @@ impl<'a> Rig<'a> {
         body.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
-    /// Ends Envoy and gives the log.
-    fn end(mut self) -> Vec<String> {
+    /// Ends Envoy and gives the log, and what was wrong with the end: a case that crashes
+    /// Envoy shows nothing, even if what it waits for was said before.
+    fn end(mut self) -> (Vec<String>, Option<String>) {
         // The log phase comes after the client has its answer, and the root
         // contexts end with Envoy, which is no part of the case.
         let lines = |rig: &Rig<'_>| shown(rig.said().into_iter().map(|(_, line)| line));
@@ -188,7 +191,7 @@ impl<'a> Rig<'a> {
         let before = self.said().len();
         let quit = "POST /quitquitquit HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let _ = http(self.admin, quit);
-        self.child.wait().expect("Envoy ends");
+        let status = self.child.wait().expect("Envoy ends");
         std::mem::replace(&mut self.reader, std::thread::spawn(|| {})).join().expect("the reader ends");
         if std::env::var_os("ENVOY_LOG").is_some() {
             eprintln!("{}", self.lines.lock().expect("no panic while reading").join("\n"));
@@ -196,7 +199,9 @@ impl<'a> Rig<'a> {
         let kept = self.said().into_iter().enumerate().filter(|(index, (prefix, line))| {
             *index < before || prefix != "root vm" || !line.starts_with("done") && !line.starts_with("delete")
         });
-        shown(kept.map(|(_, (_, line))| line))
+        let lines = || self.lines.lock().expect("no panic while reading").join("\n");
+        let trouble = (!status.success()).then(|| format!("Envoy ended with {status}:\n{}", lines()));
+        (shown(kept.map(|(_, (_, line))| line)), trouble)
     }
 }
 
