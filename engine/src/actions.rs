@@ -16,6 +16,9 @@ use crate::view::{MAX_VALUE, RequestView, decoded};
 /// Longest path that a regular expression may make, in bytes.
 const MAX_REPLACED: usize = 8192;
 
+/// How many slashes of a replacement's fixed part are looked at for what a path was before.
+const MAX_ORIGINS: usize = 8;
+
 /// A variant's actions, ready to be applied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VariantActions {
@@ -265,7 +268,8 @@ fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rew
     }
     let Ok(path) = std::str::from_utf8(path) else { return Rewrite::None };
     let replaced = regex.replace(path, replacement);
-    if replaced == path {
+    // A path that comes back as it was rewritten is not rewritten again.
+    if replaced == path || is_result(path, regex, replacement) {
         return Rewrite::None;
     }
     // Both: what was there may not be smuggled past, what came out may not lead away.
@@ -281,6 +285,46 @@ fn replace_match(path_and_query: &[u8], regex: &Regex, replacement: &str) -> Rew
     let mut whole = replaced.into_owned().into_bytes();
     whole.extend_from_slice(query);
     Rewrite::To(whole)
+}
+
+/// Whether the rewrite itself makes `path` from another one: from `path` with a shorter text in place
+/// of a fixed part of the replacement. Each candidate is rewritten to see whether `path` comes out, so
+/// text that the client wrote is not mistaken for such a part.
+fn is_result(path: &str, regex: &Regex, replacement: &str) -> bool {
+    replacement.split('$').enumerate().any(|(index, part)| {
+        let literal = if index == 0 { part } else { behind_name(part) };
+        let mut windows = path.as_bytes().windows(literal.len().max(1));
+        let Some(at) = windows.position(|window| window == literal.as_bytes()) else { return false };
+        let cuts = literal.bytes().enumerate().filter(|(_, byte)| *byte == b'/').take(MAX_ORIGINS);
+        let mut parts = vec![literal_start(regex.as_str()), ""];
+        for (cut, _) in cuts {
+            parts.extend(literal.get(cut..));
+            parts.extend(literal.get(..=cut));
+        }
+        parts.iter().any(|part| {
+            let mut origin = path.to_owned();
+            origin.replace_range(at..at.saturating_add(literal.len()), part);
+            origin.len() < path.len() && regex.replace(&origin, replacement) == path
+        })
+    })
+}
+
+/// What follows the name of a group in a replacement.
+fn behind_name(part: &str) -> &str {
+    match part.strip_prefix('{') {
+        Some(braced) => braced.split_once('}').map_or("", |(_, literal)| literal),
+        None => part.trim_start_matches(|c: char| c == '_' || c.is_ascii_alphanumeric()),
+    }
+}
+
+/// The text that every match begins with, as far as it is written plainly.
+fn literal_start(pattern: &str) -> &str {
+    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
+    let end = pattern.find(|c: char| !matches!(c, '/' | '-' | '_') && !c.is_ascii_alphanumeric());
+    let (literal, rest) = pattern.split_at_checked(end.unwrap_or(pattern.len())).unwrap_or_default();
+    // What may be repeated or left out is no part of it.
+    let shorter = literal.get(..literal.len().saturating_sub(1)).unwrap_or_default();
+    if rest.starts_with(['*', '?', '{']) { shorter } else { literal }
 }
 
 /// The URL that a client asked for, where a variant asks for another one.
@@ -465,11 +509,36 @@ mod tests {
     }
 
     #[test]
+    fn a_match_is_replaced_once() {
+        for (pattern, replacement, path, expected) in [
+            ("^/(.*)$", "/v2/$1", "/a", "/v2/a"),
+            ("^/(.*)$", "/v2/${1}", "/v2beta", "/v2/v2beta"),
+            ("^(/.*)$", "/v2$1", "/a", "/v2/a"),
+            ("^(/.*)$", "/v2$1", "/v2beta", "/v2/v2beta"),
+            ("^/", "/v2/", "/a", "/v2/a"),
+            ("^/a", "/a/a", "/a/x", "/a/a/x"),
+            ("^/checkout-(.*)$", "/checkout-new-$1", "/checkout-a", "/checkout-new-a"),
+            ("^/(en|de)/(.*)$", "/$1/v2/$2", "/en/a", "/en/v2/a"),
+            ("^(/.*)$", "$1/v2", "/a", "/a/v2"),
+            ("/shop", "/shop/v2", "/en/shop/a", "/en/shop/v2/a"),
+            ("^/shop/([0-9]+)/.*$", "/shop/$1", "/shop/12/blue", "/shop/12"),
+            ("^/products?/(.*)$", "/products/v2/$1", "/product/a", "/products/v2/a"),
+        ] {
+            let rewrite = by_regex(pattern, replacement);
+            assert_eq!(rewrite.apply(path.as_bytes()), to(expected), "{pattern} on {path}");
+            assert_eq!(rewrite.apply(expected.as_bytes()), Rewrite::None, "{pattern} on {expected}");
+            let query = format!("{expected}?x=/v2/");
+            assert_eq!(rewrite.apply(query.as_bytes()), Rewrite::None, "{pattern} on {query}");
+        }
+    }
+
+    #[test]
     fn redirects_end() {
         let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", b"/a?q")];
         let get = RequestView::new(&headers);
         let headers: [(&[u8], &[u8]); 2] = [(b":method", b"POST"), (b":path", b"/a?q")];
         let post = RequestView::new(&headers);
+        let swapped: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", b"/a/b")];
         let prefix = |prefix: &str, replacement: &str| PathRewrite::Prefix {
             prefix: prefix.into(),
             replacement: replacement.into(),
@@ -480,9 +549,17 @@ mod tests {
         assert_eq!(redirect(prefix("/a", "/b"), 302).apply(&post), Redirection::None);
         assert_eq!(redirect(prefix("/a", "/b"), 307).apply(&post), there(307));
         // Without an end, a browser gives up with an error.
-        assert_eq!(redirect(by_regex("^/", "/v2/"), 302).apply(&get), Redirection::Refused);
+        let swap = || by_regex("^/([a-z]*)/([a-z]*)$", "/$2/$1");
+        assert_eq!(redirect(swap(), 302).apply(&RequestView::new(&swapped)), Redirection::Refused);
         assert_eq!(redirect(prefix("", "/v2"), 302).apply(&get), Redirection::To(302, b"/v2/a?q".to_vec()));
-        assert_eq!(redirect(by_regex("^/a", "/a/a"), 302).apply(&get), Redirection::Refused);
+        assert_eq!(
+            redirect(by_regex("^/", "/v2/"), 302).apply(&get),
+            Redirection::To(302, b"/v2/a?q".to_vec())
+        );
+        assert_eq!(
+            redirect(by_regex("^/a", "/a/a"), 302).apply(&get),
+            Redirection::To(302, b"/a/a?q".to_vec())
+        );
     }
 
     #[test]

@@ -784,7 +784,8 @@ records! {
         /// A regular expression (linear time, unanchored, at most 1 kB) on the path
         /// without its query; other paths stay.
         pub regex: Option<String>,
-        /// What its first match is replaced with; `$1` and `${name}` are its groups.
+        /// What its first match is replaced with; `$1` and `${name}` are its groups. A path
+        /// that this made from a shorter one is left alone.
         pub replacement: Option<String>,
     }
 }
