@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use splitway_engine::{Document, Plan, Problem, Problems, Secrets, Span, Timestamp, compile_with};
+use splitway_engine::{
+    Document, Plan, Problem, Problems, Secrets, Span, Timestamp, compile_with, content_hash,
+};
 
 use crate::merge::Merged;
 use crate::outcome::Failure;
@@ -89,7 +91,7 @@ impl Input {
             return yaml;
         }
         match (Document::from_json(self.text.as_bytes()), yaml) {
-            (Ok(json), Ok(yaml)) if json.content_hash() == yaml.content_hash() => Ok(yaml),
+            (Ok(json), Ok(yaml)) if content_hash(&json) == content_hash(&yaml) => Ok(yaml),
             (Err(_), Ok(yaml)) => Ok(yaml),
             (json, _) => json,
         }

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use crate::bucketing::murmur3_32;
 use crate::decide::{Assignment, Decision};
-use crate::document::hex;
+use crate::hex::hex;
 use crate::identity::CookieAction;
 use crate::plan::{ChainId, Plan};
 use crate::time::Timestamp;

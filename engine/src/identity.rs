@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use crate::decide::Reason;
-use crate::document::hex;
+use crate::hex::hex;
 use crate::source::Source;
 use crate::targeting::Rule;
 use crate::time::Timestamp;

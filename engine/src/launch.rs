@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
+use splitway_document::{Code, Document, Place, Problem, Problems, describe_number};
+
 use crate::compile::{Secrets, read_wire};
-use crate::document::{Document, describe_number};
-use crate::problem::{Code, Place, Problem, Problems};
 use crate::strength::{Weakness, weakness};
 use crate::time::Timestamp;
 use crate::wire;
@@ -30,7 +30,7 @@ pub fn launch_problems(document: &Document, secrets: Secrets<'_>) -> Problems {
             rules.experiment(list.index(index), experiment);
         }
     }
-    rules.problems.locate(|problem| document.span_of(problem));
+    document.locate_problems(&mut rules.problems);
     rules.problems
 }
 

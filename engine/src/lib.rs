@@ -34,14 +34,15 @@ mod cache;
 mod compile;
 mod decide;
 mod dedup;
+mod digest;
 #[cfg(feature = "advice")]
 mod disjoint;
-mod document;
 #[cfg(feature = "advice")]
 mod explain;
 mod exposure;
 pub mod guardrail;
 mod headers;
+mod hex;
 mod identity;
 #[cfg(feature = "advice")]
 mod inspect;
@@ -53,7 +54,6 @@ mod order;
 mod pairs;
 mod partition;
 mod plan;
-mod problem;
 pub mod qa_token;
 #[cfg(feature = "schema")]
 mod schema;
@@ -74,9 +74,7 @@ pub use compile::{
 };
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
 pub use dedup::Seen;
-#[cfg(feature = "yaml")]
-pub use document::Located;
-pub use document::{Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES};
+pub use digest::content_hash;
 #[cfg(feature = "advice")]
 pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Common, Exposure, Otlp, Served};
@@ -91,10 +89,15 @@ pub use plan::{
     ChainId, DEFAULT_NAMESPACE, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant,
     VariantId,
 };
-pub use problem::{Code, MAX_PROBLEMS, Path, Problem, Problems, Segment, Severity, Span, did_you_mean};
 #[cfg(feature = "schema")]
 pub use schema::{SCHEMA_ID, schema};
 pub use source::Source;
+#[cfg(feature = "yaml")]
+pub use splitway_document::Located;
+pub use splitway_document::{
+    Code, Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES, MAX_PROBLEMS, Path, Problem, Problems,
+    Segment, Severity, Span, did_you_mean,
+};
 pub use steps::Steps;
 pub use time::Timestamp;
 pub use view::{HeaderPairs, MAX_VALUE, RequestView};

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use splitway_document::Problems;
+
 use crate::actions::{Claim, VariantActions};
 use crate::bucketing::{BUCKETS, Dialect, SaltedHash};
 use crate::cache::CacheSafety;
@@ -15,7 +17,6 @@ use crate::headers::OurHeaders;
 use crate::identity::Identity;
 use crate::neighbours::Neighbours;
 use crate::partition::Partition;
-use crate::problem::Problems;
 use crate::qa_token::TokenPolicy;
 use crate::source::Source;
 use crate::targeting::Rule;
@@ -207,7 +208,7 @@ impl Plan {
         &self.reads
     }
 
-    /// The config version (see [`crate::Document::content_hash`]).
+    /// The config version (see [`crate::content_hash`]).
     #[must_use]
     pub fn content_hash(&self) -> &str {
         &self.content_hash

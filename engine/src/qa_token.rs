@@ -11,8 +11,8 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
+use splitway_document::{Document, Value};
 
-use crate::document::{Document, Value};
 use crate::pairs::Syntax;
 use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
 use crate::time::Timestamp;

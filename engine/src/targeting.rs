@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use ipnet::IpNet;
 use regex_lite::Regex;
+use splitway_document::Document;
 
 use crate::bucketing::SaltedHash;
-use crate::document::Document;
 use crate::source::Source;
 use crate::version::Version;
 use crate::view::{MAX_VALUE, RequestView};

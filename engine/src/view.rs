@@ -9,8 +9,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use splitway_document::{Document, Value};
 
-use crate::document::{Document, Value};
 use crate::guardrail::Tripped;
 use crate::identity::Entropy;
 use crate::normal;

@@ -5,8 +5,9 @@
 //! Required fields are plain, optional ones are `Option`, `Vec` or map (what
 //! `document::read` relies on).
 
-pub use crate::document::Entries;
-use crate::document::{Cursor, Fields, Read};
+use splitway_document::{Cursor, Fields, Read};
+
+pub use splitway_document::Entries;
 
 /// Structs that are read from a mapping, field by field.
 macro_rules! records {
@@ -140,13 +141,6 @@ pub type Fact<T> = Option<T>;
 /// A registry fact: the tools check it, the filter passes it over.
 #[cfg(not(feature = "advice"))]
 pub type Fact<T> = std::marker::PhantomData<T>;
-
-#[cfg(not(feature = "advice"))]
-impl<T> Read for Fact<T> {
-    fn read(_at: &Cursor<'_>) -> Self {
-        Self
-    }
-}
 
 records! {
     /// A Splitway config.

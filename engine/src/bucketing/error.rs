@@ -1,8 +1,8 @@
 //! What can be wrong with a dialect's parameters.
 
-use std::fmt;
+use splitway_document::describe_number;
 
-use crate::document::describe_number;
+use std::fmt;
 
 /// A parameter a dialect cannot run with. `field` is its name in the config, `expected` a phrase
 /// that completes "expected …".
@@ -142,7 +142,7 @@ mod tests {
             expected: "0 <= start <= end <= 1",
             found: (0.5, 0.25),
         };
-        if crate::problem::MESSAGES {
+        if splitway_document::MESSAGES {
             assert_eq!(error.to_string(), "ranges[1]: expected 0 <= start <= end <= 1, found [0.5, 0.25]");
         }
         assert_eq!((error.field(), error.index()), ("ranges", Some(1)));

@@ -1,17 +1,17 @@
 //! An experiment's bucketing: the default arithmetic, or another system's with
 //! its own parameters.
 
-use super::{ADVICE, Compiler};
+use splitway_document::{ADVICE, Code, MESSAGES, Place, Problem, describe_text, prose};
+
+use super::Compiler;
 use crate::bucketing::{
     BUCKETS, Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, GrowthBook, GrowthBookFilter,
     GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely, OptimizelyGroup,
     OptimizelyParameters, ParameterError, PlanOut, PlanOutParameters, Split as SplitDialect, SplitParameters,
     Statsig, StatsigParameters, Unleash, UnleashParameters,
 };
-use crate::document::describe_text;
 use crate::partition::Partition;
 use crate::plan::{Split, VariantId};
-use crate::problem::{Code, MESSAGES, Place, Problem, prose};
 use crate::wire;
 
 /// LaunchDarkly's weights are of this.
@@ -105,7 +105,7 @@ impl<'c> Compiler<'c> {
             _ => None,
         };
         if let Some((name, expected, found, advice)) = scale {
-            warn(at.key(name), expected, &crate::document::describe_number(found), advice);
+            warn(at.key(name), expected, &splitway_document::describe_number(found), advice);
         }
     }
 

@@ -121,7 +121,7 @@ impl Compiler<'_> {
     /// places in the document.
     pub(super) fn warn_of_conflicts(&mut self, plan: &Plan, positions: &[usize]) {
         use crate::disjoint::can_meet;
-        use crate::problem::{Code, Place, Problem};
+        use splitway_document::{Code, Place, Problem};
 
         let experiments = &plan.experiments;
         let by_token = plan.tokens.is_some();

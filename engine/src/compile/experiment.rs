@@ -1,12 +1,12 @@
 //! One experiment of the document.
 
+use splitway_document::{ADVICE, Code, Place, Problem, describe_text, prose};
+
+use super::Compiler;
 use super::layers::{NO_LAYER, TrafficDraft, handle};
 use super::values::Parts;
-use super::{ADVICE, Compiler};
-use crate::document::describe_text;
 use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
-use crate::problem::{Code, Place, Problem, prose};
 use crate::targeting::Rule;
 use crate::time::Timestamp;
 use crate::wire;

@@ -1,11 +1,11 @@
 //! Exposures: how they show the unit, and where they go.
 
+use splitway_document::{Code, Place, describe_text, prose, said};
+
 use super::Compiler;
-use crate::document::describe_text;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::headers;
 use crate::plan::Sinks;
-use crate::problem::{Code, Place, prose, said};
 use crate::wire;
 
 /// Shortest secret key of the pseudonym, in bytes.

@@ -1,12 +1,14 @@
 //! Guardrails.
 
+use splitway_document::{Code, Place, prose};
+
 use super::layers::handle;
 use super::values::Parts;
 use super::{Compiler, MAX_GUARDRAILS};
+use crate::digest::digest_of_guardrail;
 use crate::guardrail::{Guardrail, Metric, SLOTS};
 use crate::order::insert_by;
 use crate::plan::Experiment;
-use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 const DEFAULT_ALPHA: f64 = 0.001;
@@ -35,7 +37,7 @@ impl Compiler<'_> {
             for (index, guardrail) in written.guardrails.iter().enumerate() {
                 let guardrail = self.guardrail(guardrails_at.index(index), guardrail, written);
                 if let Some(guardrail) = guardrail {
-                    let digest = self.document.digest_of_guardrail(position, index);
+                    let digest = digest_of_guardrail(self.document, position, index);
                     let shares =
                         experiments.get(id.index()).map(Experiment::shares).unwrap_or_default().into();
                     insert_by(&mut all, Guardrail { experiment: id, digest, shares, ..guardrail }, |a, b| {

@@ -2,11 +2,10 @@
 
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
+use splitway_document::{Code, Place, describe_text};
 
 use super::Compiler;
-use crate::document::describe_text;
 use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::problem::{Code, Place};
 use crate::source::Source;
 use crate::targeting::{Rule, Subject, Test, Text};
 use crate::wire;

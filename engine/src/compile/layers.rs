@@ -1,12 +1,13 @@
 //! Layers, the buckets that experiments own in them, and holdouts.
 
+use splitway_document::{Code, Place, Problem, did_you_mean, prose};
+
 use super::experiment::Draft;
 use super::values::Parts;
 use super::{Compiler, MAX_LAYERS};
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::partition::Partition;
 use crate::plan::{ChainId, Experiment, ExperimentId, Holdout, HoldoutId, Layer, LayerId, Slot, Traffic};
-use crate::problem::{Code, Place, Problem, did_you_mean, prose};
 use crate::wire;
 
 impl<'c> Compiler<'c> {
@@ -54,7 +55,7 @@ impl<'c> Compiler<'c> {
             at.path(),
             Code::UnknownReference,
             "a layer declared under `layers`",
-            &crate::document::describe_text(id),
+            &splitway_document::describe_text(id),
         );
         let advice = || match did_you_mean(id, declared().chain(own())) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -3,6 +3,8 @@
 
 mod bucketing;
 mod conflicts;
+#[cfg(feature = "advice")]
+mod consequences;
 mod experiment;
 mod exposure;
 mod guardrails;
@@ -13,14 +15,17 @@ mod targeting;
 mod values;
 mod variants;
 
+use splitway_document::{
+    ADVICE, Code, Document, Path, Place, Problem, Problems, describe_text, prose, read, said,
+};
+
 use crate::bucketing::SaltedHash;
 use crate::cache::CacheSafety;
-use crate::document::{Document, read};
+use crate::digest::content_hash;
 use crate::headers::{self, OurHeaders};
 use crate::identity::Identity;
 use crate::neighbours::Neighbours;
 use crate::plan::{ChainId, DEFAULT_NAMESPACE, Plan};
-use crate::problem::{Code, Path, Place, Problem, Problems, prose, said};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
 use crate::wire;
@@ -41,9 +46,6 @@ const MAX_GUARDRAILS: usize = 256;
 /// Shortest secret of a QA key, in bytes.
 const MIN_SECRET: usize = 32;
 
-/// Whether to warn and advise: the tools do, the filter has no room for it.
-pub(crate) const ADVICE: bool = cfg!(feature = "advice");
-
 /// [`compile_with`] for a document that contains its secrets: one that names a variable is refused.
 ///
 /// # Errors
@@ -62,13 +64,13 @@ pub fn compile_with(document: &Document, secrets: Secrets<'_>) -> Result<Plan, P
     let mut problems = Problems::default();
     let config = read::<wire::Config>(document, &mut problems);
     let mut compiler = Compiler { problems, ..Compiler::new(document, &config, secrets) };
-    let plan = compiler.plan(document.content_hash());
+    let plan = compiler.plan(content_hash(document));
     #[cfg_attr(not(feature = "advice"), expect(unused_mut, reason = "the filter tells all as it is"))]
     let mut problems = compiler.problems;
     #[cfg(feature = "advice")]
-    problems.drop_consequences();
+    consequences::drop_consequences(&mut problems);
     #[cfg(feature = "yaml")]
-    problems.locate(|problem| document.span_of(problem));
+    document.locate_problems(&mut problems);
     match plan {
         Some(mut plan) if !problems.has_errors() => {
             plan.warnings = problems;
@@ -361,7 +363,7 @@ impl<'c> Compiler<'c> {
         if headers::is_name(name) {
             return Some(name.into());
         }
-        let found = crate::document::describe_text(name);
+        let found = describe_text(name);
         let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", &found);
         let lower = name.to_ascii_lowercase();
         if ADVICE && headers::is_name(&lower) {

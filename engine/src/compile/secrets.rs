@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use splitway_document::{Code, Place, Problem, describe_text, prose};
+
 use super::Compiler;
-use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem, prose};
 use crate::wire;
 
 /// Longest name of a variable, in bytes.

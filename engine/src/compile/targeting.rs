@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use regex_lite::{Regex, RegexBuilder};
+use splitway_document::{Code, Place, Problem, describe_text, prose};
 
 use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
-use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem, prose};
 use crate::targeting::{Bounds, Rule, Subject, Test, Text};
 use crate::version::Version;
 use crate::wire;

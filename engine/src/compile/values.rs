@@ -1,9 +1,9 @@
 //! Scalars of the wire that have a grammar of their own.
 
-use super::{ADVICE, Compiler};
+use splitway_document::{ADVICE, Code, Place, Problem, describe_text, prose};
+
+use super::Compiler;
 use crate::bucketing::BUCKETS;
-use crate::document::describe_text;
-use crate::problem::{Code, Place, Problem, prose};
 use crate::time::Timestamp;
 use crate::wire;
 

@@ -1,13 +1,13 @@
 //! Variants: their shares and what they do.
 
+use splitway_document::{Code, Place, describe_number, describe_text, prose};
+
 use super::{Compiler, MAX_VARIANTS};
 use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
 use crate::bucketing::BUCKETS;
-use crate::document::{describe_number, describe_text};
 use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::problem::{Code, Place, prose};
 use crate::wire;
 
 /// Longest replacement of a path's match, in bytes.

@@ -65,7 +65,7 @@ impl Told {
 fn filter(module: &FilterModule, config: &str) -> Result<Told> {
     let builder = Host::builder(module).root_id("splitway").log_level(LogLevel::Info);
     match builder.configuration(config).start() {
-        Ok(_) => Ok(Told::Taken(Document::from_json(config.as_bytes())?.content_hash())),
+        Ok(_) => Ok(Told::Taken(splitway_engine::content_hash(&Document::from_json(config.as_bytes())?))),
         Err(HostError::ConfigurationRefused { logs, .. }) => Told::of_log(&logs),
         Err(other) => bail!("{other}: {config}"),
     }

@@ -151,7 +151,7 @@ fn document(number: u64) -> Value {
 /// What a config does to its version: a hash of its content.
 fn version(document: &Value) -> Result<String> {
     let document = Document::from_json(document.to_string().as_bytes());
-    Ok(document.map_err(|problems| anyhow::anyhow!("{problems}"))?.content_hash())
+    Ok(splitway_engine::content_hash(&document.map_err(|problems| anyhow::anyhow!("{problems}"))?))
 }
 
 impl World {

@@ -3,10 +3,25 @@
 //! Not serde_json, whose visitors and table of powers of ten came to a twentieth of the edge build; the tests compare
 //! the two.
 
-use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value};
-use crate::problem::{Code, Path, Problem, Problems, Span, prose};
+use crate::path::{Path, Span};
+use crate::problem::{Code, Problem, Problems};
+use crate::prose;
+#[cfg(doc)]
+use crate::tree::MAX_BYTES;
+use crate::tree::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value, check_size};
 
-pub(super) fn parse(text: &[u8]) -> Result<Document, Problems> {
+impl Document {
+    /// Parses JSON text (RFC 8259).
+    ///
+    /// # Errors
+    /// One problem: not JSON, or beyond [`MAX_BYTES`] or [`MAX_DEPTH`].
+    pub fn from_json(text: &[u8]) -> Result<Self, Problems> {
+        check_size(text.len())?;
+        parse(text)
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Document, Problems> {
     let mut reader = Reader { text, at: 0 };
     let stop = match reader.value(0) {
         Ok(root) if reader.after_blanks().is_none() => return Ok(Document { root }),

@@ -5,128 +5,11 @@
 
 use std::fmt;
 
-use crate::compile::ADVICE;
-
-/// Whether problems say in words what was expected and what was found. Without, they have place and code: for the
-/// edge, which is fetched often and whose configs `splitway validate` has seen.
-pub(crate) const MESSAGES: bool = cfg!(feature = "messages");
-
-/// `format!` of what only messages say: nothing where there are none.
-macro_rules! prose {
-    ($($text:tt)*) => {
-        if $crate::problem::MESSAGES { format!($($text)*) } else { String::new() }
-    };
-}
-pub(crate) use prose;
-
-/// `text` where there are messages. Inlined, as are those who hand texts on to it: then none is compiled in that
-/// nobody says.
-#[inline(always)]
-pub(crate) fn said(text: &str) -> &str {
-    if MESSAGES { text } else { "" }
-}
+use crate::path::{Path, Span};
+use crate::text::{ADVICE, MESSAGES, did_you_mean, said};
 
 /// Most problems that are kept: a text of a mebibyte can hold half a million mistakes.
 pub const MAX_PROBLEMS: usize = 1_000;
-
-/// Where in a document: `experiments[0].variants[1].weight`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path(pub Vec<Segment>);
-
-/// One step of a [`Path`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Segment {
-    /// A field of a mapping.
-    Key(String),
-    /// An entry of a list, from 0.
-    Index(usize),
-}
-
-impl Path {
-    /// The path of a field below this one.
-    #[must_use]
-    pub fn key(&self, name: &str) -> Self {
-        let mut segments = self.0.clone();
-        segments.push(Segment::Key(name.to_owned()));
-        Self(segments)
-    }
-
-    /// The path of a list entry below this one.
-    #[must_use]
-    pub fn index(&self, index: usize) -> Self {
-        let mut segments = self.0.clone();
-        segments.push(Segment::Index(index));
-        Self(segments)
-    }
-
-    /// Whether `other` is this place or lies below it.
-    #[must_use]
-    pub fn contains(&self, other: &Self) -> bool {
-        other.0.starts_with(&self.0)
-    }
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("(document)");
-        }
-        for (position, segment) in self.0.iter().enumerate() {
-            match segment {
-                Segment::Key(name) => {
-                    if position > 0 {
-                        f.write_str(".")?;
-                    }
-                    // A document's own text: it must not break out of its line.
-                    let mut plain =
-                        name.chars().take(64).filter(|c| !c.is_control() && !matches!(c, '{' | '"'));
-                    plain.try_for_each(|c| fmt::Write::write_char(f, c))?;
-                }
-                Segment::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A [`Path`] that costs nothing until a problem needs it: a list on the stack.
-#[derive(Clone, Copy)]
-pub(crate) enum Place<'p> {
-    Root,
-    Key(&'p Place<'p>, &'p str),
-    Index(&'p Place<'p>, usize),
-}
-
-impl Place<'_> {
-    pub(crate) fn key<'s>(&'s self, name: &'s str) -> Place<'s> {
-        Place::Key(self, name)
-    }
-
-    pub(crate) fn index(&self, index: usize) -> Place<'_> {
-        Place::Index(self, index)
-    }
-
-    pub(crate) fn path(&self) -> Path {
-        match self {
-            Self::Root => Path::default(),
-            Self::Key(parent, name) => parent.path().key(name),
-            Self::Index(parent, index) => parent.path().index(*index),
-        }
-    }
-}
-
-/// A place in the source text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// Start, in characters from the beginning of the text.
-    pub start: usize,
-    /// End (exclusive), in characters from the beginning of the text.
-    pub end: usize,
-}
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -306,49 +189,8 @@ impl Problems {
         }
     }
 
-    /// Drops what follows from another mistake: a field is missing because it is misspelt, buckets
-    /// are missing because an experiment is there twice.
-    #[cfg(feature = "advice")]
-    pub(crate) fn drop_consequences(&mut self) {
-        let mut misspelt = Vec::new();
-        let mut unknown = Vec::new();
-        let mut is_doubled = false;
-        for problem in &self.0 {
-            is_doubled |= is_experiments(&problem.path, "id") && problem.code == Code::DuplicateId;
-            let Some((_, parent)) = problem.path.0.split_last() else { continue };
-            if problem.code != Code::UnknownField {
-                continue;
-            }
-            let advice = problem.suggestion.as_deref().unwrap_or_default();
-            let meant = advice.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"));
-            misspelt.extend(meant.map(|meant| Path(parent.to_vec()).key(meant)));
-            unknown.push(Path(parent.to_vec()));
-        }
-        let wrong: Vec<(Path, String)> = self
-            .0
-            .iter()
-            .filter(|problem| problem.code == Code::WrongType)
-            .map(|problem| (problem.path.clone(), problem.expected.clone()))
-            .collect();
-        self.0.retain(|problem| match problem.code {
-            Code::MissingField => {
-                let is_missing_twice = is_doubled && is_experiments(&problem.path, "buckets");
-                !misspelt.contains(&problem.path) && !is_missing_twice
-            }
-            // None of the fields that were expected, because the one there is unknown.
-            Code::InvalidValue => problem.found != "none" || !unknown.contains(&problem.path),
-            // Who owns what nobody could read is not known.
-            Code::Overlap => !wrong.iter().any(|(path, _)| problem.path.contains(path)),
-            // A whole list of one mistake.
-            Code::WrongType => !wrong.iter().any(|(path, expected)| {
-                *expected == problem.expected && is_earlier_sibling(path, &problem.path)
-            }),
-            _ => true,
-        });
-    }
-
     /// Adds a problem whatever is known already.
-    pub(crate) fn push_always(&mut self, problem: Problem) {
+    pub fn push_always(&mut self, problem: Problem) {
         if !self.is_full_for(&problem) {
             self.0.push(problem);
         }
@@ -360,7 +202,8 @@ impl Problems {
     }
 
     /// Whether an error at or below `path` is known.
-    pub(crate) fn any_below(&self, path: &Path) -> bool {
+    #[must_use]
+    pub fn any_below(&self, path: &Path) -> bool {
         self.0.iter().any(|p| p.severity == Severity::Error && path.contains(&p.path))
     }
 
@@ -368,6 +211,11 @@ impl Problems {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// Keeps the problems that `is_kept` wants.
+    pub fn retain(&mut self, is_kept: impl FnMut(&Problem) -> bool) {
+        self.0.retain(is_kept);
     }
 
     /// The problems in order.
@@ -396,26 +244,6 @@ impl Problems {
             }
         }
         self.0.sort_by_key(|p| p.span.map_or(usize::MAX, |s| s.start));
-    }
-}
-
-/// Whether two paths are entries of one list, `one` before `other`.
-#[cfg(feature = "advice")]
-fn is_earlier_sibling(one: &Path, other: &Path) -> bool {
-    match (one.0.split_last(), other.0.split_last()) {
-        (Some((Segment::Index(first), list)), Some((Segment::Index(second), same))) => {
-            first < second && list == same
-        }
-        _ => false,
-    }
-}
-
-/// `experiments[i].field`, for any `i`.
-#[cfg(feature = "advice")]
-fn is_experiments(path: &Path, field: &str) -> bool {
-    match path.0.as_slice() {
-        [Segment::Key(list), Segment::Index(_), Segment::Key(name)] => list == "experiments" && name == field,
-        _ => false,
     }
 }
 
@@ -455,51 +283,9 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The nearest of `candidates` to a misspelt `word`, when it is near enough to
-/// be what was meant (edit distance at most a third of its length, at least 1).
-#[must_use]
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (edit_distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance over characters, `-` and `_` counted as the same.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let fold = |c: char| if c == '-' { '_' } else { c.to_ascii_lowercase() };
-    let b: Vec<char> = b.chars().map(fold).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().map(fold).enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        for (cb, above) in b.iter().zip(row.iter_mut().skip(1)) {
-            let replaced = diagonal.saturating_add(usize::from(ca != *cb));
-            diagonal = *above;
-            left = replaced.min(diagonal.saturating_add(1)).min(left.saturating_add(1));
-            *above = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i.saturating_add(1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn suggests_only_near_words() {
-        assert_eq!(did_you_mean("wieght", ["id", "weight"]), Some("weight"));
-        assert_eq!(did_you_mean("replace-prefix", ["replace_prefix"]), Some("replace_prefix"));
-        assert_eq!(did_you_mean("zzz", ["id", "weight"]), None);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-    }
 
     #[test]
     fn a_consequence_is_not_reported() {

@@ -6,13 +6,16 @@
 //! filter's size.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 
-use super::{Document, Key, Node, Value, describe_text};
-use crate::compile::ADVICE;
-use crate::problem::{Code, MAX_PROBLEMS, Path, Place, Problem, Problems, Segment, Span, prose, said};
+use crate::path::{Path, Place, Segment, Span};
+use crate::problem::{Code, MAX_PROBLEMS, Problem, Problems};
+use crate::prose;
+use crate::text::{ADVICE, describe_text, said};
+use crate::tree::{Document, Key, Node, Value};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.
-pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
+pub fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
     let sink = RefCell::default();
     let at = Cursor { node: Some(&document.root), place: Place::Root, sink: &sink, muted: false };
     let value = T::read(&at);
@@ -23,14 +26,14 @@ pub(crate) fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
 }
 
 /// A type of the wire.
-pub(crate) trait Read: Sized {
+pub trait Read: Sized {
     /// The value at `at`, or a stand-in after recording why not.
     fn read(at: &Cursor<'_>) -> Self;
 }
 
 /// A place in the document and what is there.
 #[derive(Clone, Copy)]
-pub(crate) struct Cursor<'d> {
+pub struct Cursor<'d> {
     /// `None`: the field is absent.
     node: Option<&'d Node>,
     place: Place<'d>,
@@ -45,7 +48,7 @@ impl<'d> Cursor<'d> {
     }
 
     /// Whether a mapping is there.
-    pub(crate) fn is_mapping(&self) -> bool {
+    pub fn is_mapping(&self) -> bool {
         self.entries().is_some()
     }
 
@@ -70,7 +73,7 @@ impl<'d> Cursor<'d> {
 
     /// Records that this should have been `expected`.
     #[inline(always)]
-    pub(crate) fn mismatch(&self, expected: &str) {
+    pub fn mismatch(&self, expected: &str) {
         self.mismatched(said(expected));
     }
 
@@ -105,7 +108,7 @@ impl<'d> Cursor<'d> {
 
     /// Text, or a problem that names what it should say.
     #[inline(always)]
-    pub(crate) fn text(&self, expected: &str) -> String {
+    pub fn text(&self, expected: &str) -> String {
         self.text_or(said(expected))
     }
 
@@ -136,16 +139,12 @@ impl<'d> Cursor<'d> {
     }
 
     /// The fields of a mapping; those not in `known` are problems.
-    pub(crate) fn fields(&self, known: &'static [&'static str]) -> Fields<'d> {
+    pub fn fields(&self, known: &'static [&'static str]) -> Fields<'d> {
         self.tagged_fields(known, None)
     }
 
     /// As [`Self::fields`], passing over the field `tag`.
-    pub(crate) fn tagged_fields(
-        &self,
-        known: &'static [&'static str],
-        tag: Option<&'static str>,
-    ) -> Fields<'d> {
+    pub fn tagged_fields(&self, known: &'static [&'static str], tag: Option<&'static str>) -> Fields<'d> {
         let Some(entries) = self.entries() else {
             self.mismatch("a mapping");
             return Fields { at: Self { muted: true, ..*self }, entries: &[] };
@@ -168,7 +167,7 @@ impl<'d> Cursor<'d> {
     }
 
     /// Which of `names` the text is.
-    pub(crate) fn name(&self, names: &'static [&'static str]) -> Option<usize> {
+    pub fn name(&self, names: &'static [&'static str]) -> Option<usize> {
         let Some(Value::Text(text)) = self.value() else {
             self.mismatch(&prose!("one of {}", names.join(", ")));
             return None;
@@ -177,7 +176,7 @@ impl<'d> Cursor<'d> {
     }
 
     /// `{ name: content }`: which of `names`, and where its content is.
-    pub(crate) fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
+    pub fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
         match self.entries() {
             None => {
                 self.mismatch(&prose!("a mapping with one of {}", names.join(", ")));
@@ -199,7 +198,7 @@ impl<'d> Cursor<'d> {
     }
 
     /// `{ tag: name, … }`: which of `names`.
-    pub(crate) fn tag(&self, tag: &'static str, names: &'static [&'static str]) -> Option<&'static str> {
+    pub fn tag(&self, tag: &'static str, names: &'static [&'static str]) -> Option<&'static str> {
         let Some(entries) = self.entries() else {
             self.mismatch("a mapping");
             return None;
@@ -212,7 +211,7 @@ impl<'d> Cursor<'d> {
 
     /// This place, with the content of a choice.
     #[inline(never)]
-    pub(crate) fn inside<T: Read>(&self, name: &str, node: &Node) -> T {
+    pub fn inside<T: Read>(&self, name: &str, node: &Node) -> T {
         T::read(&Cursor { node: Some(node), place: self.place.key(name), sink: self.sink, muted: self.muted })
     }
 
@@ -223,7 +222,7 @@ impl<'d> Cursor<'d> {
     }
 
     /// A stand-in.
-    pub(crate) fn stand_in<T: Read>(&self) -> T {
+    pub fn stand_in<T: Read>(&self) -> T {
         T::read(&Cursor { node: None, muted: true, ..*self })
     }
 
@@ -281,7 +280,7 @@ impl<'d> Cursor<'d> {
 }
 
 /// The fields of a mapping.
-pub(crate) struct Fields<'d> {
+pub struct Fields<'d> {
     at: Cursor<'d>,
     entries: &'d [(Key, Node)],
 }
@@ -289,7 +288,7 @@ pub(crate) struct Fields<'d> {
 impl Fields<'_> {
     /// The value of the field `name`. Not inlined, which would cost the filter kilobytes.
     #[inline(never)]
-    pub(crate) fn read<T: Read>(&self, name: &str) -> T {
+    pub fn read<T: Read>(&self, name: &str) -> T {
         T::read(&self.at(name))
     }
 
@@ -384,6 +383,13 @@ impl<T: Read> Read for Option<T> {
             None | Some(Value::Null) => None,
             Some(_) => Some(T::read(at)),
         }
+    }
+}
+
+/// A field that is known and passed over, whatever is there.
+impl<T> Read for PhantomData<T> {
+    fn read(_at: &Cursor<'_>) -> Self {
+        Self
     }
 }
 

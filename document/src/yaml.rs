@@ -5,10 +5,26 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
 
-use super::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, json::settled, json::whole};
-use crate::problem::{Code, Path, Problem, Problems, Span};
+use crate::json::{settled, whole};
+use crate::path::{Path, Span};
+use crate::problem::{Code, Problem, Problems};
+#[cfg(doc)]
+use crate::tree::MAX_BYTES;
+use crate::tree::{Document, Key, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value, check_size};
 
-pub(super) fn parse(text: &str) -> Result<Document, Problems> {
+impl Document {
+    /// Parses YAML 1.2 text (core schema) or JSON, keeping source spans.
+    ///
+    /// # Errors
+    /// One problem: not YAML, or beyond [`MAX_BYTES`], [`MAX_DEPTH`] or
+    /// [`MAX_NODES`].
+    pub fn from_yaml(text: &str) -> Result<Self, Problems> {
+        check_size(text.len())?;
+        parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Document, Problems> {
     let mut builder = Builder { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     builder.document().map(|root| Document { root }).map_err(|problem| at_text(*problem, text).into())
 }
