@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use splitway_engine::{
-    Code, Document, Path, Problem, Problems, Secrets, Segment, Severity, Span, compile_with,
-};
+use splitway_engine::{Code, Document, Path, Problem, Problems, Secrets, Segment, Span, compile_with};
 
 use crate::input::Input;
 
@@ -158,15 +156,9 @@ impl Merged {
         let first = self.fields.get(name).and_then(|file| self.files.get(*file));
         let first = first.map_or("another file", |file| file.name.as_str());
         let located = self.documents.get(file).and_then(|document| document.locate(&path));
-        let problem = Problem {
-            path,
-            code: Code::Conflict,
-            severity: Severity::Error,
-            expected: format!("{} as in {first}, or no `{name}` here", brief(known)),
-            found: brief(value),
-            suggestion: None,
-            span: located.map(|located| located.value),
-        };
+        let expected = format!("{} as in {first}, or no `{name}` here", brief(known));
+        let problem = Problem::error(path, Code::Conflict, &expected, &brief(value))
+            .at(located.map(|located| located.value));
         self.shifted(file, problem)
     }
 }

@@ -17,7 +17,7 @@ fn write(value: &Value, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Int(value) => out.push_str(&value.to_string()),
-        Value::Float(value) => out.push_str(&serde_json::to_string(value).unwrap_or_default()),
+        Value::Decimal(value) => out.push_str(&value.to_string()),
         Value::Text(value) => quote(value, out),
         Value::List(items) => {
             for (position, item) in items.iter().enumerate() {

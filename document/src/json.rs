@@ -3,6 +3,7 @@
 //! Not serde_json, whose visitors and table of powers of ten came to a twentieth of the edge build; the tests compare
 //! the two.
 
+use crate::decimal::Digits;
 use crate::path::{Path, Span};
 use crate::problem::{Code, Problem, Problems};
 use crate::prose;
@@ -190,38 +191,24 @@ impl Reader<'_> {
     fn number(&mut self) -> Result<Value, Stop> {
         let is_negative = self.has(b'-');
         let mut digits = Digits::default();
-        let mut is_whole = true;
         // No other digit follows a leading zero.
         if !self.has(b'0') {
-            self.digits(|digit| digits.push(digit, false))?;
+            self.digits(|digit| digits.push(digit))?;
         }
         if self.has(b'.') {
-            is_whole = false;
-            self.digits(|digit| digits.push(digit, true))?;
+            digits.point();
+            self.digits(|digit| digits.push(digit))?;
         }
         if self.has(b'e') || self.has(b'E') {
-            is_whole = false;
             let is_small = self.has(b'-');
             if !is_small {
                 self.has(b'+');
             }
             let mut exponent = 0_i32;
             self.digits(|digit| exponent = exponent.saturating_mul(10).saturating_add(i32::from(digit)))?;
-            let exponent = if is_small { exponent.saturating_neg() } else { exponent };
-            digits.exponent = digits.exponent.saturating_add(exponent);
+            digits.scale(if is_small { exponent.saturating_neg() } else { exponent });
         }
-        if is_whole && !digits.is_full {
-            let whole = if is_negative {
-                0_i64.checked_sub_unsigned(digits.significand)
-            } else {
-                i64::try_from(digits.significand).ok()
-            };
-            if let Some(whole) = whole {
-                return Ok(Value::Int(whole));
-            }
-        }
-        let number = digits.value().ok_or(Stop::Expected("a number within limits"))?;
-        Ok(float(if is_negative { -number } else { number }))
+        digits.number(is_negative).map(Value::from).ok_or(Stop::Expected("a number within limits"))
     }
 
     /// At least one.
@@ -259,95 +246,6 @@ fn below(depth: usize) -> Result<usize, Stop> {
     if depth < MAX_DEPTH { Ok(depth.saturating_add(1)) } else { Err(Stop::TooDeep) }
 }
 
-/// The first 19 digits or so of a number, and the power of ten that they are multiplied by.
-#[derive(Default)]
-struct Digits {
-    significand: u64,
-    exponent: i32,
-    /// Further digits do not count.
-    is_full: bool,
-}
-
-impl Digits {
-    fn push(&mut self, digit: u8, is_fraction: bool) {
-        let next = self.significand.checked_mul(10).and_then(|ten| ten.checked_add(digit.into()));
-        match next.filter(|_| !self.is_full) {
-            Some(next) => {
-                self.significand = next;
-                self.exponent = self.exponent.saturating_sub(i32::from(is_fraction));
-            }
-            None => {
-                self.is_full = true;
-                self.exponent = self.exponent.saturating_add(i32::from(!is_fraction));
-            }
-        }
-    }
-
-    /// Exact for up to 15 digits and powers up to 22, as numbers of a config are; else to within some units in the last
-    /// place (being exact costs the filter 15 kB). `None` for what is too large.
-    fn value(&self) -> Option<f64> {
-        let mut value = self.significand as f64;
-        // All that is beyond is 0, or too large.
-        let mut left = self.exponent.clamp(-400, 400);
-        while left != 0 && value != 0.0 {
-            // Powers up to this one are exact.
-            let step = left.clamp(-22, 22);
-            let power = (0..step.abs()).fold(1.0, |power, _| power * 10.0);
-            value = if step > 0 { value * power } else { value / power };
-            left = left.saturating_sub(step);
-        }
-        value.is_finite().then_some(value)
-    }
-}
-
-fn float(value: f64) -> Value {
-    #[cfg(feature = "yaml")]
-    let value = settled(value);
-    whole(value).map_or(Value::Float(value), Value::Int)
-}
-
-/// A float without a fraction is the same number as its integer: hosts that
-/// carry JSON as protobuf `Struct` turn 50 into 50.0.
-pub(super) fn whole(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
-}
-
-/// The number that stays itself when written and read again, because numbers far from 1 are not read to the last bit
-/// (see [`Digits::value`]): what a tool computes with must be what the filter will read of its JSON.
-#[cfg(feature = "yaml")]
-pub(super) fn settled(value: f64) -> f64 {
-    let again = |value: f64| read(&serde_json::to_string(&value).unwrap_or_default());
-    let stays = |value: &f64| again(*value) == *value;
-    // Every step is a rounding error, so mostly a few are enough.
-    let steps = std::iter::successors(Some(value), |value| Some(again(*value)));
-    let shorter = (0..15_usize).rev().map(|digits| read(&format!("{value:.digits$e}")));
-    // Nothing stays where even one digit does not: such numbers mean nothing in a config.
-    let magnitude = if value.abs() < 1.0 { 0.0 } else { read(&format!("1e{}", value.abs().log10().floor())) };
-    steps.take(8).chain(shorter).find(stays).unwrap_or_else(|| magnitude.copysign(value))
-}
-
-/// A number as [`parse`] reads it, not settled.
-#[cfg(feature = "yaml")]
-fn read(text: &str) -> f64 {
-    let (text, is_negative) = text.strip_prefix('-').map_or((text, false), |text| (text, true));
-    let mut digits = Digits::default();
-    let (number, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    // `null`, which stands for what is no number.
-    if !number.starts_with(|c: char| c.is_ascii_digit()) {
-        return 0.0;
-    }
-    let mut is_fraction = false;
-    for byte in number.bytes() {
-        match byte {
-            b'.' => is_fraction = true,
-            _ => digits.push(byte & 15, is_fraction),
-        }
-    }
-    digits.exponent = digits.exponent.saturating_add(exponent.parse().unwrap_or_default());
-    let value = digits.value().unwrap_or_default();
-    if is_negative { -value } else { value }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,8 +258,8 @@ mod tests {
             (Value::Int(ours), serde_json::Value::Number(theirs)) => {
                 theirs.as_i64().map_or(theirs.as_f64() == Some(*ours as f64), |theirs| *ours == theirs)
             }
-            (Value::Float(ours), serde_json::Value::Number(theirs)) => {
-                let theirs = theirs.as_f64().unwrap();
+            (Value::Decimal(ours), serde_json::Value::Number(theirs)) => {
+                let (ours, theirs) = (ours.value(), theirs.as_f64().unwrap());
                 (ours - theirs).abs() <= theirs.abs() * 1e-14
             }
             (Value::List(ours), serde_json::Value::Array(theirs)) => {

@@ -28,6 +28,7 @@
 
 #[cfg(feature = "advice")]
 mod canonical;
+mod decimal;
 mod json;
 #[cfg(feature = "yaml")]
 mod locate;
@@ -39,10 +40,11 @@ mod tree;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+pub use decimal::Decimal;
 #[cfg(feature = "yaml")]
 pub use locate::Located;
 pub use path::{Path, Place, Segment, Span};
 pub use problem::{Code, MAX_PROBLEMS, Problem, Problems, Severity};
-pub use read::{Cursor, Entries, Fields, Read, read};
+pub use read::{Cursor, Entries, Fields, Read, Want, read};
 pub use text::{ADVICE, MESSAGES, describe_number, describe_text, did_you_mean, said};
 pub use tree::{Document, Key, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value};

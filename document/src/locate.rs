@@ -2,7 +2,6 @@
 
 use crate::path::{Path, Segment, Span};
 use crate::problem::{Code, Problem, Problems};
-use crate::text::describe_text;
 use crate::tree::{Document, Key, Node, Value};
 
 /// A value's place in the text.
@@ -51,7 +50,7 @@ impl Document {
     /// The source place of `path`, or of its nearest existing ancestor.
     /// Where the field's name is what is wrong, that of the name.
     fn span_of(&self, problem: &Problem) -> Option<Span> {
-        let Problem { path, code, found, .. } = problem;
+        let Problem { path, code, is_in_name, .. } = problem;
         let mut node = &self.root;
         let mut span = node.span;
         for (position, segment) in path.0.iter().enumerate() {
@@ -65,9 +64,7 @@ impl Document {
                         entries.iter().find(matching)
                     };
                     entry.map(|(key, node)| {
-                        let is_wrong = matches!(code, Code::UnknownField | Code::DuplicateField)
-                            || *found == describe_text(&key.name);
-                        let on_key = last && is_wrong;
+                        let on_key = last && *is_in_name;
                         (node, if on_key { key.span } else { node.span })
                     })
                 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::path::{Path, Span};
+use crate::path::{Path, Segment, Span};
 use crate::text::{ADVICE, MESSAGES, did_you_mean, said};
 
 /// Most problems that are kept: a text of a mebibyte can hold half a million mistakes.
@@ -97,6 +97,10 @@ pub struct Problem {
     pub found: String,
     /// How to mend it, where that is known.
     pub suggestion: Option<String>,
+    /// The name that was probably meant in place of the one that is there.
+    pub meant: Option<String>,
+    /// Whether the mistake is in the name of the field, and not in its value.
+    pub is_in_name: bool,
     /// The place in the source text, for documents parsed from YAML.
     pub span: Option<Span>,
 }
@@ -119,6 +123,8 @@ impl Problem {
             expected: expected.to_owned(),
             found: found.to_owned(),
             suggestion: None,
+            meant: None,
+            is_in_name: matches!(code, Code::UnknownField | Code::DuplicateField),
             span: None,
         }
     }
@@ -127,6 +133,22 @@ impl Problem {
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same problem, about `name`: in the name of the field at its path, if that is its name.
+    #[must_use]
+    pub fn about(mut self, name: &str) -> Self {
+        if ADVICE {
+            self.is_in_name = matches!(self.path.0.last(), Some(Segment::Key(last)) if last == name);
+        }
+        self
+    }
+
+    /// The same problem with its place in the text.
+    #[must_use]
+    pub fn at(mut self, span: Option<Span>) -> Self {
+        self.span = span;
         self
     }
 
@@ -141,12 +163,15 @@ impl Problem {
 
     /// The same problem, naming the nearest of what would have been right.
     #[must_use]
-    pub fn suggest_near<'a>(self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn suggest_near<'a>(mut self, word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         if !ADVICE {
             return self;
         }
         match did_you_mean(word, candidates) {
-            Some(near) => self.suggest(|| format!("did you mean `{near}`?")),
+            Some(near) => {
+                self.meant = Some(near.to_owned());
+                self.suggest(|| format!("did you mean `{near}`?"))
+            }
             None => self,
         }
     }

@@ -25,7 +25,30 @@ pub fn read<T: Read>(document: &Document, problems: &mut Problems) -> T {
     value
 }
 
-/// A type of the wire.
+/// The kind of value that is expected: what advice on a wrong one depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Any text.
+    Text,
+    /// One of some words.
+    Name,
+    /// A percentage, written as a text.
+    Percentage,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// A list.
+    List,
+    /// A list of two.
+    Pair,
+    /// A mapping.
+    Mapping,
+    /// One of several of these.
+    Any,
+}
+
+/// A type that is read from a document.
 pub trait Read: Sized {
     /// The value at `at`, or a stand-in after recording why not.
     fn read(at: &Cursor<'_>) -> Self;
@@ -71,15 +94,15 @@ impl<'d> Cursor<'d> {
         self.record(Problem::error(path, code, expected, found));
     }
 
-    /// Records that this should have been `expected`.
+    /// Records that this should have been `expected`, which is a kind of `want`.
     #[inline(always)]
-    pub fn mismatch(&self, expected: &str) {
-        self.mismatched(said(expected));
+    pub fn mismatch(&self, want: Want, expected: &str) {
+        self.mismatched(want, said(expected));
     }
 
     #[cold]
     #[inline(never)]
-    fn mismatched(&self, expected: &str) {
+    fn mismatched(&self, want: Want, expected: &str) {
         if self.muted {
             return;
         }
@@ -98,7 +121,7 @@ impl<'d> Cursor<'d> {
             }
             Some(node) => {
                 let problem = Problem::error(path, Code::WrongType, expected, &node.value.describe());
-                match ADVICE.then(|| advice(expected, &node.value)).flatten() {
+                match ADVICE.then(|| advice(want, &node.value)).flatten() {
                     Some(advice) => problem.suggest(|| advice),
                     None => problem,
                 }
@@ -108,16 +131,16 @@ impl<'d> Cursor<'d> {
 
     /// Text, or a problem that names what it should say.
     #[inline(always)]
-    pub fn text(&self, expected: &str) -> String {
-        self.text_or(said(expected))
+    pub fn text(&self, want: Want, expected: &str) -> String {
+        self.text_or(want, said(expected))
     }
 
     #[inline(never)]
-    fn text_or(&self, expected: &str) -> String {
+    fn text_or(&self, want: Want, expected: &str) -> String {
         match self.value() {
             Some(Value::Text(text)) => text.clone(),
             _ => {
-                self.mismatch(expected);
+                self.mismatch(want, expected);
                 String::new()
             }
         }
@@ -132,7 +155,7 @@ impl<'d> Cursor<'d> {
                 0
             }
             _ => {
-                self.mismatch("a whole number");
+                self.mismatch(Want::Number, "a whole number");
                 0
             }
         }
@@ -146,7 +169,7 @@ impl<'d> Cursor<'d> {
     /// As [`Self::fields`], passing over the field `tag`.
     pub fn tagged_fields(&self, known: &'static [&'static str], tag: Option<&'static str>) -> Fields<'d> {
         let Some(entries) = self.entries() else {
-            self.mismatch("a mapping");
+            self.mismatch(Want::Mapping, "a mapping");
             return Fields { at: Self { muted: true, ..*self }, entries: &[] };
         };
         for (position, (key, _)) in entries.iter().enumerate() {
@@ -169,7 +192,7 @@ impl<'d> Cursor<'d> {
     /// Which of `names` the text is.
     pub fn name(&self, names: &'static [&'static str]) -> Option<usize> {
         let Some(Value::Text(text)) = self.value() else {
-            self.mismatch(&prose!("one of {}", names.join(", ")));
+            self.mismatch(Want::Name, &prose!("one of {}", names.join(", ")));
             return None;
         };
         self.known(text, names, Code::InvalidValue, None)
@@ -179,7 +202,7 @@ impl<'d> Cursor<'d> {
     pub fn choice(&self, names: &'static [&'static str]) -> Option<(&'static str, &'d Node)> {
         match self.entries() {
             None => {
-                self.mismatch(&prose!("a mapping with one of {}", names.join(", ")));
+                self.mismatch(Want::Mapping, &prose!("a mapping with one of {}", names.join(", ")));
                 None
             }
             Some([(key, node)]) => {
@@ -200,7 +223,7 @@ impl<'d> Cursor<'d> {
     /// `{ tag: name, … }`: which of `names`.
     pub fn tag(&self, tag: &'static str, names: &'static [&'static str]) -> Option<&'static str> {
         let Some(entries) = self.entries() else {
-            self.mismatch("a mapping");
+            self.mismatch(Want::Mapping, "a mapping");
             return None;
         };
         let node = entries.iter().find(|(key, _)| key.name == tag).map(|(_, node)| node);
@@ -237,7 +260,7 @@ impl<'d> Cursor<'d> {
                 }
             }
             None | Some(Value::Null) => {}
-            Some(_) => self.mismatch("a list"),
+            Some(_) => self.mismatch(Want::List, "a list"),
         }
     }
 
@@ -258,7 +281,7 @@ impl<'d> Cursor<'d> {
                 }
             }
             None | Some(Value::Null) => {}
-            Some(_) => self.mismatch("a mapping"),
+            Some(_) => self.mismatch(Want::Mapping, "a mapping"),
         }
     }
 
@@ -306,7 +329,7 @@ impl Fields<'_> {
 
 impl Read for String {
     fn read(at: &Cursor<'_>) -> Self {
-        at.text("text")
+        at.text(Want::Text, "text")
     }
 }
 
@@ -315,7 +338,7 @@ impl Read for bool {
         match at.value() {
             Some(Value::Bool(value)) => *value,
             _ => {
-                at.mismatch("true or false");
+                at.mismatch(Want::Boolean, "true or false");
                 false
             }
         }
@@ -326,9 +349,9 @@ impl Read for f64 {
     fn read(at: &Cursor<'_>) -> Self {
         match at.value() {
             Some(Value::Int(value)) => *value as Self,
-            Some(Value::Float(value)) => *value,
+            Some(Value::Decimal(value)) => value.value(),
             _ => {
-                at.mismatch("a number");
+                at.mismatch(Want::Number, "a number");
                 0.0
             }
         }
@@ -356,7 +379,7 @@ impl Read for i64 {
         match at.value() {
             Some(Value::Int(value)) => *value,
             _ => {
-                at.mismatch("a whole number");
+                at.mismatch(Want::Number, "a whole number");
                 0
             }
         }
@@ -370,7 +393,7 @@ impl<A: Read, B: Read, C: Read> Read for (A, B, C) {
                 (at.item(items, 0), at.item(items, 1), at.item(items, 2))
             }
             _ => {
-                at.mismatch("a list of 3");
+                at.mismatch(Want::List, "a list of 3");
                 (at.stand_in(), at.stand_in(), at.stand_in())
             }
         }
@@ -414,7 +437,7 @@ impl<T: Read + Default + Copy, const N: usize> Read for [T; N] {
                 Self::try_from(Vec::<T>::read(at)).unwrap_or([T::default(); N])
             }
             _ => {
-                at.mismatch(&prose!("a list of {N}"));
+                at.mismatch(if N == 2 { Want::Pair } else { Want::List }, &prose!("a list of {N}"));
                 [T::default(); N]
             }
         }
@@ -462,27 +485,28 @@ impl<T: Read> Read for Entries<T> {
 }
 
 /// The usual slips.
-fn advice(expected: &str, found: &Value) -> Option<String> {
-    match found {
-        Value::Text(text) if expected.contains("number") => {
+fn advice(want: Want, found: &Value) -> Option<String> {
+    match (want, found) {
+        (Want::Number, Value::Text(text)) => {
             let bare = text.trim_end_matches('%');
             let numeric = Document::from_json(bare.as_bytes()).is_ok_and(|value| value.number().is_some());
             numeric.then(|| format!("write {bare} without quotes or unit"))
         }
-        Value::Text(text) if expected.contains("true or false") => {
+        (Want::Boolean, Value::Text(text)) => {
             let slip = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
             let yes = slip(&["yes", "on", "y"]);
             (yes || slip(&["no", "off", "n"])).then(|| format!("write {yes}"))
         }
-        Value::Int(number) if expected.contains('%') => Some(format!("write {number}%")),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) if expected.contains("text") => {
-            Some("put it in quotes".to_owned())
-        }
-        Value::Float(number) if expected.contains('%') && *number > 0.0 && *number < 1.0 => {
-            let whole = (number * 1e6).round() / 1e4;
+        (Want::Percentage, Value::Int(number)) => Some(format!("write {number}%")),
+        (Want::Percentage, Value::Decimal(number)) if number.value() > 0.0 && number.value() < 1.0 => {
+            let whole = (number.value() * 1e6).round() / 1e4;
             Some(format!("write {whole}%, or {number}% if that little is meant"))
         }
-        Value::Map(fields) if expected.contains("list") => Some(match fields.first() {
+        (Want::Text, Value::Int(_) | Value::Decimal(_) | Value::Bool(_)) => {
+            Some("put it in quotes".to_owned())
+        }
+        (Want::Pair, Value::Int(_)) => Some("write ranges, such as [[0, 3999]]".to_owned()),
+        (Want::List | Want::Pair, Value::Map(fields)) => Some(match fields.first() {
             Some((key, _)) if key.name.starts_with('-') => "put a blank behind the `-`".to_owned(),
             // By name, as other tools have it.
             Some((key, Node { value: Value::Map(_), .. })) => {
@@ -490,7 +514,6 @@ fn advice(expected: &str, found: &Value) -> Option<String> {
             }
             _ => "put `- ` in front of it".to_owned(),
         }),
-        Value::Int(_) if expected == "a list of 2" => Some("write ranges, such as [[0, 3999]]".to_owned()),
         _ => None,
     }
 }
@@ -499,7 +522,7 @@ fn unknown(path: Path, code: Code, name: &str, known: &'static [&'static str]) -
     let expected = prose!("one of {}", known.join(", "));
     let problem = Problem::error(path, code, &expected, &describe_text(name));
     let near = problem.suggest_near(name, known.iter().copied());
-    match ADVICE.then(|| elsewhere(name, known)).flatten().filter(|_| near.suggestion.is_none()) {
+    match ADVICE.then(|| elsewhere(name, known)).flatten().filter(|_| near.meant.is_none()) {
         Some(ours) => near.suggest(|| format!("that is `{ours}` here")),
         None => near,
     }

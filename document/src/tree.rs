@@ -3,10 +3,11 @@
 //! A tree of our own rather than `serde_json::Value`, because it must keep
 //! duplicate keys (to report them) and source places.
 
+use crate::decimal::{Decimal, Number};
 use crate::path::{Path, Span};
 use crate::problem::{Code, Problem, Problems};
 use crate::prose;
-use crate::text::{MESSAGES, describe_number, describe_text};
+use crate::text::{MESSAGES, describe_text};
 
 /// Largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -42,8 +43,8 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// Any other number.
-    Float(f64),
+    /// Any other number, as written.
+    Decimal(Decimal),
     /// A text.
     Text(String),
     /// A list.
@@ -67,7 +68,7 @@ impl Document {
     pub fn number(&self) -> Option<f64> {
         match self.root.value {
             Value::Int(value) => Some(value as f64),
-            Value::Float(value) => Some(value),
+            Value::Decimal(value) => Some(value.value()),
             _ => None,
         }
     }
@@ -113,6 +114,15 @@ impl Node {
     }
 }
 
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(value) => Self::Int(value),
+            Number::Decimal(value) => Self::Decimal(value),
+        }
+    }
+}
+
 impl Value {
     /// What a person would call this, with the value where it is short.
     #[must_use]
@@ -124,7 +134,7 @@ impl Value {
             Self::Null => "nothing".to_owned(),
             Self::Bool(value) => format!("`{value}`"),
             Self::Int(value) => format!("the number {value}"),
-            Self::Float(value) => format!("the number {}", describe_number(*value)),
+            Self::Decimal(value) => format!("the number {value}"),
             Self::Text(value) => format!("the text {}", describe_text(value)),
             Self::List(items) => format!("a list of {}", items.len()),
             Self::Map(_) => "a mapping".to_owned(),

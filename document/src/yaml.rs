@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as SourceSpan, Tag};
 
-use crate::json::{settled, whole};
+use crate::decimal::Digits;
 use crate::path::{Path, Span};
 use crate::problem::{Code, Problem, Problems};
 #[cfg(doc)]
@@ -207,19 +207,40 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: Sourc
     })
 }
 
+/// As in the core schema: `12`, `-0.5`, `.5`, `1.`, `1e-3`.
 fn number(text: &str) -> Option<Value> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    if !unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+')) {
-        return None;
-    }
     if let Ok(value) = text.parse::<i64>() {
         return Some(Value::Int(value));
     }
-    let value = text.parse::<f64>().ok().filter(|value| value.is_finite()).map(settled)?;
-    Some(whole(value).map_or(Value::Float(value), Value::Int))
+    let (is_negative, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => (true, unsigned),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (number, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    let mut digits = Digits::default();
+    whole.bytes().for_each(|byte| digits.push(byte & 15));
+    if number.len() > whole.len() {
+        digits.point();
+        fraction.bytes().for_each(|byte| digits.push(byte & 15));
+    }
+    if let Some(exponent) = exponent {
+        let unsigned = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        if unsigned.is_empty() || !is_digits(unsigned) {
+            return None;
+        }
+        // Beyond all limits, the sign decides.
+        let far = if exponent.starts_with('-') { i32::MIN } else { i32::MAX };
+        digits.scale(exponent.parse().unwrap_or(far));
+    }
+    digits.number(is_negative).map(Value::from)
 }
 
 /// What is usually meant by what the parser says.

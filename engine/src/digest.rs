@@ -51,7 +51,7 @@ fn feed(node: &Node, digest: &mut Sha256) {
         Value::Null => put(b'n', 0, &[]),
         Value::Bool(value) => put(b'b', 0, &[u8::from(*value)]),
         Value::Int(value) => put(b'i', 0, &value.to_le_bytes()),
-        Value::Float(value) => put(b'f', 0, &value.to_bits().to_le_bytes()),
+        Value::Decimal(value) => put(b'f', 0, &value.value().to_bits().to_le_bytes()),
         Value::Text(value) => put(b't', value.len(), value.as_bytes()),
         Value::List(items) => {
             put(b'l', items.len(), &[]);

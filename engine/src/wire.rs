@@ -5,7 +5,7 @@
 //! Required fields are plain, optional ones are `Option`, `Vec` or map (what
 //! `document::read` relies on).
 
-use splitway_document::{Cursor, Fields, Read};
+use splitway_document::{Cursor, Fields, Read, Want};
 
 pub use splitway_document::Entries;
 
@@ -252,7 +252,7 @@ pub struct Share(
 
 impl Read for Share {
     fn read(at: &Cursor<'_>) -> Self {
-        Self(at.text("a percentage such as 25%"))
+        Self(at.text(Want::Percentage, "a percentage such as 25%"))
     }
 }
 
@@ -278,7 +278,7 @@ impl Read for Secret {
         if at.is_mapping() {
             Self::Variable(Variable::read(at))
         } else {
-            Self::Text(at.text("text, or `{ env: NAME }`"))
+            Self::Text(at.text(Want::Text, "text, or `{ env: NAME }`"))
         }
     }
 }
@@ -299,7 +299,7 @@ pub struct Instant(#[cfg_attr(feature = "schema", schemars(extend("format" = "da
 
 impl Read for Instant {
     fn read(at: &Cursor<'_>) -> Self {
-        Self(at.text("a time such as 2026-11-20T00:00:00Z"))
+        Self(at.text(Want::Text, "a time such as 2026-11-20T00:00:00Z"))
     }
 }
 
@@ -310,7 +310,7 @@ pub struct Period(pub String);
 
 impl Read for Period {
     fn read(at: &Cursor<'_>) -> Self {
-        Self(at.text("a duration such as 30s"))
+        Self(at.text(Want::Text, "a duration such as 30s"))
     }
 }
 

@@ -16,9 +16,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use splitway_engine::{
-    Code, Document, Path as Place, Plan, Problem, Problems, Secrets, Severity, read_wire, wire,
-};
+use splitway_engine::{Code, Document, Path as Place, Plan, Problem, Problems, Secrets, read_wire, wire};
 
 pub(crate) use args::Render;
 use args::{Cluster, OnTrap, Output, Target};
@@ -94,18 +92,14 @@ impl Sources {
             if known.contains(&name) {
                 continue;
             }
-            let near = splitway_engine::did_you_mean(name, known.iter().copied());
-            problems.push(Problem {
-                span: self.document.locate(&path).map(|located| located.value),
-                path,
-                code: Code::UnknownReference,
-                severity: Severity::Error,
-                expected: "the name of a --cluster".to_owned(),
-                found: format!("`{name}`"),
-                suggestion: Some(match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add --cluster {name}=HOST:PORT"),
-                }),
+            let span = self.document.locate(&path).map(|located| located.value);
+            let expected = "the name of a --cluster";
+            let problem =
+                Problem::error(path, Code::UnknownReference, expected, &format!("`{name}`")).at(span);
+            let problem = problem.suggest_near(name, known.iter().copied());
+            problems.push(match problem.meant {
+                Some(_) => problem,
+                None => problem.suggest(|| format!("add --cluster {name}=HOST:PORT")),
             });
         }
         if problems.is_empty() { Ok(()) } else { Err(self.input.refuse(&problems)) }

@@ -14,29 +14,25 @@ pub(super) fn drop_consequences(problems: &mut Problems) {
         if problem.code != Code::UnknownField {
             continue;
         }
-        let advice = problem.suggestion.as_deref().unwrap_or_default();
-        let meant = advice.strip_prefix("did you mean `").and_then(|rest| rest.strip_suffix("`?"));
-        misspelt.extend(meant.map(|meant| Path(parent.to_vec()).key(meant)));
+        misspelt.extend(problem.meant.as_deref().map(|meant| Path(parent.to_vec()).key(meant)));
         unknown.push(Path(parent.to_vec()));
     }
-    let wrong: Vec<(Path, String)> = problems
+    let wrong: Vec<Path> = problems
         .iter()
         .filter(|problem| problem.code == Code::WrongType)
-        .map(|problem| (problem.path.clone(), problem.expected.clone()))
+        .map(|problem| problem.path.clone())
         .collect();
     problems.retain(|problem| match problem.code {
         Code::MissingField => {
             let is_missing_twice = is_doubled && is_experiments(&problem.path, "buckets");
-            !misspelt.contains(&problem.path) && !is_missing_twice
+            // None of several fields, because the one that is there is unknown.
+            let is_unknown = unknown.contains(&problem.path);
+            !misspelt.contains(&problem.path) && !is_missing_twice && !is_unknown
         }
-        // None of the fields that were expected, because the one there is unknown.
-        Code::InvalidValue => problem.found != "none" || !unknown.contains(&problem.path),
         // Who owns what nobody could read is not known.
-        Code::Overlap => !wrong.iter().any(|(path, _)| problem.path.contains(path)),
+        Code::Overlap => !wrong.iter().any(|path| problem.path.contains(path)),
         // A whole list of one mistake.
-        Code::WrongType => !wrong
-            .iter()
-            .any(|(path, expected)| *expected == problem.expected && is_earlier_sibling(path, &problem.path)),
+        Code::WrongType => !wrong.iter().any(|path| is_earlier_sibling(path, &problem.path)),
         _ => true,
     });
 }

@@ -211,7 +211,7 @@ impl<'c> Compiler<'c> {
                     "a variant of this experiment",
                     &describe_text(name),
                 );
-                self.problems.push(problem.suggest_near(name, ids));
+                self.problems.push(problem.about(name).suggest_near(name, ids));
                 continue;
             };
             let list = at.key(name);

@@ -364,7 +364,8 @@ impl<'c> Compiler<'c> {
             return Some(name.into());
         }
         let found = describe_text(name);
-        let mut problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", &found);
+        let problem = Problem::error(at.path(), Code::InvalidValue, "a lower-case header name", &found);
+        let mut problem = problem.about(name);
         let lower = name.to_ascii_lowercase();
         if ADVICE && headers::is_name(&lower) {
             problem = problem.suggest(|| format!("write `{lower}`"));

@@ -188,8 +188,10 @@ impl<'c> Compiler<'c> {
         }
         let expected =
             "exactly one of equals, one_of, prefix, suffix, contains, glob, regex, exists, number, version";
-        let found = if count == 0 { prose!("none") } else { prose!("{count} of them") };
-        self.error(at, Code::InvalidValue, expected, &found);
+        match count {
+            0 => self.error(at, Code::MissingField, expected, "none"),
+            _ => self.error(at, Code::InvalidValue, expected, &prose!("{count} of them")),
+        }
         None
     }
 

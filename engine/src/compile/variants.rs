@@ -1,6 +1,6 @@
 //! Variants: their shares and what they do.
 
-use splitway_document::{Code, Place, describe_number, describe_text, prose};
+use splitway_document::{Code, Place, Problem, describe_number, describe_text, prose};
 
 use super::{Compiler, MAX_VARIANTS};
 use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
@@ -264,7 +264,8 @@ impl<'c> Compiler<'c> {
         let name = self.header_name(at, name)?;
         if headers::is_reserved(&name) {
             let expected = "a header that does not frame or route the message";
-            self.error(at, Code::ReservedHeader, expected, &describe_text(&name));
+            let problem = Problem::error(at.path(), Code::ReservedHeader, expected, &describe_text(&name));
+            self.problems.push(problem.about(&name));
             return None;
         }
         Some(name)
