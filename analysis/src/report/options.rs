@@ -1,16 +1,17 @@
-//! What an analysis was asked for, for its page.
+//! The options of an analysis, for its page.
 
 use splitway_stats::group_sequential::Spending;
 
-use super::args::Data;
+use crate::Request;
+use crate::judge::Method;
 
-/// Names and values; defaults are said, too, as the reader does not know them.
-pub(super) fn of(data: &Data) -> Vec<(String, String)> {
-    let method = match (data.fixed, data.looks.as_slice()) {
-        (true, _) => "fixed: intervals for one look, planned beforehand".to_owned(),
-        (false, []) => "sequential: intervals that hold at every look".to_owned(),
-        (false, looks) => {
-            let bounds = match data.spending.into() {
+/// Returns names and values; defaults are listed, too, because the reader does not know them.
+pub(super) fn options(request: &Request<'_>) -> Vec<(String, String)> {
+    let method = match &request.method {
+        Method::Fixed => "fixed: intervals for one look, planned beforehand".to_owned(),
+        Method::Sequential => "sequential: intervals that hold at every look".to_owned(),
+        Method::Planned { spending, looks } => {
+            let bounds = match spending {
                 Spending::ObrienFleming => "O'Brien-Fleming",
                 Spending::Pocock => "Pocock",
             };
@@ -18,19 +19,20 @@ pub(super) fn of(data: &Data) -> Vec<(String, String)> {
             format!("planned looks at {} of the units, {bounds} bounds", looks.join(", "))
         }
     };
-    let after = data.window.map_or("without end".to_owned(), duration);
-    let covariates = data.before.map_or("none".to_owned(), |before| {
+    let after = request.window_ms.map_or("without end".to_owned(), duration);
+    let covariates = request.before_ms.map_or("none".to_owned(), |before| {
         format!("the same outcomes in the {} before (CUPED)", duration(before))
     });
-    let tolerance = match data.clock_tolerance {
+    let tolerance = match request.tolerance_ms {
         0 => "none".to_owned(),
         tolerance => format!("up to {} before it", duration(tolerance)),
     };
-    let caps = if data.cap.is_empty() { "none".to_owned() } else { data.cap.join(", ") };
+    let caps = if request.caps.is_empty() { "none".to_owned() } else { caps(request) };
     let excluded =
-        data.exclude.as_ref().map_or("none".to_owned(), |file| format!("those of {}", file.display()));
-    let bots =
-        data.max_exposures.map_or("none".to_owned(), |most| format!("those with more than {most} exposures"));
+        request.excluded.as_ref().map_or("none".to_owned(), |list| format!("those of {}", list.name));
+    let bots = request
+        .most_exposures
+        .map_or("none".to_owned(), |most| format!("those with more than {most} exposures"));
     let mut all = vec![
         ("method", method),
         ("outcomes count after the first exposure", after),
@@ -40,20 +42,25 @@ pub(super) fn of(data: &Data) -> Vec<(String, String)> {
         ("units excluded by name", excluded),
         ("units excluded as bots", bots),
     ];
-    if data.complete_only {
+    if request.is_complete {
         all.push(("units whose window is not over", "left out".to_owned()));
     }
-    if !data.older_config.is_empty() {
-        let names: Vec<String> = data.older_config.iter().map(|file| file.display().to_string()).collect();
+    if !request.older.is_empty() {
+        let names: Vec<&str> = request.older.iter().map(|older| older.name).collect();
         all.push(("older configs", names.join(", ")));
     }
-    if let Some(field) = &data.segment {
+    if let Some(field) = &request.segment {
         all.push(("segments by", field.clone()));
     }
-    if let Some(experiment) = &data.experiment {
+    if let Some(experiment) = &request.experiment {
         all.push(("only the experiment", experiment.clone()));
     }
     all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn caps(request: &Request<'_>) -> String {
+    let caps: Vec<String> = request.caps.iter().map(|(name, cap)| format!("{name} at {cap}")).collect();
+    caps.join(", ")
 }
 
 /// Milliseconds, in the largest unit that divides them.
