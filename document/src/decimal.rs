@@ -126,7 +126,7 @@ impl Digits {
             dropped = self.drop_digit();
         }
         self.significand = self.significand.saturating_add(u64::from(dropped >= 5));
-        while self.significand != 0 && self.significand % 10 == 0 {
+        while self.significand != 0 && self.significand.is_multiple_of(10) {
             self.drop_digit();
         }
     }

@@ -29,6 +29,7 @@
 #[cfg(feature = "advice")]
 mod canonical;
 mod decimal;
+mod duration;
 mod json;
 #[cfg(feature = "yaml")]
 mod locate;
@@ -43,6 +44,7 @@ mod tree;
 mod yaml;
 
 pub use decimal::Decimal;
+pub use duration::{describe_duration, parse_duration};
 #[cfg(feature = "yaml")]
 pub use locate::Located;
 pub use path::{Path, Place, Segment, Span};

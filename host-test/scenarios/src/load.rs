@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path as FsPath, PathBuf};
 
-use splitway_document::{Code, Document, Look, Path, Problem, Problems, read};
+use splitway_document::{Code, Document, Look, Path, Problem, Problems, parse_duration, read};
 use splitway_engine::{Plan, Reason, Secrets, Timestamp, compile_with};
 
 use crate::config::Config;
 use crate::hosts::{Route, Setup, Target};
-use crate::template::parse_duration;
 use crate::wire::{self, ConfigSource, HostName, Scenario, Underscores, UpstreamExpect};
 
 /// 2026-01-01T00:00:00Z, so that a scenario that names no time has one that stays.
@@ -240,7 +239,7 @@ impl Judge<'_> {
             let place = root.key("requests").index(index);
             if let Some(at) = &step.at {
                 let place = place.key("at");
-                match parse_duration(at) {
+                match parse_duration(at).and_then(|later| i64::try_from(later).ok()) {
                     Some(later) if later >= offset => offset = later,
                     Some(_) => {
                         let expected = "a time that is not before the request above";
