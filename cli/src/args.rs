@@ -5,9 +5,22 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use splitway_engine::Timestamp;
 
-#[cfg(feature = "analyze")]
+#[cfg(not(all(feature = "analysis", feature = "host")))]
+use crate::absent::Absent;
+#[cfg(feature = "analysis")]
 use crate::analysis::args::{ANALYZE_EXAMPLES, Analyze, Compact, Report};
 use crate::power::Power;
+
+#[cfg(not(feature = "analysis"))]
+type Analyze = Absent;
+#[cfg(not(feature = "analysis"))]
+type Report = Absent;
+#[cfg(not(feature = "analysis"))]
+type Compact = Absent;
+#[cfg(not(feature = "host"))]
+type Test = Absent;
+#[cfg(not(feature = "host"))]
+type Dev = Absent;
 
 /// A/B tests in the proxy: check, try, compare and edit configs.
 ///
@@ -37,7 +50,6 @@ pub(crate) enum Command {
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
     Schema(Schema),
-    #[cfg(feature = "host")]
     /// Run scenarios: requests under a config, and what must come of them
     ///
     /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a file is no
@@ -78,11 +90,9 @@ pub(crate) enum Command {
     /// the config and shows what it got. The config is read again when its file changes; one that
     /// is wrong is refused with its problems, and the last good one stays in force. Plan, counts,
     /// last decisions and an explanation of any request are at /__splitway.
-    #[cfg(feature = "host")]
-    #[command(after_help = DEV_EXAMPLES)]
+    #[cfg_attr(feature = "host", command(after_help = DEV_EXAMPLES))]
     Dev(Dev),
     /// Make files that are deployed as they are: Envoy, Istio, ConfigMap, Google
-    #[cfg(feature = "host")]
     #[command(after_help = "Example: splitway render configmap --config splitway.yaml")]
     Render(crate::render::Render),
     /// Give an experiment free buckets of its layer, and write them into the file
@@ -110,21 +120,18 @@ pub(crate) enum Command {
     /// Say how many units an experiment needs, and how long it takes
     #[command(after_help = "Example: splitway power --baseline 10% --effect 0.02 --daily 5000")]
     Power(Power),
-    /// Exposures and outcomes to a verdict
+    /// Judge experiments from exposure logs and recorded outcomes
     ///
     /// Whether the arms have the planned shares comes first, then the guardrails, then the primary metric. Intervals hold
     /// at every look unless --fixed. Exit 1 if an experiment is not to be shipped or its data not to be believed.
-    #[cfg(feature = "analyze")]
-    #[command(after_help = ANALYZE_EXAMPLES)]
+    #[cfg_attr(feature = "analysis", command(after_help = ANALYZE_EXAMPLES))]
     Analyze(Analyze),
-    /// The same as one HTML page that needs nothing else
-    #[cfg(feature = "analyze")]
+    /// Write the analysis as one self-contained HTML page
     #[command(
         after_help = "Example: splitway report --config splitway.yaml --exposures envoy.log --out report.html"
     )]
     Report(Report),
     /// Turn logs or outcomes into Parquet, for analyze or any other engine
-    #[cfg(feature = "analyze")]
     #[command(after_help = "Example: splitway compact envoy.log --out exposures.parquet")]
     Compact(Compact),
 }
@@ -231,7 +238,7 @@ pub(crate) struct Man {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// That of scenarios instead
+    /// Print the JSON Schema of scenario files instead
     #[cfg(feature = "host")]
     #[arg(long, conflicts_with = "markdown")]
     pub(crate) scenario: bool,

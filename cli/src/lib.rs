@@ -5,8 +5,10 @@
 //! (bad arguments, unreadable files).
 #![forbid(unsafe_code)]
 
+#[cfg(not(all(feature = "analysis", feature = "envoy")))]
+mod absent;
 mod allocate;
-#[cfg(feature = "analyze")]
+#[cfg(feature = "analysis")]
 mod analysis;
 mod args;
 mod assign;
@@ -17,7 +19,6 @@ mod diff;
 mod drawing;
 mod edit;
 mod explain;
-#[cfg(feature = "host")]
 mod filter_module;
 mod format;
 mod init;
@@ -27,7 +28,6 @@ mod merge;
 mod outcome;
 mod power;
 mod reference;
-#[cfg(feature = "host")]
 mod render;
 mod reweight;
 mod simulate;
@@ -83,6 +83,8 @@ fn command(command: &Command) -> Outcome {
         Command::Schema(_) => outcome::print_json(&splitway_engine::schema()),
         #[cfg(feature = "host")]
         Command::Test(args) => test::run(args),
+        #[cfg(not(feature = "host"))]
+        Command::Test(_) => Err(absent::refusal("test", "host")),
         Command::Token(args) => token::run(args),
         Command::Init(args) => init::run(args),
         Command::Fmt(args) => format::run(args),
@@ -93,17 +95,24 @@ fn command(command: &Command) -> Outcome {
         Command::Simulate(args) => simulate::run(args),
         #[cfg(feature = "host")]
         Command::Dev(args) => dev::run(args),
+        #[cfg(not(feature = "host"))]
+        Command::Dev(_) => Err(absent::refusal("dev", "host")),
         Command::Diff(args) => diff::run(args),
-        #[cfg(feature = "host")]
         Command::Render(args) => render::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),
         Command::Power(args) => power::run(args),
-        #[cfg(feature = "analyze")]
+        #[cfg(feature = "analysis")]
         Command::Analyze(args) => analysis::analyze(args),
-        #[cfg(feature = "analyze")]
+        #[cfg(not(feature = "analysis"))]
+        Command::Analyze(_) => Err(absent::refusal("analyze", "analysis")),
+        #[cfg(feature = "analysis")]
         Command::Report(args) => analysis::report(args),
-        #[cfg(feature = "analyze")]
+        #[cfg(not(feature = "analysis"))]
+        Command::Report(_) => Err(absent::refusal("report", "analysis")),
+        #[cfg(feature = "analysis")]
         Command::Compact(args) => analysis::compact(args),
+        #[cfg(not(feature = "analysis"))]
+        Command::Compact(_) => Err(absent::refusal("compact", "analysis")),
     }
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use splitway_engine::{Document, Path as Place};
+#[cfg(feature = "envoy")]
 use splitway_envoy::tools;
+#[cfg(feature = "envoy")]
 use splitway_scenarios::hosts::envoy::Envoy;
 use splitway_scenarios::hosts::in_process::InProcess;
 use splitway_scenarios::hosts::wasmtime::Wasmtime;
@@ -107,6 +109,9 @@ fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
             host.load().map_err(usage)?;
             Box::new(host)
         }
+        #[cfg(not(feature = "envoy"))]
+        _ => return Err(crate::absent::refusal("test --host envoy", "envoy")),
+        #[cfg(feature = "envoy")]
         _ => {
             let wasm = wasm()?;
             // Envoy says no more than that it is no good.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use splitway_deploy::FailurePolicy;
 use tempfile::TempDir;
 
 use crate::client::{Call, Client};
@@ -13,7 +14,7 @@ use crate::config_dir::ConfigDir;
 use crate::exposure::Exposure;
 use crate::poll::eventually;
 use crate::process::Process;
-use crate::render::{self, Additions, Bootstrap, FailurePolicy};
+use crate::render::{self, Additions, Bootstrap};
 use crate::tools;
 use crate::upstream::Upstream;
 

@@ -1,39 +1,14 @@
-//! Fills the placeholders of `bootstrap.yaml` and `ecds.yaml`.
-//!
-//! Text with placeholders, and not a tree of structs: the two files are documentation first, and
-//! a person must be able to copy them.
+//! The bootstrap and the config discovery of the rig's own Envoys: the templates of `splitway_deploy` with free ports,
+//! loopback addresses, and what a test adds.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
-
-pub(crate) const BOOTSTRAP: &str = include_str!("../bootstrap.yaml");
-pub(crate) const ECDS: &str = include_str!("../ecds.yaml");
-
-/// What Envoy does with a request, and with later ones, when the filter's VM traps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FailurePolicy {
-    /// 503 while the VM is restarted, with a back-off of about a second. What we recommend.
-    #[default]
-    Reload,
-    /// Requests pass, the filter stays off until the next config update.
-    Open,
-    /// 503 until the next config update. Envoy's own default.
-    Closed,
-}
-
-impl fmt::Display for FailurePolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reload => "FAIL_RELOAD",
-            Self::Open => "FAIL_OPEN",
-            Self::Closed => "FAIL_CLOSED",
-        })
-    }
-}
+use anyhow::{Context as _, Result};
+use splitway_deploy::FailurePolicy;
+use splitway_deploy::deployment::{NORMAL, rejecting_underscores};
+use splitway_deploy::template::{BOOTSTRAP, ECDS, fill, inside, quoted, replaced};
 
 /// What a proxy has besides `bootstrap.yaml`.
 #[derive(Debug, Clone, Default)]
@@ -54,23 +29,6 @@ pub struct Additions {
     pub filters_after: Vec<serde_json::Value>,
     /// Requests come from another proxy: it keeps what that one set.
     pub is_inside: bool,
-}
-
-/// `template` for a proxy that only others of one's own reach: their request ids and client addresses hold.
-///
-/// # Errors
-/// When `template` no longer has what is replaced.
-pub(crate) fn inside(template: &str) -> Result<String> {
-    const EDGE: &str =
-        "                # This proxy is the edge: it sets x-forwarded-for and x-request-id itself, so a
-                # client cannot choose the request id that exposures are deduplicated by.
-                use_remote_address: true
-";
-    const INSIDE: &str = "                # Another proxy of one's own is in front: its x-forwarded-for and x-request-id hold, so
-                # that the exposures of both tell of the same request.
-                use_remote_address: false
-";
-    replaced(template, EDGE, INSIDE)
 }
 
 /// `access-log-file.yaml`, writing to `path`.
@@ -225,12 +183,12 @@ pub fn scene_listener(scene: &SceneListener<'_>) -> Result<String> {
     );
     let mut listener = replaced(listener, "    - name: ingress\n", &typed)?;
     // Scenarios show what the filter does with a path as a client may send it.
-    for line in crate::deployment::NORMAL.lines() {
+    for line in NORMAL.lines() {
         listener = replaced(&listener, &format!("                {line}\n"), "")?;
     }
     listener = replaced(&listener, "- name: splitway\n", &format!("- name: {}\n", scene.name))?;
     if !scene.allow_underscores {
-        listener = crate::deployment::rejecting_underscores(&listener)?;
+        listener = rejecting_underscores(&listener)?;
     }
     let listener = fill(
         &listener,
@@ -294,37 +252,9 @@ pub fn scene_bootstrap(listeners: &Path, clusters: &Path) -> Result<String> {
     Ok(format!("{head}\ndynamic_resources:\n  lds_config: {listeners}\n  cds_config: {clusters}\n"))
 }
 
-/// `text` with its only `old` replaced.
-pub(crate) fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
-    anyhow::ensure!(text.matches(old).count() == 1, "expected one {old:?} in\n{text}");
-    Ok(text.replace(old, new))
-}
-
-/// One pass over the template, so that a `${...}` inside a value is never taken for a placeholder.
-pub(crate) fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, tail) = after.split_once('}').context("a placeholder has no end")?;
-        let Some((_, value)) = values.iter().find(|(known, _)| *known == name) else {
-            bail!("nothing fills the placeholder {name}");
-        };
-        filled.push_str(before);
-        filled.push_str(value);
-        rest = tail;
-    }
-    filled.push_str(rest);
-    Ok(filled)
-}
-
 fn quoted_path(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(quoted(text))
-}
-
-/// A JSON string is also a double-quoted YAML scalar.
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -374,11 +304,5 @@ mod tests {
         assert!(ecds.contains("name: scene-1 #") && ecds.contains("vm_id: scene-1 "), "{ecds}");
         let bootstrap = scene_bootstrap(Path::new("/l"), Path::new("/c")).expect("rendered");
         assert!(bootstrap.contains("stats_tags") && !bootstrap.contains("${"), "{bootstrap}");
-    }
-
-    #[test]
-    fn an_unknown_placeholder_is_an_error() {
-        assert!(fill("a ${B} c", &[]).is_err());
-        assert!(fill("a ${B", &[("B", String::new())]).is_err());
     }
 }

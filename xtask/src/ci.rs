@@ -25,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
         let package = ["clippy", "--package", "splitway-edge", "--target", setup::EDGE_TARGET];
         cargo(&[package.as_slice(), &["--", "-D", "warnings"]].concat())
     })?;
+    step("the light command", light_command)?;
     step("docs", || {
         let mut doc = shell::cargo(&["doc", "--workspace", "--no-deps"])?;
         doc.env("RUSTDOCFLAGS", "-D warnings");
@@ -51,6 +52,20 @@ fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn cargo(arguments: &[&str]) -> Result<()> {
     shell::run(shell::cargo(arguments)?)
+}
+
+/// The command without the features that bring DataFusion and wasmtime: lints, what it depends on, what it refuses.
+fn light_command() -> Result<()> {
+    let light = ["--package", "splitway", "--no-default-features"];
+    let tree = [&["tree", "--edges", "normal", "--prefix", "none"], light.as_slice()].concat();
+    let tree = shell::output(shell::cargo(&tree)?)?;
+    anyhow::ensure!(tree.contains("splitway-engine"), "cargo tree prints no dependencies:\n{tree}");
+    for heavy in ["datafusion", "wasmtime", "tokio"] {
+        let found = tree.lines().find(|line| line.starts_with(heavy));
+        anyhow::ensure!(found.is_none(), "the light command depends on {found:?}");
+    }
+    cargo(&[&["clippy"], light.as_slice(), &["--all-targets", "--", "-D", "warnings"]].concat())?;
+    cargo(&[&["test"], light.as_slice(), &["--test", "cli", "absent"]].concat())
 }
 
 /// cargo-deny where it is installed (it also finds yanked and doubled crates); otherwise the

@@ -26,7 +26,10 @@ pub(crate) enum Target {
     Configmap(Configmap),
     /// The plugin config for Google Cloud Service Extensions, on stdout, if it fits their limits
     #[command(after_help = "Example: splitway render google --config splitway.yaml > plugin.json")]
+    #[cfg(feature = "host")]
     Google(Google),
+    #[cfg(not(feature = "host"))]
+    Google(crate::absent::Absent),
     /// Prometheus rules for the config, on stdout: shares as planned, and alerts
     #[command(
         after_help = "Example: splitway render prometheus --config splitway.yaml > splitway.rules.yaml"
@@ -162,6 +165,7 @@ pub(crate) struct Configmap {
     pub(crate) module: String,
 }
 
+#[cfg(feature = "host")]
 #[derive(Debug, Args)]
 pub(crate) struct Google {
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `splitway render envoy`.
 
-use splitway_envoy::deployment::{Cluster, Deployment};
+use splitway_deploy::deployment::{Cluster, Deployment};
 
 use super::args::Envoy;
 use super::{Files, Sources};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use base64ct::{Base64, Encoding as _};
 use serde_json::{Map, Value, json};
-use splitway_envoy::FailurePolicy;
-use splitway_envoy::deployment::{self, Deployment};
+use splitway_deploy::FailurePolicy;
+use splitway_deploy::deployment::{self, Deployment};
 
 use super::args::{Cluster, Delivery, Istio};
 use super::kubernetes::{config_map, ecds, yaml};

@@ -1,8 +1,8 @@
 //! Kubernetes' own objects, and how all objects are written.
 
 use serde_json::{Value, json};
-use splitway_envoy::FailurePolicy;
-use splitway_envoy::deployment::Deployment;
+use splitway_deploy::FailurePolicy;
+use splitway_deploy::deployment::Deployment;
 
 use super::Sources;
 use super::args::{Configmap, Format};

@@ -5,6 +5,7 @@
 mod args;
 mod chart;
 mod envoy;
+#[cfg(feature = "host")]
 mod google;
 mod istio;
 mod kubernetes;
@@ -20,7 +21,7 @@ use splitway_engine::{Code, Document, Path as Place, Plan, Problem, Problems, Se
 pub(crate) use args::Render;
 use args::{Cluster, OnTrap, Output, Target};
 use module::Module;
-use splitway_envoy::FailurePolicy;
+use splitway_deploy::FailurePolicy;
 
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print};
@@ -30,7 +31,10 @@ pub(crate) fn run(args: &Render) -> Outcome {
         Target::Envoy(args) => envoy::run(args),
         Target::Istio(args) => istio::run(args),
         Target::Configmap(args) => kubernetes::configmap(args),
+        #[cfg(feature = "host")]
         Target::Google(args) => google::run(args),
+        #[cfg(not(feature = "host"))]
+        Target::Google(_) => Err(crate::absent::refusal("render google", "host")),
         Target::Prometheus(args) => prometheus::run(args),
     }
 }

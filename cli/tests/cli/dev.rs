@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use splitway_envoy::{Answer, Call, Client, DEADLINE, Upstream, tools};
+use splitway_envoy::{Answer, Call, Client, DEADLINE, Upstream, eventually, tools};
 
 use crate::support::{Bench, Ran, root};
 
@@ -90,6 +90,14 @@ impl Dev {
     /// What it has written to stderr so far.
     pub(crate) fn errors(&self) -> String {
         self.errors.lock().unwrap().clone()
+    }
+
+    /// Waits until `piece` is on stderr, which is read beside stdout: an event there proves nothing here.
+    pub(crate) async fn has_error(&self, piece: &str) {
+        let found = async || Ok(self.errors().contains(piece).then_some(()));
+        if let Err(error) = eventually(piece, found).await {
+            panic!("{error}: {}", self.errors());
+        }
     }
 
     /// The next line of stdout as JSON.
@@ -631,5 +639,5 @@ async fn shadow_copies_are_sent_and_their_answers_dropped() {
     let alone = Dev::start(&bench, &["--upstream", &first]);
     assert_eq!(alone.get("/", &[("x-user-id", "u")]).await.status, 200);
     assert_eq!(alone.event()["copied_to"], Value::Null);
-    assert!(alone.errors().contains("copies its requests to the cluster v2"), "{}", alone.errors());
+    alone.has_error("copies its requests to the cluster v2").await;
 }

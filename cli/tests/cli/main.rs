@@ -1,6 +1,8 @@
 //! Every command, through the real binary.
 
-#[cfg(feature = "analyze")]
+#[cfg(not(all(feature = "analysis", feature = "envoy")))]
+mod absent;
+#[cfg(feature = "analysis")]
 mod analysis;
 mod assign;
 #[cfg(feature = "host")]
@@ -12,7 +14,6 @@ mod diff;
 mod docs;
 mod edit;
 mod explain;
-#[cfg(feature = "host")]
 mod gitops;
 mod init;
 mod merge;
@@ -20,14 +21,17 @@ mod mistakes;
 #[cfg(feature = "host")]
 mod observability;
 mod power;
+#[cfg(feature = "analysis")]
 mod readme;
 #[cfg(feature = "host")]
 mod render;
+#[cfg(feature = "analysis")]
 mod report;
 mod schema;
+#[cfg(feature = "host")]
 mod secrets;
 mod simulate;
-#[cfg(all(feature = "analyze", feature = "host"))]
+#[cfg(all(feature = "analysis", feature = "host"))]
 mod sinks;
 mod support;
 mod test;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use splitway_envoy::deployment::Deployment;
+use splitway_deploy::Deployment;
 use splitway_envoy::{
     Additions, Answer, Call, Envoy, EnvoyConfig, FailurePolicy, Reply, Upstream, eventually, render, tools,
 };

@@ -1,10 +1,13 @@
 //! Where scenarios run.
 
 mod edge;
+#[cfg(feature = "envoy")]
 pub mod envoy;
 pub mod in_process;
+#[cfg(feature = "envoy")]
 mod servers;
 pub mod wasmtime;
+#[cfg(feature = "workerd")]
 pub mod workerd;
 
 use std::collections::BTreeMap;

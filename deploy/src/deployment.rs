@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::render::{BOOTSTRAP, ECDS, FailurePolicy, fill, inside, quoted, replaced};
+use crate::template::{BOOTSTRAP, ECDS, FailurePolicy, fill, inside, quoted, replaced};
 
 /// Where a variant's requests may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,8 +272,8 @@ impl Deployment<'_> {
 /// WebSockets, as `bootstrap.yaml` has it.
 const UPGRADES: &str = "upgrade_configs: [{ upgrade_type: websocket }]\n";
 
-/// One spelling of a path, as `bootstrap.yaml` has it.
-pub(crate) const NORMAL: &str = "\
+/// The options by which a connection manager gives one spelling to each path, as `bootstrap.yaml` has them.
+pub const NORMAL: &str = "\
 normalize_path: true
 merge_slashes: true
 path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT
@@ -283,8 +283,11 @@ strip_trailing_host_dot: true
 /// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
 const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";
 
-/// A bootstrap, or a listener of one, that refuses such requests.
-pub(crate) fn rejecting_underscores(text: &str) -> Result<String> {
+/// Returns `text`, a bootstrap or a listener of one, with the option that refuses such requests.
+///
+/// # Errors
+/// When `text` does not contain the line that the option goes behind.
+pub fn rejecting_underscores(text: &str) -> Result<String> {
     let indent = " ".repeat(16);
     let lines = REJECTION.lines().map(|line| format!("{indent}{line}\n"));
     let upgrades = format!("{indent}{UPGRADES}");
