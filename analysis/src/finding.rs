@@ -1,4 +1,4 @@
-//! What an analysis found, as codes with values. [`crate::sentence`] puts them into words; nothing reads those again.
+//! What an analysis found, as codes with values. `sentence.rs` puts them into words; nothing reads those again.
 
 use serde::{Serialize, Serializer};
 use splitway_stats::Interval;

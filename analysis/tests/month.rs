@@ -491,7 +491,7 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "By intervals that hold at every look, the units so far find",
         "(the config's)",
         "exposures: 1 record in 2 lines, 1 malformed",
-        "<td>outcomes count after the first exposure</td><td>7 d</td>",
+        "<td>outcomes count after the first exposure</td><td>7d</td>",
         "<td>segments by</td><td>os &lt;b&gt;</td>",
         "<b>old-test</b> is in the log but not in the config: 1,234 units passed over",
         "<code>mean over units of any(order)</code>",

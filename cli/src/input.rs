@@ -12,7 +12,6 @@ use splitway_engine::{
 use crate::merge::Merged;
 use crate::outcome::Failure;
 use crate::style::Style;
-use crate::underline::underlined;
 
 /// A config's text and where it came from.
 #[derive(Debug)]
@@ -126,10 +125,16 @@ impl Input {
         }
     }
 
+    /// `problem` over several lines, with its line of the text underlined.
+    pub(crate) fn underlined(&self, problem: &Problem, style: Style) -> String {
+        let (file, span) = self.place(problem);
+        style.look().show(&file.name, &file.text, &problem.clone().at(span))
+    }
+
     /// The problems, rendered for people.
     pub(crate) fn refuse(&self, problems: &Problems) -> Failure {
         let style = Style::stderr();
-        let all: Vec<String> = problems.iter().map(|problem| underlined(self, problem, style)).collect();
+        let all: Vec<String> = problems.iter().map(|problem| self.underlined(problem, style)).collect();
         Failure::Problems(all.join("\n"))
     }
 }

@@ -36,7 +36,6 @@ mod style;
 #[cfg(feature = "host")]
 mod test;
 mod token;
-mod underline;
 mod validate;
 
 use std::ffi::OsString;

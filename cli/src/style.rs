@@ -42,6 +42,11 @@ impl Style {
         Self { is_coloured: is_terminal && !refused }
     }
 
+    /// The same for problems, as wide as the terminal.
+    pub(crate) fn look(self) -> splitway_document::Look {
+        splitway_document::Look { is_coloured: self.is_coloured, width: width() }
+    }
+
     pub(crate) fn red(self, text: &str) -> String {
         self.sgr("1;31", text)
     }

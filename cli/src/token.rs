@@ -113,14 +113,6 @@ fn nonce() -> Result<String, Failure> {
 
 /// `30m`, `12h`.
 pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a time such as 30m or 12h".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| expected())?;
-    let unit = match text.get(digits.len()..) {
-        Some("s") => 1,
-        Some("m") => 60,
-        Some("h") => 3_600,
-        _ => return Err(expected()),
-    };
-    Ok(Duration::from_secs(number.saturating_mul(unit)))
+    let milliseconds = splitway_document::parse_duration(text);
+    milliseconds.map(Duration::from_millis).ok_or_else(|| "expected a duration such as 30m or 12h".to_owned())
 }

@@ -7,7 +7,6 @@ use crate::args::Validate;
 use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
-use crate::underline::underlined;
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();
@@ -55,7 +54,7 @@ fn show(reports: &[Report], denies_warnings: bool) -> Result<(), Failure> {
     let mut text = String::new();
     for report in reports {
         for problem in &report.problems {
-            text.push_str(&underlined(&report.input, problem, style));
+            text.push_str(&report.input.underlined(problem, style));
             text.push('\n');
         }
         let (errors, warnings) = (report.errors(), report.problems.len() - report.errors());

@@ -29,22 +29,28 @@
 #[cfg(feature = "advice")]
 mod canonical;
 mod decimal;
+mod duration;
 mod json;
 #[cfg(feature = "yaml")]
 mod locate;
 mod path;
 mod problem;
 mod read;
+#[cfg(feature = "snippets")]
+mod snippet;
 mod text;
 mod tree;
 #[cfg(feature = "yaml")]
 mod yaml;
 
 pub use decimal::Decimal;
+pub use duration::{describe_duration, parse_duration};
 #[cfg(feature = "yaml")]
 pub use locate::Located;
 pub use path::{Path, Place, Segment, Span};
 pub use problem::{Code, MAX_PROBLEMS, Problem, Problems, Severity};
 pub use read::{Cursor, Entries, Fields, Read, Want, read};
+#[cfg(feature = "snippets")]
+pub use snippet::Look;
 pub use text::{ADVICE, MESSAGES, describe_number, describe_text, did_you_mean, said};
 pub use tree::{Document, Key, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES, Node, Value};

@@ -32,6 +32,14 @@ impl Path {
         Self(segments)
     }
 
+    /// The path of what is at `other` in the value at this one.
+    #[must_use]
+    pub fn join(&self, other: &Self) -> Self {
+        let mut segments = self.0.clone();
+        segments.extend(other.0.iter().cloned());
+        Self(segments)
+    }
+
     /// Whether `other` is this place or lies below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {

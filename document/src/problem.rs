@@ -214,6 +214,28 @@ impl Problems {
         }
     }
 
+    /// Drops what follows from another mistake: a field is missing because it is misspelt, each entry of a list is
+    /// wrong because the list is.
+    #[cfg(feature = "advice")]
+    pub fn drop_consequences(&mut self) {
+        let mut misspelt = Vec::new();
+        let mut unknown = Vec::new();
+        for problem in self.0.iter().filter(|problem| problem.code == Code::UnknownField) {
+            let Some((_, parent)) = problem.path.0.split_last() else { continue };
+            let parent = Path(parent.to_vec());
+            misspelt.extend(problem.meant.as_deref().map(|meant| parent.key(meant)));
+            unknown.push(parent);
+        }
+        let wrong: Vec<Path> =
+            self.0.iter().filter(|p| p.code == Code::WrongType).map(|p| p.path.clone()).collect();
+        self.0.retain(|problem| match problem.code {
+            // None of several fields, because the one that is there is unknown.
+            Code::MissingField => !misspelt.contains(&problem.path) && !unknown.contains(&problem.path),
+            Code::WrongType => !wrong.iter().any(|path| is_earlier_sibling(path, &problem.path)),
+            _ => true,
+        });
+    }
+
     /// Adds a problem whatever is known already.
     pub fn push_always(&mut self, problem: Problem) {
         if !self.is_full_for(&problem) {
@@ -269,6 +291,17 @@ impl Problems {
             }
         }
         self.0.sort_by_key(|p| p.span.map_or(usize::MAX, |s| s.start));
+    }
+}
+
+/// Whether two paths are entries of one list, `one` before `other`.
+#[cfg(feature = "advice")]
+fn is_earlier_sibling(one: &Path, other: &Path) -> bool {
+    match (one.0.split_last(), other.0.split_last()) {
+        (Some((Segment::Index(first), list)), Some((Segment::Index(second), same))) => {
+            first < second && list == same
+        }
+        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@
 //! filter's size.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use crate::path::{Path, Place, Segment, Span};
@@ -66,7 +67,15 @@ pub struct Cursor<'d> {
 }
 
 impl<'d> Cursor<'d> {
-    fn value(&self) -> Option<&'d Value> {
+    /// What is there.
+    #[must_use]
+    pub fn node(&self) -> Option<&'d Node> {
+        self.node
+    }
+
+    /// The value that is there.
+    #[must_use]
+    pub fn value(&self) -> Option<&'d Value> {
         self.node.map(|node| &node.value)
     }
 
@@ -92,6 +101,12 @@ impl<'d> Cursor<'d> {
     #[inline(always)]
     fn problem(&self, path: Path, code: Code, expected: &str, found: &str) {
         self.record(Problem::error(path, code, expected, found));
+    }
+
+    /// Records that a value of the right type is not allowed here.
+    #[inline(always)]
+    pub fn invalid(&self, expected: &str, found: &str) {
+        self.problem(self.place.path(), Code::InvalidValue, expected, found);
     }
 
     /// Records that this should have been `expected`, which is a kind of `want`.
@@ -315,9 +330,22 @@ impl Fields<'_> {
         T::read(&self.at(name))
     }
 
-    /// Apart, so that it is there once and not for every type.
+    /// Whether no field is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The place of the field `name`. Apart, so that it is there once and not for every type.
     #[inline(never)]
-    fn at<'a>(&'a self, name: &'a str) -> Cursor<'a> {
+    #[must_use]
+    pub fn at<'a>(&'a self, name: &'a str) -> Cursor<'a> {
         Cursor {
             node: self.entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node),
             place: self.at.place.key(name),
@@ -370,6 +398,7 @@ macro_rules! integers {
 
 integers! {
     u8, i64::from(u8::MAX);
+    u16, i64::from(u16::MAX);
     u32, i64::from(u32::MAX);
     u64, i64::MAX;
 }
@@ -441,6 +470,16 @@ impl<T: Read + Default + Copy, const N: usize> Read for [T; N] {
                 [T::default(); N]
             }
         }
+    }
+}
+
+impl<T: Read> Read for BTreeMap<String, T> {
+    fn read(at: &Cursor<'_>) -> Self {
+        let mut entries = Self::new();
+        at.each_named(&mut |name, value| {
+            entries.insert(name.to_owned(), T::read(value));
+        });
+        entries
     }
 }
 

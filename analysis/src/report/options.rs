@@ -65,10 +65,5 @@ fn caps(request: &Request<'_>) -> String {
 
 /// Milliseconds, in the largest unit that divides them.
 fn duration(milliseconds: i64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fits = units.into_iter().find(|(unit, _)| milliseconds % unit == 0);
-    fits.map_or_else(
-        || format!("{milliseconds} ms"),
-        |(unit, name)| format!("{} {name}", milliseconds / unit),
-    )
+    splitway_document::describe_duration(milliseconds.unsigned_abs())
 }

@@ -156,19 +156,14 @@ fn dialect(text: &str) -> Result<Dialect, String> {
 
 /// Milliseconds, maybe none.
 fn tolerance(text: &str) -> Result<i64, String> {
-    if text == "0s" { Ok(0) } else { duration(text) }
+    let milliseconds = splitway_document::parse_duration(text).and_then(|ms| i64::try_from(ms).ok());
+    milliseconds.ok_or_else(|| "expected a duration such as 30m, 12h or 7d".to_owned())
 }
 
 /// Milliseconds.
 fn duration(text: &str) -> Result<i64, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit = match unit {
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => 0,
-    };
-    let milliseconds = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
-    milliseconds.filter(|ms| *ms > 0).ok_or_else(|| "expected a duration such as 30m, 12h or 7d".to_owned())
+    match tolerance(text)? {
+        0 => Err("expected a duration of more than 0, such as 30m, 12h or 7d".to_owned()),
+        milliseconds => Ok(milliseconds),
+    }
 }

@@ -9,7 +9,6 @@ use splitway_engine::{Plan, Problems, Secrets, compile_with, read_wire, wire};
 use crate::input::{Input, config_files, variable};
 use crate::outcome::Failure;
 use crate::style::Style;
-use crate::underline::underlined;
 
 /// How often the file is looked at. What changed must look the same twice, so that a file that is
 /// being written is not read by halves.
@@ -59,7 +58,7 @@ impl Refusal {
 }
 
 fn rendered(input: &Input, problems: &Problems, style: Style) -> String {
-    problems.iter().map(|problem| underlined(input, problem, style)).collect::<Vec<_>>().join("\n")
+    problems.iter().map(|problem| input.underlined(problem, style)).collect::<Vec<_>>().join("\n")
 }
 
 /// Reads and judges the file as a proxy does: it needs the secrets that the config names.

@@ -256,7 +256,7 @@ fn caps_and_the_tolerance_for_clocks_are_in_the_query_and_on_the_page() {
         bench.run(&format!("report {DATA} --metric revenue=sum(order) --cap revenue=p99 --out page.html"));
     assert!(ran.code < 2, "{}", ran.all());
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
-    for said in ["capped at p99 of all units", "<td>revenue at p99 of all units</td>", "up to 1 s before it"] {
+    for said in ["capped at p99 of all units", "<td>revenue at p99 of all units</td>", "up to 1s before it"] {
         assert!(page.contains(said), "{said}");
     }
     for wrong in [

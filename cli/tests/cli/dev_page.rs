@@ -55,7 +55,7 @@ async fn the_page_shows_what_happens() {
 
     // A refusal shows with its problems, and goes.
     std::fs::write(bench.path("splitway.yaml"), CONFIG.replace("unit:", "unti:")).unwrap();
-    page.wait_for("document.getElementById('refused')?.innerText.includes('`unti` is no field') ?? false");
+    page.wait_for("document.getElementById('refused')?.innerText.includes('`unti` is not a field') ?? false");
     std::fs::write(bench.path("splitway.yaml"), CONFIG.replace("id: button", "id: colour")).unwrap();
     page.wait_for(
         "document.querySelector('h3').innerText === 'colour' && !document.getElementById('refused')",

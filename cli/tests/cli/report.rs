@@ -55,7 +55,7 @@ fn the_page_fits_a_phone() {
         "adjusted",
         "expected loss",
         "those with more than 1000 exposures",
-        "the same outcomes in the 7 d before",
+        "the same outcomes in the 7d before",
         "2026-11-21 03:00 to 05:00",
         "better",
     ] {

@@ -14,7 +14,7 @@ pub mod wire;
 
 pub use config::Config;
 pub use hosts::Host;
-pub use load::{Invalid, Loaded, Mistake, find, load, parse};
+pub use load::{Invalid, Loaded, find, load, parse};
 pub use run::{Difference, run};
 pub use wire::HostName;
 

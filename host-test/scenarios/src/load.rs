@@ -4,15 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path as FsPath, PathBuf};
 
-use serde_json::Value;
-use splitway_engine::{
-    Code, Document, Path, Plan, Problem, Problems, Reason, Secrets, Segment, Span, Timestamp, compile_with,
-    did_you_mean,
-};
+use splitway_document::{Code, Document, Look, Path, Problem, Problems, parse_duration, read};
+use splitway_engine::{Plan, Reason, Secrets, Timestamp, compile_with};
 
 use crate::config::Config;
 use crate::hosts::{Route, Setup, Target};
-use crate::template::parse_duration;
 use crate::wire::{self, ConfigSource, HostName, Scenario, Underscores, UpstreamExpect};
 
 /// 2026-01-01T00:00:00Z, so that a scenario that names no time has one that stays.
@@ -57,47 +53,28 @@ impl Loaded {
     }
 }
 
-/// One thing that is wrong with a scenario's file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where in the document, such as `requests[0].expect`.
-    pub place: String,
-    /// Line and column, from 1.
-    pub at: Option<(usize, usize)>,
-    /// What was expected and what found.
-    pub message: String,
-    /// The line's text.
-    source: Option<String>,
-}
-
-/// A file that is no scenario.
+/// A file that is not a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The file, as the user named it.
     pub file: PathBuf,
-    /// What is wrong, in the order of the text.
-    pub mistakes: Vec<Mistake>,
+    /// What is wrong with it, in the order of the text.
+    pub problems: Problems,
+    text: String,
+    /// The configs that it names: file, text and problems.
+    configs: Vec<(PathBuf, String, Problems)>,
 }
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, mistake) in self.mistakes.iter().enumerate() {
+        let own = (&self.file, &self.text, &self.problems);
+        let configs = self.configs.iter().map(|(file, text, problems)| (file, text, problems));
+        let all = std::iter::once(own).chain(configs).filter(|(_, _, problems)| !problems.is_empty());
+        for (number, (file, text, problems)) in all.enumerate() {
             if number > 0 {
-                write!(f, "\n\n")?;
+                writeln!(f)?;
             }
-            writeln!(f, "error: {}", mistake.message)?;
-            write!(f, "  --> {}", self.file.display())?;
-            if let Some((line, column)) = mistake.at {
-                write!(f, ":{line}:{column}")?;
-            }
-            if !mistake.place.is_empty() {
-                write!(f, " ({})", mistake.place)?;
-            }
-            if let (Some(source), Some((line, column))) = (&mistake.source, mistake.at) {
-                let gutter = line.to_string().len();
-                write!(f, "\n{:gutter$} |\n{line} | {source}\n", "")?;
-                write!(f, "{:gutter$} | {:width$}^", "", "", width = column - 1)?;
-            }
+            f.write_str(&Look::PLAIN.show_all(&file.display().to_string(), text, problems))?;
         }
         Ok(())
     }
@@ -154,18 +131,11 @@ fn walk(folder: &FsPath, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 /// # Errors
 /// With all mistakes that are found in it.
 pub fn load(file: &FsPath) -> Result<Loaded, Invalid> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            let mistake = Mistake {
-                place: String::new(),
-                at: None,
-                message: format!("cannot be read: {error}"),
-                source: None,
-            };
-            return Err(Invalid { file: file.to_owned(), mistakes: vec![mistake] });
-        }
-    };
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let found = format!("that it cannot be read: {error}");
+        let problem = Problem::error(Path::default(), Code::Syntax, "a scenario", &found);
+        Invalid { file: file.to_owned(), problems: problem.into(), text: String::new(), configs: Vec::new() }
+    })?;
     parse(file, &text)
 }
 
@@ -174,130 +144,39 @@ pub fn load(file: &FsPath) -> Result<Loaded, Invalid> {
 /// # Errors
 /// With all mistakes that are found in it.
 pub fn parse(file: &FsPath, text: &str) -> Result<Loaded, Invalid> {
-    let fail = |mistakes| Invalid { file: file.to_owned(), mistakes };
-    let document = Document::from_yaml(text)
-        .map_err(|problems| fail(problems.iter().map(|problem| of_problem(text, problem)).collect()))?;
-    let json = document.to_json();
-    let mut reader = serde_json::Deserializer::from_str(&json);
-    let scenario: Scenario = match serde_path_to_error::deserialize(&mut reader) {
-        Ok(scenario) => scenario,
-        Err(error) => return Err(fail(vec![of_serde(text, &document, &error)])),
-    };
+    let fail =
+        |problems, configs| Invalid { file: file.to_owned(), problems, text: text.to_owned(), configs };
+    let document = Document::from_yaml(text).map_err(|problems| {
+        let mut advised = Problems::default();
+        problems.into_iter().for_each(|problem| advised.push(with_advice(text, problem)));
+        fail(advised, Vec::new())
+    })?;
+    let mut problems = Problems::default();
+    let scenario: Scenario = read(&document, &mut problems);
     let environment = &scenario.environment;
-    let mut judge = Judge { environment, file, text, document: &document, mistakes: Vec::new() };
+    let mut judge = Judge { environment, file, problems, configs: Vec::new() };
     let resolved = judge.resolve(&scenario);
-    let mut mistakes = judge.mistakes;
-    let Some((setup, swaps, offsets)) = resolved.filter(|_| mistakes.is_empty()) else {
-        mistakes.sort_by_key(|mistake| mistake.at);
-        return Err(fail(mistakes));
-    };
+    let Judge { mut problems, configs, .. } = judge;
+    if !problems.is_empty() || !configs.is_empty() {
+        problems.drop_consequences();
+        document.locate_problems(&mut problems);
+        return Err(fail(problems, configs));
+    }
+    let (setup, swaps, offsets) = resolved;
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Loaded { name, file: file.to_owned(), scenario, setup, swaps, offsets, document })
 }
 
-fn of_problem(text: &str, problem: &Problem) -> Mistake {
-    let mut message = format!("expected {}, found {}", problem.expected, problem.found);
-    if let Some(advice) = &problem.suggestion {
-        message.push_str("; ");
-        message.push_str(advice);
+/// What is usually meant where a scenario is not YAML.
+fn with_advice(text: &str, problem: Problem) -> Problem {
+    let line = problem.span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
+    if line.is_some_and(|line| line.contains("{{")) {
+        problem.suggest(|| "put a text that begins with `{{` in quotes".to_owned())
+    } else if problem.suggestion.is_none() {
+        problem.suggest(|| "look at the indentation and the `:` around here".to_owned())
+    } else {
+        problem
     }
-    if problem.code == Code::Syntax {
-        let line = problem.span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
-        if line.is_some_and(|line| line.contains("{{")) {
-            message.push_str("; a text that begins with `{{` must be in quotes");
-        } else if problem.suggestion.is_none() {
-            message.push_str("; look at the indentation and the `:` around here");
-        }
-    }
-    let place = if problem.path.0.is_empty() { String::new() } else { problem.path.to_string() };
-    mistake(text, problem.span, place, message)
-}
-
-fn mistake(text: &str, span: Option<Span>, place: String, message: String) -> Mistake {
-    let source = span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
-    Mistake {
-        place,
-        at: span.map(|span| (span.line, span.column)),
-        message,
-        source: source.map(str::to_owned),
-    }
-}
-
-/// What serde says, at the place where it says it.
-fn of_serde(
-    text: &str,
-    document: &Document,
-    error: &serde_path_to_error::Error<serde_json::Error>,
-) -> Mistake {
-    let mut place = Path::default();
-    for segment in error.path() {
-        match segment {
-            serde_path_to_error::Segment::Map { key } => place = place.key(key),
-            serde_path_to_error::Segment::Seq { index } => place = place.index(*index),
-            _ => {}
-        }
-    }
-    let said = error.inner().to_string();
-    // serde_json adds its own place, which is one in the JSON that nobody has seen.
-    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
-    let mut name_wanted = false;
-    if let Some(rest) = said.strip_prefix("unknown field `")
-        && let Some((name, _)) = rest.split_once('`')
-    {
-        if place.0.last() != Some(&Segment::Key(name.to_owned())) {
-            place = place.key(name);
-        }
-        name_wanted = true;
-    }
-    let span = span_of(document, &place, name_wanted);
-    let shown = if place.0.is_empty() { String::new() } else { place.to_string() };
-    mistake(text, span, shown, advised(said))
-}
-
-/// The place of `path`, or of the nearest that there is around it.
-fn span_of(document: &Document, path: &Path, name_wanted: bool) -> Option<Span> {
-    let mut path = path.clone();
-    loop {
-        if let Some(located) = document.locate(&path) {
-            return Some(if name_wanted { located.name.unwrap_or(located.value) } else { located.value });
-        }
-        path.0.pop()?;
-    }
-}
-
-/// serde's words, with the nearest of the names that it lists.
-pub(crate) fn advised(said: &str) -> String {
-    let mut said = said.replace("invalid type: ", "wrong type: ");
-    for (theirs, ours) in
-        [("map", "a mapping"), ("sequence", "a list"), ("unit value", "nothing"), ("null", "nothing")]
-    {
-        said = said.replace(&format!("wrong type: {theirs},"), &format!("wrong type: {ours},"));
-    }
-    for (theirs, ours) in [
-        ("struct Step", "a request (a mapping)"),
-        ("struct ", "a mapping for "),
-        ("a sequence", "a list"),
-        ("a map", "a mapping"),
-    ] {
-        if let Some(at) = said.find("expected ")
-            && let Some(rest) = said[at..].strip_prefix("expected ")
-            && let Some(tail) = rest.strip_prefix(theirs)
-            && !(theirs == "a map" && tail.starts_with("ping"))
-        {
-            said = format!("{}expected {ours}{tail}", &said[..at]);
-            break;
-        }
-    }
-    let Some((kind, rest)) = said.split_once(" `") else { return said };
-    if !matches!(kind, "unknown field" | "unknown variant") {
-        return said;
-    }
-    let Some((name, listed)) = rest.split_once('`') else { return said };
-    let known: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
-    let kind = if kind == "unknown variant" { "unknown value" } else { kind };
-    let near = did_you_mean(name, known.iter().copied());
-    let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    format!("{kind} `{name}`{listed}{near}")
 }
 
 type Resolved = (Setup, BTreeMap<usize, Config>, Vec<i64>);
@@ -306,36 +185,35 @@ type Resolved = (Setup, BTreeMap<usize, Config>, Vec<i64>);
 struct Judge<'a> {
     environment: &'a BTreeMap<String, String>,
     file: &'a FsPath,
-    text: &'a str,
-    document: &'a Document,
-    mistakes: Vec<Mistake>,
+    problems: Problems,
+    configs: Vec<(PathBuf, String, Problems)>,
 }
 
-/// A config that was read, and the plan if it is good.
+/// A config as it is sent, and the plan if it has one.
 type ReadConfig = (Config, Option<Plan>);
 
 impl Judge<'_> {
-    fn say(&mut self, place: &Path, message: impl Into<String>) {
-        let span = span_of(self.document, place, true);
-        let shown = if place.0.is_empty() { String::new() } else { place.to_string() };
-        self.mistakes.push(mistake(self.text, span, shown, message.into()));
+    fn error(&mut self, place: &Path, code: Code, expected: &str, found: &str) {
+        self.problems.push(Problem::error(place.clone(), code, expected, found));
     }
 
-    fn resolve(&mut self, scenario: &Scenario) -> Option<Resolved> {
+    fn resolve(&mut self, scenario: &Scenario) -> Resolved {
         let root = Path::default();
         let now = self.now(scenario);
         self.hosts(scenario);
         if scenario.requests.is_empty() {
-            self.say(&root.key("requests"), "expected at least one request, found none");
+            self.error(&root.key("requests"), Code::MissingField, "at least one request", "none");
         }
         if !(1..=8).contains(&scenario.workers) {
-            self.say(&root.key("workers"), format!("expected 1 to 8 workers, found {}", scenario.workers));
+            let found = scenario.workers.to_string();
+            self.error(&root.key("workers"), Code::OutOfRange, "1 to 8 workers", &found);
         }
         let wasm = scenario.wasm.as_ref().map(|wasm| self.beside(wasm));
         if let Some(path) = &wasm
             && !path.is_file()
         {
-            self.say(&root.key("wasm"), format!("no such module: {}", path.display()));
+            let found = format!("no file at {}", path.display());
+            self.error(&root.key("wasm"), Code::InvalidValue, "the path of a module from this file", &found);
         }
         let is_ours = wasm.is_none();
         let first = self.config(
@@ -345,37 +223,32 @@ impl Judge<'_> {
             scenario.refused.is_some(),
             is_ours,
         );
-        let first = match first {
-            // One that is there and wrong was reported.
-            None if scenario.config.is_some() => return None,
-            None if is_ours => {
-                self.say(
-                    &root,
-                    "expected `config`: Splitway's config (a mapping with `version: 1`), or the path of one from \
-                     this file; found none",
-                );
-                return None;
-            }
-            None => (Config::raw(""), None),
-            Some(first) => first,
-        };
-        let mut plans: Vec<Plan> = first.1.into_iter().collect();
+        if first.is_none() && scenario.config.is_none() && is_ours {
+            let expected =
+                "Splitway's config (a mapping with `version: 1`), or the path of one from this file";
+            self.error(&root.key("config"), Code::MissingField, expected, "nothing");
+        }
+        // What names a part of a config that could not be read is not wrong for that.
+        let mut is_known = first.is_some() || !is_ours;
+        let (first, plan) = first.unwrap_or_else(|| (Config::raw(""), None));
+        let mut plans: Vec<Plan> = plan.into_iter().collect();
         let mut swaps = BTreeMap::new();
         let mut offsets = Vec::new();
         let mut offset = 0;
         for (index, step) in scenario.requests.iter().enumerate() {
             let place = root.key("requests").index(index);
             if let Some(at) = &step.at {
-                match parse_duration(at) {
+                let place = place.key("at");
+                match parse_duration(at).and_then(|later| i64::try_from(later).ok()) {
                     Some(later) if later >= offset => offset = later,
-                    Some(_) => self.say(
-                        &place.key("at"),
-                        format!("`{at}` is before the request above: time does not go back"),
-                    ),
-                    None => self.say(
-                        &place.key("at"),
-                        format!("expected a time after `now` such as 90s, 15m, 12h or 3d, found `{at}`"),
-                    ),
+                    Some(_) => {
+                        let expected = "a time that is not before the request above";
+                        self.error(&place, Code::Conflict, expected, &format!("`{at}`"));
+                    }
+                    None => {
+                        let expected = "a time after `now` such as 90s, 15m, 12h or 3d";
+                        self.error(&place, Code::InvalidValue, expected, &format!("`{at}`"));
+                    }
                 }
             }
             offsets.push(offset);
@@ -391,11 +264,10 @@ impl Judge<'_> {
                     plans.extend(plan);
                     swaps.insert(index, config);
                 }
+                None if step.config.is_some() => is_known = false,
                 None if step.refused.is_some() => {
-                    self.say(
-                        &place.key("refused"),
-                        "`refused` is about a config, and this request brings none",
-                    );
+                    let expected = "a config that shall be refused beside `refused`";
+                    self.error(&place.key("refused"), Code::Conflict, expected, "none in this request");
                 }
                 None => {}
             }
@@ -403,12 +275,13 @@ impl Judge<'_> {
             // Only the last plan could be looked at, but a refused config leaves an older one.
             if let Some(expect) = &step.expect
                 && is_ours
+                && is_known
             {
                 self.names(&place.key("expect"), expect, &plans);
             }
         }
-        let (clusters, routes) = self.clusters(scenario, &plans);
-        for (index, step) in scenario.requests.iter().enumerate() {
+        let (clusters, routes) = self.clusters(scenario, &plans, is_known);
+        for (index, step) in scenario.requests.iter().enumerate().filter(|_| is_known) {
             let Some(expect) = &step.expect else { continue };
             if let Some(UpstreamExpect::Reached(request)) = &expect.upstream
                 && let Some(cluster) = &request.cluster
@@ -418,21 +291,18 @@ impl Judge<'_> {
                 self.unknown(&place, "cluster", cluster, clusters.keys().map(String::as_str));
             }
         }
-        Some((
-            Setup {
-                wasm,
-                config: first.0,
-                environment: scenario.environment.clone(),
-                now,
-                seed: scenario.seed,
-                workers: scenario.workers as usize,
-                allow_underscores: scenario.underscore_headers == Underscores::Allow,
-                clusters,
-                routes,
-            },
-            swaps,
-            offsets,
-        ))
+        let setup = Setup {
+            wasm,
+            config: first,
+            environment: scenario.environment.clone(),
+            now,
+            seed: scenario.seed,
+            workers: scenario.workers as usize,
+            allow_underscores: scenario.underscore_headers == Underscores::Allow,
+            clusters,
+            routes,
+        };
+        (setup, swaps, offsets)
     }
 
     fn now(&mut self, scenario: &Scenario) -> Timestamp {
@@ -440,8 +310,9 @@ impl Judge<'_> {
             None => DEFAULT_NOW,
             Some(Ok(now)) => now,
             Some(Err(now)) => {
-                let message = format!("expected a time such as 2026-11-20T00:00:00Z, found `{now}`");
-                self.say(&Path::default().key("now"), message);
+                let expected = "a time such as 2026-11-20T00:00:00Z";
+                let place = Path::default().key("now");
+                self.error(&place, Code::InvalidValue, expected, &format!("`{now}`"));
                 DEFAULT_NOW
             }
         }
@@ -451,10 +322,11 @@ impl Judge<'_> {
         let Some(hosts) = &scenario.hosts else { return };
         let place = Path::default().key("hosts");
         if hosts.only.is_empty() {
-            self.say(&place.key("only"), "expected at least one host");
+            self.error(&place.key("only"), Code::MissingField, "at least one host", "none");
         }
         if hosts.reason.trim().is_empty() {
-            self.say(&place.key("reason"), "expected the reason why it cannot run on the other hosts");
+            let expected = "the reason why it cannot run on the other hosts";
+            self.error(&place.key("reason"), Code::InvalidValue, expected, "an empty text");
         }
     }
 
@@ -481,32 +353,22 @@ impl Judge<'_> {
         match (source, raw) {
             (None, None) => None,
             (Some(_), Some(_)) => {
-                self.say(&place, "expected one of `config` and `plugin_config`, found both");
+                self.error(&place, Code::Conflict, "one of `config` and `plugin_config`", "both");
                 None
             }
             (None, Some(raw)) => Some((Config::raw(raw), None)),
-            (Some(ConfigSource::Inline(fields)), None) => {
-                let tree = Value::Object(fields.clone().into_iter().collect());
-                let config = Config::tree(tree);
+            (Some(ConfigSource::Inline(inline)), None) => {
+                let config = Config::tree(inline.tree());
                 if !is_ours {
                     return Some((config, None));
                 }
-                let document = Document::from_json(config.text().as_bytes());
-                match document.and_then(|document| self.compile(&document)) {
+                match self.compile(&inline.0) {
                     Ok(plan) => Some((config, Some(plan))),
                     Err(_) if is_refused => Some((config, None)),
                     Err(problems) => {
-                        for problem in &problems {
-                            let mut inside = place.clone();
-                            inside.0.extend(problem.path.0.iter().cloned());
-                            let on_name = matches!(problem.code, Code::UnknownField | Code::DuplicateField);
-                            let span = span_of(self.document, &inside, on_name);
-                            let mut found = of_problem(self.text, problem);
-                            found.place = inside.to_string();
-                            let source = span.and_then(|span| self.text.lines().nth(span.line - 1));
-                            found.source = source.map(str::to_owned);
-                            found.at = span.map(|span| (span.line, span.column));
-                            self.mistakes.push(found);
+                        for mut problem in problems {
+                            problem.path = place.join(&problem.path);
+                            self.problems.push(problem);
                         }
                         None
                     }
@@ -527,8 +389,8 @@ impl Judge<'_> {
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) => {
-                let said = format!("no config can be read from {}: {error}", file.display());
-                self.say(place, format!("{said}; paths start from the scenario's file"));
+                let found = format!("{}: {error}", file.display());
+                self.error(place, Code::InvalidValue, "the path of a config from this file", &found);
                 return None;
             }
         };
@@ -536,11 +398,11 @@ impl Judge<'_> {
             Ok(document) => document,
             Err(_) if is_refused => return Some((Config::raw(&text), None)),
             Err(problems) => {
-                self.say(place, format!("{} is no config: {problems}", file.display()));
+                self.configs.push((file, text, problems));
                 return None;
             }
         };
-        let tree = serde_json::from_str(&document.to_json()).unwrap_or(Value::Null);
+        let tree = serde_json::from_str(&document.to_json()).unwrap_or_default();
         let config = Config::tree(tree);
         if !is_ours {
             return Some((config, None));
@@ -549,9 +411,7 @@ impl Judge<'_> {
             Ok(plan) => Some((config, Some(plan))),
             Err(_) if is_refused => Some((config, None)),
             Err(problems) => {
-                let all = problems.iter().map(|problem| format!("\n  {problem}"));
-                let all: String = all.collect();
-                self.say(place, format!("{} is no good config:{all}", file.display()));
+                self.configs.push((file, text, problems));
                 None
             }
         }
@@ -560,23 +420,25 @@ impl Judge<'_> {
     fn headers(&mut self, place: &Path, step: &wire::Step) {
         for name in step.headers.keys() {
             let place = place.key("headers").key(name);
-            if name.eq_ignore_ascii_case("host") {
-                self.say(&place, "the host is a field of its own: write `host: …` beside `headers`");
-            } else if let Some(pseudo) = name.strip_prefix(':') {
-                self.say(
-                    &place,
-                    format!("`:{pseudo}` is no header: write `path`, `method` or `host` beside `headers`"),
-                );
-            } else if name.is_empty()
-                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-            {
-                self.say(&place, format!("`{name}` is no name of a header"));
-            }
+            let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            let advice = if name.eq_ignore_ascii_case("host") {
+                "write `host: …` beside `headers`"
+            } else if name.starts_with(':') {
+                "write `path`, `method` or `host` beside `headers`"
+            } else if name.is_empty() || !name.bytes().all(is_token) {
+                "a name has letters, digits, `-` and `_`"
+            } else {
+                continue;
+            };
+            let found = format!("`{name}`");
+            let problem = Problem::error(place, Code::InvalidValue, "the name of a header", &found);
+            self.problems.push(problem.about(name).suggest(|| advice.to_owned()));
         }
         if let Some(path) = &step.path
             && !path.starts_with('/')
         {
-            self.say(&place.key("path"), format!("a path begins with `/`, found `{path}`"));
+            let expected = "a path that begins with `/`";
+            self.error(&place.key("path"), Code::InvalidValue, expected, &format!("`{path}`"));
         }
     }
 
@@ -619,15 +481,14 @@ impl Judge<'_> {
         name: &str,
         known: impl Iterator<Item = &'n str> + Clone,
     ) {
-        let listed: Vec<String> = known.clone().map(|known| format!("`{known}`")).collect();
-        let listed = if listed.is_empty() {
-            "there is none".to_owned()
-        } else {
-            format!("known: {}", listed.join(", "))
+        let all: Vec<&str> = known.clone().collect();
+        let expected = match all.as_slice() {
+            [] => format!("no {kind}, as the config has none"),
+            all => format!("one of the {kind}s {}", all.join(", ")),
         };
-        let near =
-            did_you_mean(name, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        self.say(place, format!("unknown {kind} `{name}` ({listed}){near}"));
+        let code = Code::UnknownReference;
+        let problem = Problem::error(place.clone(), code, &expected, &format!("`{name}`"));
+        self.problems.push(problem.about(name).suggest_near(name, known));
     }
 
     /// All clusters, and the whole route table.
@@ -635,6 +496,7 @@ impl Judge<'_> {
         &mut self,
         scenario: &Scenario,
         plans: &[Plan],
+        is_known: bool,
     ) -> (BTreeMap<String, wire::Upstream>, Vec<Route>) {
         let root = Path::default();
         let named: BTreeSet<&str> = plans.iter().flat_map(Plan::clusters).collect();
@@ -647,7 +509,7 @@ impl Judge<'_> {
             let place = root.key("routes").index(index);
             let target = match (&route.cluster, &route.direct) {
                 (Some(cluster), None) => {
-                    if !clusters.contains_key(cluster) {
+                    if is_known && !clusters.contains_key(cluster) {
                         self.unknown(
                             &place.key("cluster"),
                             "cluster",
@@ -659,12 +521,13 @@ impl Judge<'_> {
                 }
                 (None, Some(direct)) => Target::Direct(direct.status, direct.body.clone()),
                 _ => {
-                    self.say(&place, "a route leads to a `cluster` or has a `direct` answer, one of them");
+                    let found = if route.cluster.is_some() { "both" } else { "neither" };
+                    self.error(&place, Code::InvalidValue, "one of `cluster` and `direct`", found);
                     continue;
                 }
             };
             if route.path.is_some() && route.prefix.is_some() {
-                self.say(&place, "a route has a `path` or a `prefix`, not both");
+                self.error(&place, Code::Conflict, "one of `path` and `prefix`", "both");
             }
             routes.push(Route {
                 path: route.path.clone(),

@@ -1,12 +1,9 @@
 //! Expectations about single values.
 
-use std::fmt::Write as _;
-
 use regex_lite::Regex;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Map, Value};
-use splitway_engine::did_you_mean;
+use serde_json::Value;
+use splitway_document::{Cursor, Document, Fields, Read, Value as Found, Want};
 
 use crate::template::Values;
 
@@ -14,8 +11,7 @@ use crate::template::Values;
 pub(crate) type Captured = Vec<(String, String)>;
 
 /// About a text: the text itself, or operators, all of which must hold.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug)]
 pub struct TextExpect {
     equals: Option<String>,
     bytes: Option<Vec<u8>>,
@@ -25,8 +21,7 @@ pub struct TextExpect {
 }
 
 /// About all values of a header.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug)]
 pub enum ValuesExpect {
     /// The header is not there.
     Absent,
@@ -39,8 +34,7 @@ pub enum ValuesExpect {
 }
 
 /// About a field of an exposure: a value, or operators.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug)]
 pub enum JsonExpect {
     /// The field is not there.
     Absent,
@@ -53,8 +47,7 @@ pub enum JsonExpect {
 }
 
 /// About a number.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug)]
 pub enum NumberExpect {
     /// Exactly this.
     Exactly(u64),
@@ -62,22 +55,24 @@ pub enum NumberExpect {
     AtLeast(u64),
 }
 
-const OPERATORS: &[&str] = &["equals", "bytes", "contains", "matches", "capture"];
-const PRESENCE: &[&str] = &["absent", "present"];
+/// The operators of a text.
+const OF_TEXT: &[&str] = &["equals", "bytes", "contains", "matches", "capture"];
+/// Those of a value that can be absent.
+const OF_FIELD: &[&str] = &["absent", "present", "equals", "bytes", "contains", "matches", "capture"];
+/// Those of a header, which can have several values.
+const OF_HEADER: &[&str] =
+    &["absent", "present", "count", "equals", "bytes", "contains", "matches", "capture"];
 
-impl TryFrom<Value> for TextExpect {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        if let Some(text) = scalar(&value) {
-            return Ok(Self::equal_to(text));
+impl Read for TextExpect {
+    fn read(at: &Cursor<'_>) -> Self {
+        if at.is_mapping() {
+            return Self::operators(at, &at.fields(OF_TEXT), OF_TEXT);
         }
-        match value {
-            Value::Object(fields) => Self::operators(&fields, OPERATORS),
-            other => {
-                Err(format!("expected a text or operators ({}); found {}", listed(OPERATORS), shown(&other)))
-            }
-        }
+        let text = at.value().and_then(scalar);
+        Self::equal_to(text.unwrap_or_else(|| {
+            at.mismatch(Want::Any, &format!("a text or operators ({})", OF_TEXT.join(", ")));
+            String::new()
+        }))
     }
 }
 
@@ -86,37 +81,38 @@ impl TextExpect {
         Self { equals: Some(text), bytes: None, contains: None, matches: None, capture: None }
     }
 
-    fn operators(fields: &Map<String, Value>, known: &[&str]) -> Result<Self, String> {
-        check_names(fields, known)?;
-        let text = |name: &str| match fields.get(name) {
-            None => Ok(None),
-            Some(value) => match scalar(value) {
-                Some(text) => Ok(Some(text)),
-                None => Err(format!("expected a text for `{name}`, found {}", shown(value))),
-            },
+    fn operators(at: &Cursor<'_>, fields: &Fields<'_>, known: &[&str]) -> Self {
+        if fields.is_empty() {
+            at.invalid(&format!("at least one of {}", known.join(", ")), "none");
+        }
+        let text = |name: &str| {
+            let field = fields.at(name);
+            let text = scalar(field.value()?);
+            if text.is_none() {
+                field.mismatch(Want::Any, "a text");
+            }
+            text
         };
-        let bytes = text("bytes")?.map(|text| unescape(&text)).transpose()?;
-        let matches = text("matches")?.map(|text| match Regex::new(&text) {
-            Ok(regex) => Ok((text, regex)),
-            Err(error) => Err(format!("`{text}` is no regular expression: {error}")),
+        let bytes = text("bytes").map(|text| {
+            unescape(&text).unwrap_or_else(|found| {
+                fields.at("bytes").invalid("`\\xNN` or `\\\\` in bytes", &found);
+                Vec::new()
+            })
         });
-        let capture = text("capture")?;
+        let matches = text("matches").and_then(|text| match Regex::new(&text) {
+            Ok(regex) => Some((text, regex)),
+            Err(error) => {
+                fields.at("matches").invalid("a regular expression", &format!("`{text}`: {error}"));
+                None
+            }
+        });
+        let capture = text("capture");
         if let Some(name) = &capture
             && !crate::template::is_name(name)
         {
-            return Err(format!("`{name}` is no name to capture as: letters, digits and _ only"));
+            fields.at("capture").invalid("a name of letters, digits and `_`", &format!("`{name}`"));
         }
-        let expect = Self {
-            equals: text("equals")?,
-            bytes,
-            contains: text("contains")?,
-            matches: matches.transpose()?,
-            capture,
-        };
-        if fields.is_empty() {
-            return Err(format!("expected at least one of {}", listed(known)));
-        }
-        Ok(expect)
+        Self { equals: text("equals"), bytes, contains: text("contains"), matches, capture }
     }
 
     /// What is captured if `value` is as expected.
@@ -173,43 +169,33 @@ impl TextExpect {
     }
 }
 
-impl TryFrom<Value> for ValuesExpect {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        const KNOWN: &[&str] =
-            &["absent", "present", "count", "equals", "bytes", "contains", "matches", "capture"];
-        if let Some(text) = scalar(&value) {
-            return Ok(Self::Exactly(vec![TextExpect::equal_to(text)]));
+impl Read for ValuesExpect {
+    fn read(at: &Cursor<'_>) -> Self {
+        if let Some(text) = at.value().and_then(scalar) {
+            return Self::Exactly(vec![TextExpect::equal_to(text)]);
         }
-        match value {
-            Value::Array(values) => {
-                values.into_iter().map(TextExpect::try_from).collect::<Result<_, _>>().map(Self::Exactly)
-            }
-            Value::Object(mut fields) => {
-                check_names(&fields, KNOWN)?;
-                if let Some(presence) = presence(&fields)? {
-                    return Ok(if presence { Self::Present } else { Self::Absent });
+        match at.value() {
+            Some(Found::List(_)) => Self::Exactly(Vec::read(at)),
+            Some(Found::Map(_)) => {
+                let fields = at.fields(OF_HEADER);
+                match presence(at, &fields) {
+                    Some(true) => return Self::Present,
+                    Some(false) => return Self::Absent,
+                    None => {}
                 }
-                let count =
-                    match fields.remove("count") {
-                        None => None,
-                        Some(count) => Some(count.as_u64().ok_or_else(|| {
-                            format!("expected a number for `count`, found {}", shown(&count))
-                        })?),
-                    };
-                let text = if fields.is_empty() && count.is_some() {
-                    None
-                } else {
-                    Some(Box::new(TextExpect::operators(&fields, KNOWN)?))
-                };
-                Ok(Self::Some(text, count))
+                let count = fields.read::<Option<u64>>("count");
+                let is_count_alone = count.is_some() && fields.len() == 1;
+                let text = (!is_count_alone).then(|| Box::new(TextExpect::operators(at, &fields, OF_HEADER)));
+                Self::Some(text, count)
             }
-            other => Err(format!(
-                "expected a header's value, a list of values, or operators ({}); found {}",
-                listed(KNOWN),
-                shown(&other)
-            )),
+            _ => {
+                let operators = OF_HEADER.join(", ");
+                at.mismatch(
+                    Want::Any,
+                    &format!("a header's value, a list of values, or operators ({operators})"),
+                );
+                Self::Present
+            }
         }
     }
 }
@@ -267,22 +253,25 @@ impl ValuesExpect {
     }
 }
 
-impl TryFrom<Value> for JsonExpect {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        match value {
-            Value::String(text) => Ok(Self::Text(TextExpect::equal_to(text))),
-            Value::Object(fields) => {
-                let known: Vec<&str> = PRESENCE.iter().chain(OPERATORS).copied().collect();
-                check_names(&fields, &known)?;
-                match presence(&fields)? {
-                    Some(true) => Ok(Self::Present),
-                    Some(false) => Ok(Self::Absent),
-                    None => TextExpect::operators(&fields, &known).map(Self::Text),
+impl Read for JsonExpect {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.node() {
+            None => Self::Absent,
+            Some(node) => match &node.value {
+                Found::Text(text) => Self::Text(TextExpect::equal_to(text.clone())),
+                Found::Map(_) => {
+                    let fields = at.fields(OF_FIELD);
+                    match presence(at, &fields) {
+                        Some(true) => Self::Present,
+                        Some(false) => Self::Absent,
+                        None => Self::Text(TextExpect::operators(at, &fields, OF_FIELD)),
+                    }
                 }
-            }
-            other => Ok(Self::Value(other)),
+                _ => {
+                    let json = Document { root: node.clone() }.to_json();
+                    Self::Value(serde_json::from_str(&json).unwrap_or_default())
+                }
+            },
         }
     }
 }
@@ -314,18 +303,16 @@ impl JsonExpect {
     }
 }
 
-impl TryFrom<Value> for NumberExpect {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        let at_least = match &value {
-            Value::Object(fields) => {
-                check_names(fields, &["at_least"])?;
-                fields.get("at_least").and_then(Value::as_u64).map(Self::AtLeast)
+impl Read for NumberExpect {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Found::Map(_)) => Self::AtLeast(at.fields(&["at_least"]).read("at_least")),
+            Some(Found::Int(_)) => Self::Exactly(u64::read(at)),
+            _ => {
+                at.mismatch(Want::Any, "a number or `{at_least: 1}`");
+                Self::Exactly(0)
             }
-            other => other.as_u64().map(Self::Exactly),
-        };
-        at_least.ok_or_else(|| format!("expected a number or `{{at_least: 1}}`, found {}", shown(&value)))
+        }
     }
 }
 
@@ -347,58 +334,23 @@ impl NumberExpect {
     }
 }
 
-/// `absent: true` and `present: true`, which stand alone.
-fn presence(fields: &Map<String, Value>) -> Result<Option<bool>, String> {
-    let Some(name) = PRESENCE.iter().find(|name| fields.contains_key(**name)) else {
-        return Ok(None);
-    };
-    let said = fields.get(*name).and_then(Value::as_bool);
-    let said = said.ok_or_else(|| format!("write `{{{name}: true}}`"))?;
+/// `absent: true` and `present: true`, which stand alone: whether the value must be there.
+fn presence(at: &Cursor<'_>, fields: &Fields<'_>) -> Option<bool> {
+    let name = ["absent", "present"].into_iter().find(|name| fields.at(name).value().is_some())?;
     if fields.len() > 1 {
-        return Err(format!("`{name}` stands alone, without other operators"));
+        at.invalid(&format!("`{name}` without other operators"), &format!("{} operators", fields.len()));
     }
-    Ok(Some((*name == "present") == said))
-}
-
-fn check_names(fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
-    match fields.keys().find(|name| !known.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) if name.is_empty() || name.starts_with('{') => {
-            Err("a value that begins with `{{` must be in quotes".to_owned())
-        }
-        Some(name) => {
-            let near = did_you_mean(name, known.iter().copied());
-            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            Err(format!("unknown operator `{name}`, expected one of {}{near}", listed(known)))
-        }
-    }
-}
-
-fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    Some((name == "present") == fields.read::<bool>(name))
 }
 
 /// A text, or a number or truth value as text.
-pub(crate) fn scalar(value: &Value) -> Option<String> {
+pub(crate) fn scalar(value: &Found) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
+        Found::Text(text) => Some(text.clone()),
+        Found::Int(number) => Some(number.to_string()),
+        Found::Decimal(number) => Some(number.to_string()),
+        Found::Bool(truth) => Some(truth.to_string()),
         _ => None,
-    }
-}
-
-/// A value in words.
-pub(crate) fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(fields) if fields.keys().any(|key| key.starts_with('{')) => {
-            "a mapping (a text that begins with `{{` must be in quotes)".to_owned()
-        }
-        Value::Object(_) => "a mapping".to_owned(),
-        Value::String(text) => format!("the text `{text}`"),
-        other => format!("`{other}`"),
     }
 }
 
@@ -410,7 +362,7 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
     }
 }
 
-/// `\xNN` to a byte, `\\` to a backslash.
+/// `\xNN` to a byte, `\\` to a backslash; what else follows a backslash is the error.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -424,9 +376,7 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
         let hex = after.strip_prefix('x').and_then(|after| after.get(..2));
         let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let Some(byte) = byte else {
-            let mut found = String::from("\\");
-            let _ = write!(found, "{}", after.chars().take(3).collect::<String>());
-            return Err(format!("expected `\\xNN` or `\\\\` in bytes, found `{found}`"));
+            return Err(format!("`\\{}`", after.chars().take(3).collect::<String>()));
         };
         bytes.push(byte);
         rest = after.get(3..).unwrap_or_default();
@@ -436,13 +386,13 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The shapes, for the JSON Schema only: what is read is more particular.
-mod shape {
+pub(crate) mod shape {
     #![allow(dead_code, reason = "types that only describe")]
     use super::JsonSchema;
 
     #[derive(JsonSchema)]
     #[schemars(untagged)]
-    pub(super) enum Scalar {
+    pub(crate) enum Scalar {
         Text(String),
         Number(f64),
         Truth(bool),

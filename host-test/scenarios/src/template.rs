@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use splitway_document::{did_you_mean, parse_duration};
+use splitway_engine::Timestamp;
 use splitway_engine::qa_token::{Choice, Claims, sign};
-use splitway_engine::{Timestamp, did_you_mean};
 
 /// What texts are filled in with.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +94,7 @@ impl Values {
             None => (1, expires),
         };
         let milliseconds = parse_duration(duration)
+            .and_then(|milliseconds| i64::try_from(milliseconds).ok())
             .ok_or_else(|| format!("`expires={expires}`: expected a duration from now such as 1h or -5m"))?;
         let debug = given.contains_key("debug");
         let choice = if debug && !given.contains_key("experiment") && !given.contains_key("variant") {
@@ -110,21 +112,6 @@ impl Values {
         };
         Ok(sign(&claims, key, secret.as_bytes()))
     }
-}
-
-/// `90s`, `15m`, `12h`, `3d`, `250ms` as milliseconds.
-pub(crate) fn parse_duration(text: &str) -> Option<i64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.parse::<i64>().ok()?.checked_mul(factor)
 }
 
 /// Whether values can be captured under this name.
@@ -146,14 +133,5 @@ mod tests {
         assert_eq!(values.fill("no braces").unwrap(), "no braces");
         assert!(values.fill("{{cooki}}").unwrap_err().contains("did you mean"));
         assert!(values.fill("{{cookie").is_err());
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(parse_duration("90s"), Some(90_000));
-        assert_eq!(parse_duration("3d"), Some(259_200_000));
-        assert_eq!(parse_duration("5"), None);
-        assert_eq!(parse_duration("m"), None);
-        assert_eq!(parse_duration("1 h"), None);
     }
 }

@@ -2,18 +2,63 @@
 //! generated from these types, so their docs are what an editor shows.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use splitway_document::{Cursor, Document, Read, Value as Found, Want};
 
-use crate::matcher::{JsonExpect, NumberExpect, TextExpect, ValuesExpect};
+use crate::matcher::shape::Scalar;
+use crate::matcher::{JsonExpect, NumberExpect, TextExpect, ValuesExpect, scalar, unescape};
+
+/// Reads a mapping into a struct. A field that is absent has the value behind its `=`, or that of its type.
+macro_rules! record {
+    ($type:ident { $($field:ident $(= $default:expr)?),* $(,)? }) => {
+        impl Read for $type {
+            fn read(at: &Cursor<'_>) -> Self {
+                let fields = at.fields(&[$(stringify!($field)),*]);
+                Self { $($field: record!(@ fields, $field $(, $default)?)),* }
+            }
+        }
+    };
+    (@ $fields:ident, $field:ident) => { $fields.read(stringify!($field)) };
+    (@ $fields:ident, $field:ident, $default:expr) => {
+        $fields.read::<Option<_>>(stringify!($field)).unwrap_or($default)
+    };
+}
+
+/// Reads a word into an enum; the first is the stand-in.
+macro_rules! words {
+    ($type:ident { $first:ident = $first_word:literal $(, $variant:ident = $word:literal)* $(,)? }) => {
+        impl Read for $type {
+            fn read(at: &Cursor<'_>) -> Self {
+                let all = [Self::$first $(, Self::$variant)*];
+                let known = at.name(&[$first_word $(, $word)*]);
+                known.and_then(|index| all.get(index).copied()).unwrap_or(Self::$first)
+            }
+        }
+    };
+}
+
+record!(Scenario {
+    description, now, seed = 0, workers = 1, config, plugin_config, wasm, environment, refused, hosts,
+    underscore_headers = Underscores::Allow, default_cluster = default_cluster(), upstreams, routes, requests, expect,
+});
+record!(HostsOnly { only, reason });
+words!(HostName { InProcess = "in-process", Wasmtime = "wasmtime", Workerd = "workerd", Envoy = "envoy" });
+words!(Underscores { Allow = "allow", Reject = "reject" });
+record!(Upstream { status = 200, headers, body = String::new(), delay_ms = 0, fails, routed = true });
+words!(Failing { Refuse = "refuse", Reset = "reset" });
+record!(Route { path, prefix, headers, cluster, direct });
+record!(Direct { status, body = String::new() });
+record!(Step { at, config, plugin_config, refused, method, path, host, headers, body, repeat, expect });
+record!(Expect { variants, upstream, response, exposures, reasons });
+record!(UpstreamRequest { cluster, method, path, host, headers, body });
+record!(ResponseExpect { status, headers, body });
+record!(FinalExpect { metrics, log = LogExpect::default() });
+record!(LogExpect { some, none });
 
 /// Requests under a config at a fixed time, and what must come of them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it shows, for people. Its name is the file's, without `.yaml`.
@@ -79,34 +124,51 @@ fn default_cluster() -> String {
 }
 
 /// A config inline, or the path of one.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum ConfigSource {
     /// A path from the scenario's file.
     File(String),
     /// The config itself.
-    Inline(BTreeMap<String, Value>),
+    Inline(Inline),
 }
 
-impl TryFrom<Value> for ConfigSource {
-    type Error = String;
+/// A config in a scenario.
+#[derive(Clone, Debug)]
+pub struct Inline(pub(crate) Document);
 
-    fn try_from(value: Value) -> Result<Self, String> {
-        match value {
-            Value::String(path) => Ok(Self::File(path)),
-            Value::Object(fields) => Ok(Self::Inline(fields.into_iter().collect())),
-            other => Err(format!(
-                "expected a config (a mapping with `version: 1`) or the path of one, found {}",
-                crate::matcher::shown(&other)
-            )),
+impl Inline {
+    /// The config as a tree without places.
+    pub(crate) fn tree(&self) -> Value {
+        serde_json::from_str(&self.0.to_json()).unwrap_or_default()
+    }
+}
+
+impl JsonSchema for Inline {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        BTreeMap::<String, Value>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        BTreeMap::<String, Value>::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+impl Read for ConfigSource {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.node() {
+            Some(node) if at.is_mapping() => Self::Inline(Inline(Document { root: node.clone() })),
+            _ => Self::File(at.text(Want::Any, "a config (a mapping with `version: 1`) or the path of one")),
         }
     }
 }
 
 /// That a config is refused.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum Refused {
     /// It is.
@@ -115,24 +177,16 @@ pub enum Refused {
     Naming(Vec<String>),
 }
 
-impl TryFrom<Value> for Refused {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        match &value {
-            Value::Bool(true) => Some(Self::Yes(true)),
-            Value::Array(texts) => {
-                let texts = texts.iter().map(|text| text.as_str().map(str::to_owned));
-                texts.collect::<Option<Vec<_>>>().map(Self::Naming)
+impl Read for Refused {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Found::List(_)) => Self::Naming(Vec::read(at)),
+            Some(Found::Bool(true)) => Self::Yes(true),
+            _ => {
+                at.mismatch(Want::Any, "`true` or a list of texts that the log must name");
+                Self::Yes(true)
             }
-            _ => None,
         }
-        .ok_or_else(|| {
-            format!(
-                "expected `true` or a list of texts that the log must name, found {}",
-                crate::matcher::shown(&value)
-            )
-        })
     }
 }
 
@@ -148,7 +202,7 @@ impl Refused {
 }
 
 /// A restriction to some hosts.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HostsOnly {
     /// The hosts it runs on.
@@ -160,7 +214,7 @@ pub struct HostsOnly {
 }
 
 /// Something that runs scenarios.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostName {
     /// Engine and filter logic as a library, with a small router around.
@@ -190,7 +244,7 @@ impl HostName {
 }
 
 /// What the proxy does with request headers that have `_` in their name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Underscores {
     /// Lets them pass, as `envoy/bootstrap.yaml` does.
@@ -201,7 +255,7 @@ pub enum Underscores {
 }
 
 /// How a cluster answers.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
     /// Status of its responses. Default: 200.
@@ -248,7 +302,7 @@ impl Default for Upstream {
 }
 
 /// How a cluster fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Failing {
     /// It accepts no connection.
@@ -258,7 +312,7 @@ pub enum Failing {
 }
 
 /// An entry of the route table.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The whole path, without the query.
@@ -279,7 +333,7 @@ pub struct Route {
 }
 
 /// An answer of the proxy itself.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Direct {
     /// Its status.
@@ -291,7 +345,7 @@ pub struct Direct {
 }
 
 /// A request, a change of config, or a change of config and then a request.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// When, counted from `now`: such as `90s`, `15m`, `12h`, `3d`. Default: when the step before was.
@@ -332,8 +386,7 @@ pub struct Step {
 }
 
 /// One header's values: a text, `{bytes: '\xff'}`, or a list of them.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "Value")]
+#[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum SentValues {
     /// One line.
@@ -347,7 +400,7 @@ pub enum SentValues {
 #[schemars(untagged)]
 pub enum SentValue {
     /// Text; `{{name}}` and `{{token …}}` are filled in.
-    Text(String),
+    Text(#[schemars(with = "Scalar")] String),
     /// Any bytes, such as `'uid=\xff\xfe'`: `\xNN` is a byte, `\\` a backslash.
     Bytes {
         /// The escaped text.
@@ -366,37 +419,35 @@ impl SentValues {
     }
 }
 
-impl TryFrom<Value> for SentValues {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        match value {
-            Value::Array(values) => {
-                values.into_iter().map(sent_value).collect::<Result<_, _>>().map(Self::Many)
-            }
-            other => sent_value(other).map(Self::One),
+impl Read for SentValues {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Found::List(_)) => Self::Many(Vec::read(at)),
+            _ => Self::One(SentValue::read(at)),
         }
     }
 }
 
-fn sent_value(value: Value) -> Result<SentValue, String> {
-    const EXPECTED: &str = "expected a header value: a text, `{bytes: '\\xff'}`, or a list of them";
-    match &value {
-        Value::Object(fields) => match (fields.len(), fields.get("bytes").and_then(Value::as_str)) {
-            (1, Some(bytes)) => {
-                crate::matcher::unescape(bytes)?;
-                Ok(SentValue::Bytes { bytes: bytes.to_owned() })
+impl Read for SentValue {
+    fn read(at: &Cursor<'_>) -> Self {
+        if at.is_mapping() {
+            let field = at.fields(&["bytes"]);
+            let bytes: String = field.read("bytes");
+            if let Err(found) = unescape(&bytes) {
+                field.at("bytes").invalid("`\\xNN` or `\\\\` in bytes", &found);
             }
-            _ => Err(format!("{EXPECTED}; found {}", crate::matcher::shown(&value))),
-        },
-        other => crate::matcher::scalar(other)
-            .map(SentValue::Text)
-            .ok_or_else(|| format!("{EXPECTED}; found {}", crate::matcher::shown(other))),
+            return Self::Bytes { bytes };
+        }
+        let text = at.value().and_then(scalar);
+        Self::Text(text.unwrap_or_else(|| {
+            at.mismatch(Want::Any, "a header value: a text, `{bytes: '\\xff'}`, or a list of them");
+            String::new()
+        }))
     }
 }
 
 /// What must come of a request. What is not named is not looked at.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// Variants by experiment, as stamped on the request and on the response; `none` for an
@@ -436,35 +487,21 @@ pub enum NoneWord {
     None,
 }
 
-impl<'de> Deserialize<'de> for UpstreamExpect {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = UpstreamExpect;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`none`, or a mapping such as `{cluster: …}`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<UpstreamExpect, E> {
-                match word {
-                    "none" => Ok(UpstreamExpect::None(NoneWord::None)),
-                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-                }
-            }
-
-            // Not through a `Value`, so that a mistake inside is found at its own place.
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UpstreamExpect, A::Error> {
-                let request = UpstreamRequest::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(UpstreamExpect::Reached(Box::new(request)))
+impl Read for UpstreamExpect {
+    fn read(at: &Cursor<'_>) -> Self {
+        match at.value() {
+            Some(Found::Map(_)) => Self::Reached(Box::new(UpstreamRequest::read(at))),
+            Some(Found::Text(word)) if word == "none" => Self::None(NoneWord::None),
+            _ => {
+                at.mismatch(Want::Any, "`none`, or a mapping such as `{cluster: …}`");
+                Self::None(NoneWord::None)
             }
         }
-        deserializer.deserialize_any(Either)
     }
 }
 
 /// A request at its upstream.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamRequest {
     /// The cluster that got it.
@@ -488,7 +525,7 @@ pub struct UpstreamRequest {
 }
 
 /// A response at the client.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseExpect {
     /// The status. Default: any.
@@ -504,7 +541,7 @@ pub struct ResponseExpect {
 }
 
 /// What must be true at the end.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinalExpect {
     /// Counters by name (`splitway.no_unit`): by how much they grew since the first config was
@@ -517,7 +554,7 @@ pub struct FinalExpect {
 }
 
 /// Lines that the module logged, exposures left out.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogExpect {
     /// For each of these there is a line.

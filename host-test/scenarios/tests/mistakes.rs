@@ -17,7 +17,7 @@ const CONFIG: &str = "config:
 ";
 
 /// A scenario's text after [`CONFIG`], or instead of it when it brings a config.
-const MISTAKES: [(&str, &str); 22] = [
+const MISTAKES: [(&str, &str); 23] = [
     ("a field misspelt", "requests:\n  - path: /\n    expct: { variants: { button: big } }\n"),
     (
         "a field of the upstream misspelt",
@@ -44,6 +44,10 @@ const MISTAKES: [(&str, &str); 22] = [
     (
         "an unknown variant",
         "requests:\n  - headers: { cookie: uid=u }\n    expect: { variants: { button: large } }\n",
+    ),
+    (
+        "several at once",
+        "workers: 9\nrequests:\n  - { method: [GET], expct: {} }\n  - expect: { reasons: { button: spilt } }\n  - { at: soon }\n",
     ),
     ("a wrong host name", "hosts: { only: [wasmtine], reason: it is quick }\nrequests:\n  - path: /\n"),
     ("hosts without a reason", "hosts: { only: [envoy] }\nrequests:\n  - path: /\n"),
