@@ -14,7 +14,7 @@ use crate::decide::Decision;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::guardrail::Guardrail;
 use crate::headers::OurHeaders;
-pub use crate::ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
+pub(crate) use crate::ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
 use crate::neighbours::Neighbours;
 use crate::partition::Partition;
 use crate::qa_token::TokenPolicy;
