@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Problems(String),
     /// Exit 2, with what to say.
     Usage(String),
+    /// Exit 2, for files that are not what the command takes; their problems, rendered.
+    Unfit(String),
 }
 
 impl From<io::Error> for Failure {
