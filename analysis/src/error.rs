@@ -16,6 +16,10 @@ pub enum Error {
     Metric(String, &'static str),
     /// The query engine stopped.
     Engine(Box<DataFusionError>),
+    /// The request contradicts itself, the config or the data: what is wrong, and what to do.
+    Request(String),
+    /// Lines are malformed, and the request is strict.
+    Malformed(String),
     /// A summary lacks a column, or has a value in it that is no number.
     Summary(String),
 }
@@ -37,6 +41,7 @@ impl fmt::Display for Error {
             Self::Content(path, problem) => write!(f, "{}: {problem}", path.display()),
             Self::Metric(text, expected) => write!(f, "metric `{text}`: expected {expected}"),
             Self::Engine(error) => write!(f, "the query engine could not go on: {}", error.find_root()),
+            Self::Request(problem) | Self::Malformed(problem) => f.write_str(problem),
             Self::Summary(problem) => write!(f, "summary: {problem}"),
         }
     }

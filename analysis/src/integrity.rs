@@ -70,12 +70,12 @@ const HOUR_MS: i64 = 3_600_000;
 /// What the engine says.
 pub fn check(
     tables: &Tables,
-    plans: &[Plan],
+    plans: &[&Plan],
     most_exposures: Option<u64>,
     has_excluded: bool,
 ) -> Result<BTreeMap<String, Integrity>, Error> {
     let mut all: BTreeMap<String, Integrity> = BTreeMap::new();
-    reasons(tables, plans.first().map_or("", Plan::content_hash), &mut all)?;
+    reasons(tables, plans.first().map_or("", |plan| plan.content_hash()), &mut all)?;
     buckets(tables, plans, &mut all)?;
     units(tables, plans, &mut all)?;
     excluded(tables, most_exposures, has_excluded, &mut all)?;
@@ -104,7 +104,7 @@ fn reasons(tables: &Tables, version: &str, all: &mut BTreeMap<String, Integrity>
 }
 
 /// A bucket belongs to one variant, whoever the unit is; so pseudonyms can be replayed, too.
-fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+fn buckets(tables: &Tables, plans: &[&Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
     let rows = tables.rows(
         "SELECT experiment, variant, version, bucket, COUNT(*) FROM exposures WHERE is_split GROUP BY 1, 2, 3, 4",
     )?;
@@ -119,7 +119,7 @@ fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity
             continue;
         }
         let own = plans.iter().find(|plan| plan.content_hash() == version);
-        if !plans.first().is_some_and(has_variant) {
+        if !plans.first().is_some_and(|plan| has_variant(plan)) {
             // Its units are in no arm.
             found.unknown_variant += count;
             continue;
@@ -127,7 +127,9 @@ fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity
         if own.is_none() {
             *found.other_versions.entry(version.clone()).or_default() += count;
         }
-        let Some((_, known)) = own.or(plans.first()).and_then(|plan| plan.find(experiment)) else { continue };
+        let Some((_, known)) = own.or(plans.first()).copied().and_then(|plan| plan.find(experiment)) else {
+            continue;
+        };
         // Other dialects have no buckets that a variant owns; their units are decided again where the log shows them.
         let Some(bucket) = bucket.parse().ok().filter(|_| known.variant_ranges().next().is_some()) else {
             continue;
@@ -145,7 +147,7 @@ fn buckets(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity
     Ok(())
 }
 
-fn units(tables: &Tables, plans: &[Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
+fn units(tables: &Tables, plans: &[&Plan], all: &mut BTreeMap<String, Integrity>) -> Result<(), Error> {
     for plan in plans.iter().filter(|plan| plan.show_unit("unit").as_deref() == Some("unit")) {
         let sql = format!(
             "SELECT DISTINCT experiment, unit, variant FROM exposures WHERE is_split AND version = '{}'",

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod finding;
 pub mod ingest;
 pub mod integrity;
 pub mod judge;
@@ -16,7 +17,11 @@ pub mod metric;
 pub mod quantile;
 pub mod reduce;
 pub mod report;
+mod run;
+mod sentence;
+pub mod sources;
 pub mod sql;
 mod table;
 
 pub use error::Error;
+pub use run::{Analysis, Config, Excluded, Request, Watch, query, run};

@@ -9,8 +9,9 @@ use splitway_analysis::judge::{Directions, Effect, Evidence, Judgement, Method, 
 use splitway_analysis::metric::{Cap, Columns, Metric, Role};
 use splitway_analysis::quantile::{Part, Quantile};
 use splitway_analysis::reduce::Tables;
-use splitway_analysis::report::{Facts, page};
-use splitway_analysis::sql::{Dialect, Reduction};
+use splitway_analysis::report::page;
+use splitway_analysis::sql::Reduction;
+use splitway_analysis::{Analysis, Config, Request};
 use splitway_engine::{Document, Plan, compile};
 use splitway_stats::{cuped, lift};
 use world::{CONFIG, DAY, Faults, HOUR, START, World, metrics, reduction};
@@ -28,9 +29,9 @@ impl World {
     fn analyze(&self, faults: Faults, method: Method) -> Found {
         let (exposures, _) = self.month(UNITS, faults);
         let tables = self.tables();
-        let checked = integrity::check(&tables, std::slice::from_ref(&self.plan), None, false).unwrap();
+        let checked = integrity::check(&tables, &[&self.plan], None, false).unwrap();
         let groups = tables.reduce(&reduction()).unwrap();
-        let rules = Rules::of(&self.plan, &self.config, &metrics(), &Directions::default(), &method);
+        let rules = Rules::for_plan(&self.plan, &self.config, &metrics(), &Directions::default(), &method);
         let outcomes = tables.outcomes().unwrap();
         let evidence = Evidence {
             groups: &groups,
@@ -47,7 +48,11 @@ impl World {
 #[track_caller]
 fn is(found: &Judgement, verdict: Verdict, reason: &str) {
     assert_eq!(found.verdict, verdict, "{:?}", found.reasons);
-    assert!(found.reasons.iter().any(|said| said.contains(reason)), "{reason}: {:?}", found.reasons);
+    assert!(
+        found.reasons.iter().any(|said| said.to_string().contains(reason)),
+        "{reason}: {:?}",
+        found.reasons
+    );
 }
 
 #[test]
@@ -117,7 +122,9 @@ fn a_lost_log_is_noticed() {
     let found = World::new().analyze(Faults { has_gap: true, ..Faults::default() }, Method::Fixed);
     let silent = &found.all["button"].integrity.as_ref().unwrap().silent_hours;
     assert_eq!(*silent, [300, 301, 302].map(|hour| START / HOUR + hour));
-    assert!(found.all["button"].remarks.iter().any(|said| said.contains("3 hours have no exposure")));
+    assert!(
+        found.all["button"].remarks.iter().any(|said| said.to_string().contains("3 hours have no exposure"))
+    );
 }
 
 /// Against sorting all values: units' requests and outcomes, in the variant that they saw first.
@@ -226,7 +233,7 @@ fn a_reduction_in_parts_is_the_same() {
         tables.reduce(&complete).unwrap().iter().map(|group| group.moments.count()).sum()
     };
     assert_eq!(units(&whole), units(&parts));
-    let check = |tables| integrity::check(tables, std::slice::from_ref(&world.plan), Some(1), true).unwrap();
+    let check = |tables| integrity::check(tables, &[&world.plan], Some(1), true).unwrap();
     assert_eq!(check(&whole), check(&parts));
     assert!(check(&parts)["button"].excluded_units > 2700);
     let metrics = [Metric::named("latency_p95")];
@@ -378,13 +385,19 @@ fn a_log_of_several_versions_is_compared_with_each() {
     let judged = |log: &str, plans: &[Plan]| {
         world.ingest(log, &outcomes);
         let tables = world.tables();
-        let checked = integrity::check(&tables, plans, None, false).unwrap();
+        let plans: Vec<&Plan> = plans.iter().collect();
+        let checked = integrity::check(&tables, &plans, None, false).unwrap();
         let groups = tables.reduce(&reduction()).unwrap();
         let columns = reduction().columns;
         let evidence =
             Evidence { groups: &groups, columns, integrity: Some(&checked), ..Evidence::default() };
-        let rules =
-            Rules::of(&world.plan, &world.config, &metrics(), &Directions::default(), &Method::Sequential);
+        let rules = Rules::for_plan(
+            &world.plan,
+            &world.config,
+            &metrics(),
+            &Directions::default(),
+            &Method::Sequential,
+        );
         judge(rules.iter().find(|rules| rules.experiment == "button").unwrap(), &evidence)
     };
     let plan = |text: &str| compile(&Document::from_yaml(text).unwrap()).unwrap();
@@ -399,7 +412,10 @@ fn a_log_of_several_versions_is_compared_with_each() {
     assert_eq!((checked.replayed, checked.wrong_in_others), (0, 0));
     assert_ne!(found.verdict, Verdict::Invalid);
     assert!(
-        found.remarks.iter().any(|said| said.contains("of other versions of the config have the variant")),
+        found
+            .remarks
+            .iter()
+            .any(|said| said.to_string().contains("of other versions of the config have the variant")),
         "{:?}",
         found.remarks
     );
@@ -426,13 +442,17 @@ fn a_log_of_several_versions_is_compared_with_each() {
     is(&judged(&beyond, &alone), Verdict::Invalid, "does not fit the config");
     // A guardrail of the proxy that tripped: in this version it decides, in one before it is over.
     let trip = |log: &str| log.replacen(r#"reason":"split""#, r#"reason":"guardrail""#, 1);
-    is(&judged(&trip(&log), &alone), Verdict::DoNotShip, "1 exposures got the control instead");
+    is(&judged(&trip(&log), &alone), Verdict::DoNotShip, "1 exposure got the control instead");
     let found = judged(&trip(&of_older), &alone);
     assert_eq!(
         found.integrity.as_ref().unwrap().other_reasons,
         BTreeMap::from([("guardrail".to_owned(), 1)])
     );
-    assert!(!found.reasons.iter().any(|said| said.contains("switched a variant off")), "{:?}", found.reasons);
+    assert!(
+        !found.reasons.iter().any(|said| said.to_string().contains("switched a variant off")),
+        "{:?}",
+        found.reasons
+    );
 }
 
 /// The page that `splitway report` writes. It stays in `target/tmp/report.html`, to be looked at.
@@ -440,18 +460,23 @@ fn a_log_of_several_versions_is_compared_with_each() {
 fn the_report_says_it_all_and_needs_nothing_else() {
     let world = World::new();
     let found = world.analyze(Faults { lift: 0.08, lost: 0.0, ..Faults::default() }, Method::Sequential);
-    let inputs = [("exposures: 1 record, 1 malformed".to_owned(), vec!["a.log:1: <script>".to_owned()])];
-    let sql = reduction().sql(Dialect::DataFusion);
-    let facts = Facts {
-        config: world.plan.content_hash(),
-        title: "shop",
-        inputs: &inputs,
-        options: &[("attribution window".to_owned(), "7d <b>".to_owned())],
-        unknown: &[("old-test".to_owned(), 1234.0)].into(),
-        sql: &sql,
+    let config = Config { name: "splitway.yaml", plan: &world.plan, wire: &world.config };
+    let request = Request {
+        window_ms: Some(7 * DAY),
+        segment: Some("os <b>".to_owned()),
+        metrics: metrics(),
+        ..Request::new(config)
     };
-    let experiments: Vec<Judgement> = found.all.into_values().collect();
-    let html = page(&facts, &experiments);
+    let lines = Lines { lines: 2, records: 1, malformed: 1, ..Lines::default() };
+    let analysis = Analysis {
+        config: world.plan.content_hash().to_owned(),
+        exposures: Some(Lines { examples: vec!["a.log:1: <script>".to_owned()], ..lines }),
+        outcomes: None,
+        unexposed: None,
+        experiments: found.all.into_values().collect(),
+        unknown_experiments: [("old-test".to_owned(), 1234.0)].into(),
+    };
+    let html = page(&request, &analysis).unwrap();
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("report.html"), &html).unwrap();
     for said in [
         "✓ SHIP",
@@ -465,7 +490,9 @@ fn the_report_says_it_all_and_needs_nothing_else() {
         "Power: order_rate of big",
         "By intervals that hold at every look, the units so far find",
         "(the config's)",
-        "<td>attribution window</td><td>7d &lt;b&gt;</td>",
+        "exposures: 1 record in 2 lines, 1 malformed",
+        "<td>outcomes count after the first exposure</td><td>7d</td>",
+        "<td>segments by</td><td>os &lt;b&gt;</td>",
         "<b>old-test</b> is in the log but not in the config: 1,234 units passed over",
         "<code>mean over units of any(order)</code>",
         "expected loss",

@@ -13,10 +13,11 @@ use splitway_stats::{Error, Interval, Moments, group_sequential, multiple, srm};
 
 use super::{
     Arm, Comparison, Doubt, Effect, Method, MetricResult, Mismatch, Needed, Planning, Point, Rules,
-    SampleRatio, Segment, Skew, Unmeasured, Value, date,
+    SampleRatio, Segment, Skew, Unmeasured, Value,
 };
+use crate::finding::{Gap, Part};
 use crate::metric::{Columns, Metric, Role};
-use crate::quantile::{Part, Quantile};
+use crate::quantile::{self, Quantile};
 use crate::reduce::Group;
 
 /// A segment or a day in which an arm should have fewer units is not tested on its own: at probabilities this small the
@@ -97,21 +98,21 @@ impl Table<'_> {
         let mut sequential = srm::Sequential::new(&shares, &srm::CONCENTRATIONS).ok();
         let mut p_sequential = None;
         let mut so_far = vec![0.0; shares.len()];
-        let mut parts: Vec<(String, f64)> = Vec::new();
+        let mut parts: Vec<(Part, f64)> = Vec::new();
         for day in self.days() {
             let Some((p, is_large, counts)) = self.check(|group| group.day == day) else { continue };
             for (so_far, count) in so_far.iter_mut().zip(&counts) {
                 *so_far += count;
             }
             if is_large {
-                parts.push((format!("units first seen on {}", date(day)), p));
+                parts.push((Part::Day(day), p));
             }
             p_sequential = sequential.as_mut().and_then(|check| check.look(&so_far).ok());
         }
         let segments: BTreeSet<&str> = self.groups.iter().map(|group| group.segment.as_str()).collect();
         for segment in segments.iter().filter(|_| segments.len() > 1) {
             if let Some((p, true, _)) = self.check(|group| group.segment == *segment) {
-                parts.push((format!("segment `{segment}`"), p));
+                parts.push((Part::Segment((*segment).to_owned()), p));
             }
         }
         let adjusted = multiple::bonferroni(&parts.iter().map(|part| part.1).collect::<Vec<_>>());
@@ -151,7 +152,7 @@ impl Table<'_> {
             problem: None,
         };
         if metric.quantile.is_some() && self.quantiles.is_empty() {
-            result.problem = Some("no values; a summary has none, quantiles need the data".to_owned());
+            result.problem = Some(Gap::NoValues);
         } else if let Err(problem) = self.fill(metric, &mut result) {
             result.problem = Some(self.unmeasured(metric, &problem));
         } else if result.values.iter().all(|value| value.value == 0.0) {
@@ -166,41 +167,39 @@ impl Table<'_> {
     }
 
     /// Why outcomes that are nowhere do not mean that nothing happened.
-    fn unrecorded(&self, metric: &Metric) -> Option<String> {
+    fn unrecorded(&self, metric: &Metric) -> Option<Gap> {
         metric.outcomes().next()?;
         let Some(known) = self.outcomes else {
-            return Some("0 everywhere; a summary does not say whether it was recorded at all".to_owned());
+            return Some(Gap::ZeroInSummary);
         };
         if let Some(name) = metric.outcomes().find(|name| !known.contains_key(*name)) {
-            let all: Vec<&str> = known.keys().map(String::as_str).take(8).collect();
-            return Some(match all.is_empty() {
-                true => format!("no outcomes, so none is called `{name}`"),
-                false => format!("no outcome is called `{name}`; there are {}", all.join(", ")),
+            let outcome = name.to_owned();
+            let known: Vec<String> = known.keys().take(8).cloned().collect();
+            return Some(match known.is_empty() {
+                true => Gap::NoOutcomes { outcome },
+                false => Gap::UnknownOutcome { outcome, known },
             });
         }
         let sum = |of: fn(&Group) -> f64| self.groups.iter().map(|group| of(group)).sum::<f64>();
         if sum(|group| group.outcomes) == 0.0 {
-            return Some(
-                "no outcome is of a unit that was exposed: are units written alike in both, or is --raw-units missing?"
-                    .to_owned(),
-            );
+            return Some(Gap::OutcomesOfNobody);
         }
-        (sum(|group| group.inside) == 0.0)
-            .then(|| "no outcome comes after its unit's first exposure and inside the window".to_owned())
+        (sum(|group| group.inside) == 0.0).then_some(Gap::OutcomesOutsideWindow)
     }
 
-    /// Why there are no numbers, in the words of the data.
-    fn unmeasured(&self, metric: &Metric, problem: &Error) -> String {
+    /// Why there are no numbers, by what the data hold.
+    fn unmeasured(&self, metric: &Metric, problem: &Error) -> Gap {
+        let statistics = || Gap::Statistics { problem: problem.to_string() };
         if !matches!(problem, Error::NoVariance | Error::TooFewUnits { .. } | Error::Domain { .. }) {
-            return problem.to_string();
+            return statistics();
         }
         if self.groups.iter().map(|group| group.moments.count()).sum::<f64>() == 0.0 {
-            return "no unit was exposed".to_owned();
+            return Gap::NoUnits;
         }
         if metric.outcomes().next().is_none() {
             return match problem {
-                Error::NoVariance => "all requests are alike".to_owned(),
-                _ => "no exposure in the log has it".to_owned(),
+                Error::NoVariance => Gap::RequestsAlike,
+                _ => Gap::FieldNowhere,
             };
         }
         if let Some(why) = self.unrecorded(metric).filter(|_| self.outcomes.is_some()) {
@@ -208,37 +207,34 @@ impl Table<'_> {
         }
         match problem {
             Error::NoVariance => self.constant(metric),
-            _ => problem.to_string(),
+            _ => statistics(),
         }
     }
 
-    /// What is said of arms whose units are all alike.
-    fn constant(&self, metric: &Metric) -> String {
-        let column = match self.columns.metric(metric) {
-            Some(cuped::Metric::Mean(column)) => column,
-            _ => return "the same for all units".to_owned(),
+    /// The gap of arms whose units are all alike.
+    fn constant(&self, metric: &Metric) -> Gap {
+        let Some(cuped::Metric::Mean(column)) = self.columns.metric(metric) else {
+            return Gap::Constant;
         };
-        let means: Vec<f64> = self
+        let values: Vec<f64> = self
             .moments(|_| true)
             .iter()
             .filter(|arm| arm.count() > 0.0)
             .map(|arm| arm.mean(column))
             .collect();
-        if means.iter().all(|mean| Some(mean) == means.first()) {
-            return "the same for all units".to_owned();
+        if values.iter().all(|mean| Some(mean) == values.first()) {
+            return Gap::Constant;
         }
-        let means: Vec<String> = means.iter().map(f64::to_string).collect();
-        format!(
-            "the same for all units of an arm ({}), so that nothing says how certain a difference is",
-            means.join(", ")
-        )
+        Gap::ConstantArms { values }
     }
 
     /// Why an arm has no number, where others have.
-    fn missing(&self, metric: &Metric, problem: &Error) -> String {
+    fn missing(&self, metric: &Metric, problem: &Error) -> Gap {
         match problem {
-            Error::TooFewUnits { needed, found } => format!("{found} units in an arm, {needed} are needed"),
-            Error::Domain { .. } => "an arm has nothing to divide by".to_owned(),
+            Error::TooFewUnits { needed, found } => {
+                Gap::FewUnits { found: *found as u64, needed: *needed as u64 }
+            }
+            Error::Domain { .. } => Gap::NoDenominator,
             _ => self.unmeasured(metric, problem),
         }
     }
@@ -308,7 +304,7 @@ impl Table<'_> {
         Ok(Measured { adjusted: adjusted.collect(), plain, removed: found.variance_removed })
     }
 
-    fn quantile(&self, metric: &Metric, p: f64, part: &Part) -> Measured {
+    fn quantile(&self, metric: &Metric, p: f64, part: &quantile::Part) -> Measured {
         let of = |variant: &String| {
             let is_it = |q: &&&Quantile| {
                 q.p == p && q.part == *part && q.variant == *variant && q.outcome == metric.numerator.outcome
@@ -325,7 +321,7 @@ impl Table<'_> {
         let moments = self.moments(|_| true);
         let covariates = self.columns.covariates(metric);
         let measured = match metric.quantile {
-            Some(p) => self.quantile(metric, p, &Part::All),
+            Some(p) => self.quantile(metric, p, &quantile::Part::All),
             None => self.estimates(&moments, metric, &covariates)?,
         };
         self.values(metric, &measured, result);
@@ -540,7 +536,7 @@ impl Table<'_> {
             for (so_far, today) in so_far.iter_mut().zip(self.moments(|group| group.day == day)) {
                 let _ = so_far.merge(&today);
             }
-            let part = Part::Until(day);
+            let part = quantile::Part::Until(day);
             let Some((contrast, now, units)) =
                 self.part(metric, covariates, &so_far, &part, [control, treatment])
             else {
@@ -558,7 +554,7 @@ impl Table<'_> {
         metric: &Metric,
         covariates: &[usize],
         moments: &[Moments],
-        part: &Part,
+        part: &quantile::Part,
         arms: [usize; 2],
     ) -> Option<(Contrast, Lift, f64)> {
         let measured = match metric.quantile {
@@ -587,7 +583,7 @@ impl Table<'_> {
         }
         let mut found = Vec::new();
         for name in names {
-            let part = Part::Segment(name.to_owned());
+            let part = quantile::Part::Segment(name.to_owned());
             let moments = self.moments(|group| group.segment == name);
             let Some((contrast, now, units)) = self.part(metric, &[], &moments, &part, [control, treatment])
             else {

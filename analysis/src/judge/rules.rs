@@ -88,9 +88,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Of every experiment of a plan. `metrics` define names that the config uses; `directions` go before the config's.
+    /// Returns the rules of every experiment of a plan. `metrics` define names that the config uses; `directions` go before the config's.
     #[must_use]
-    pub fn of(
+    pub fn for_plan(
         plan: &Plan,
         config: &wire::Config,
         metrics: &[Metric],

@@ -187,7 +187,7 @@ fn statements_must_name_what_there_is() {
     let directed = config
         .replace("guardrails: [http_5xx_rate]", "guardrails: [http_5xx_rate], higher_is_better: [order_rat]");
     refused(&directed, "", "metrics.higher_is_better names `order_rat`, which is none of its metrics");
-    refused(&config, "--metric order_rate=sum(order)", "order_rate is there twice");
+    refused(&config, "--metric order_rate=sum(order)", "order_rate is given twice");
     let other = config.replace("id: big, weight: 50", "id: big, weight: 10");
     std::fs::write(bench.path("older.yaml"), other).unwrap();
     refused(&config, "--older-config older.yaml", "older.yaml: button has other shares there");
@@ -256,7 +256,7 @@ fn caps_and_the_tolerance_for_clocks_are_in_the_query_and_on_the_page() {
         bench.run(&format!("report {DATA} --metric revenue=sum(order) --cap revenue=p99 --out page.html"));
     assert!(ran.code < 2, "{}", ran.all());
     let page = std::fs::read_to_string(bench.path("page.html")).unwrap();
-    for said in ["capped at p99 of all units", "<td>revenue=p99</td>", "up to 1s before it"] {
+    for said in ["capped at p99 of all units", "<td>revenue at p99 of all units</td>", "up to 1s before it"] {
         assert!(page.contains(said), "{said}");
     }
     for wrong in [
@@ -370,7 +370,7 @@ fn nothing_is_written_over_what_is_read_or_by_what_failed() {
         ("compact missing.log --out good.parquet", 2, "missing.log"),
         ("compact broken.log --strict --out good.parquet", 1, "broken.log:3002: "),
         ("compact orders.csv --out good.parquet", 2, "no exposures"),
-        ("compact envoy.log --out .", 2, "is not a file"),
+        ("compact envoy.log --out .", 2, "is not a regular file"),
         ("compact envoy.log --out none/e.parquet", 2, "none/e.parquet"),
         (&format!("report {DATA} --out orders.csv"), 2, "orders.csv: is read"),
         (&format!("report {DATA} --out envoy.log"), 2, "envoy.log: is read"),
@@ -447,7 +447,7 @@ fn strict_finds_what_is_cut_off() {
     let line = log.lines().nth(1).unwrap();
     std::fs::write(bench.path("cut.log"), format!("{ENVOY}{line}\n{ENVOY}{}", &line[..15])).unwrap();
     let ran = bench.run("compact cut.log --out cut.parquet");
-    assert!(ran.out.contains("1 records in 2 lines, 1 malformed"), "{}", ran.all());
+    assert!(ran.out.contains("1 record in 2 lines, 1 malformed"), "{}", ran.all());
     let ran = bench.run("compact cut.log --out cut.parquet --strict");
     assert!(ran.code == 1 && ran.err.contains("cut.log:2: cut off"), "{}", ran.all());
 }

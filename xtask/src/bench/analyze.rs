@@ -48,13 +48,13 @@ const QUESTION: [&str; 8] = [
 
 /// Injected faults, and what `splitway analyze` must say of the experiment that has them.
 const FAULTS: [(&str, &str, &str); 7] = [
-    ("none", "DO_NOT_SHIP", "can be ruled out"),
-    ("lift", "SHIP", "got better"),
-    ("lost-arm", "INVALID", "planned shares"),
-    ("contaminated", "INVALID", "more than one variant"),
-    ("mixed-up", "INVALID", "does not fit the config"),
-    ("broken-guardrail", "DO_NOT_SHIP", "http_5xx_rate got worse"),
-    ("lost-hours", "SHIP", "hours have no exposure"),
+    ("none", "DO_NOT_SHIP", "effect_ruled_out"),
+    ("lift", "SHIP", "primary_better"),
+    ("lost-arm", "INVALID", "sample_ratio_mismatch"),
+    ("contaminated", "INVALID", "contaminated_arms"),
+    ("mixed-up", "INVALID", "log_misfit"),
+    ("broken-guardrail", "DO_NOT_SHIP", "guardrail_worse"),
+    ("lost-hours", "SHIP", "silent_hours"),
 ];
 
 /// Seconds, and KiB at most resident.
@@ -304,15 +304,19 @@ impl Rig {
                 all.into_iter().find(|found| found["experiment"] == id).cloned().unwrap_or_default()
             };
             let (button, shipping) = (experiment("button"), experiment("shipping"));
+            // Sentences and codes have one order.
             let texts = [&button["reasons"], &button["remarks"]]
                 .map(|list| list.as_array().cloned().unwrap_or_default());
-            let texts = texts.concat();
-            let reason = texts.iter().filter_map(|text| text.as_str()).find(|text| text.contains(why));
+            let place = |found: &serde_json::Value, code: &str| {
+                let all = found["findings"].as_array().into_iter().flatten();
+                all.into_iter().position(|finding| finding["code"] == code)
+            };
+            let reason =
+                place(&button, why).and_then(|at| texts.concat().get(at)?.as_str().map(str::to_owned));
             let is_found = button["verdict"] == verdict && reason.is_some();
             ensure!(is_found, "{fault}: {button:#}");
             ensure!(
-                shipping["verdict"] == "DO_NOT_SHIP"
-                    && shipping["reasons"].to_string().contains("can be ruled out"),
+                shipping["verdict"] == "DO_NOT_SHIP" && place(&shipping, "effect_ruled_out").is_some(),
                 "{fault} was seen where it is not: {shipping:#}"
             );
             let _ =

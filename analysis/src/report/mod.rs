@@ -3,9 +3,9 @@
 //! Text and inline SVG, no script: it can be mailed, archived and printed. Shapes and words carry every meaning that a
 //! colour has.
 
+mod options;
 mod plot;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use splitway_stats::Interval;
@@ -14,50 +14,39 @@ use crate::judge::{
     Comparison, Effect, Guard, Judgement, Method, MetricResult, Planning, Verdict, date, level, probability,
 };
 use crate::metric::Role;
+use crate::sql::Dialect;
+use crate::{Analysis, Error, Request, query};
 
-/// What the page says of the whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'f> {
-    /// Content hash of the config.
-    pub config: &'f str,
-    /// The config's namespace.
-    pub title: &'f str,
-    /// What was read: a line each, with examples of what could not be.
-    pub inputs: &'f [(String, Vec<String>)],
-    /// What the analysis was asked for, such as the attribution window: name and value.
-    pub options: &'f [(String, String)],
-    /// Experiments of the log that the config does not have, with their units.
-    pub unknown: &'f BTreeMap<String, f64>,
-    /// The reduction.
-    pub sql: &'f str,
-}
-
-/// The page.
-#[must_use]
-pub fn page(facts: &Facts<'_>, experiments: &[Judgement]) -> String {
+/// Returns `analysis`, made of `request`, as one HTML page.
+///
+/// # Errors
+/// As [`crate::query`], whose SQL the page shows.
+pub fn page(request: &Request<'_>, analysis: &Analysis) -> Result<String, Error> {
+    let sql = query(request, Dialect::DataFusion)?;
     let mut html = String::new();
     // Writing to a string cannot fail.
-    let _ = write_page(&mut html, facts, experiments);
-    html
+    let _ = write_page(&mut html, request, analysis, &sql);
+    Ok(html)
 }
 
-fn write_page(html: &mut String, facts: &Facts<'_>, experiments: &[Judgement]) -> fmt::Result {
-    let title = escape(facts.title);
+fn write_page(html: &mut String, request: &Request<'_>, analysis: &Analysis, sql: &str) -> fmt::Result {
+    let title = escape(request.config.plan.namespace());
+    let experiments = &analysis.experiments;
     write!(
         html,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}: experiments</title>\n<style>{}</style>\n</head>\n<body>\n<h1>Experiments of {title}</h1>\n<p class=\"dim\">config <code>{}</code></p>\n",
-        include_str!("report/style.css"),
-        escape(facts.config)
+        include_str!("style.css"),
+        escape(&analysis.config)
     )?;
     html.push_str("<table class=\"summary\"><thead><tr><th>experiment</th><th>verdict</th><th>why</th></tr></thead><tbody>\n");
     for found in experiments {
         let id = escape(&found.experiment);
-        let why = found.reasons.first().map_or("", String::as_str);
+        let why = found.reasons.first().map(ToString::to_string).unwrap_or_default();
         writeln!(
             html,
             "<tr><td><a href=\"#{id}\">{id}</a></td><td>{}</td><td>{}</td></tr>",
             badge(found.verdict),
-            escape(why)
+            escape(&why)
         )?;
     }
     html.push_str("</tbody></table>\n");
@@ -65,18 +54,19 @@ fn write_page(html: &mut String, facts: &Facts<'_>, experiments: &[Judgement]) -
         experiment(html, found)?;
     }
     html.push_str("<section><h2>Data</h2>\n<ul>");
-    for (input, examples) in facts.inputs {
+    let inputs = analysis.inputs();
+    for (input, examples) in &inputs {
         write!(html, "<li>{}", escape(input))?;
-        for example in examples {
+        for example in *examples {
             write!(html, "<br><code>{}</code>", escape(example))?;
         }
         html.push_str("</li>");
     }
-    if facts.inputs.is_empty() {
+    if inputs.is_empty() {
         html.push_str("<li>read as Parquet, or as a summary made elsewhere</li>");
     }
     html.push_str("</ul>\n");
-    for (name, units) in facts.unknown {
+    for (name, units) in &analysis.unknown_experiments {
         writeln!(
             html,
             "<p><b>{}</b> is in the log but not in the config: {} units passed over.</p>",
@@ -84,18 +74,16 @@ fn write_page(html: &mut String, facts: &Facts<'_>, experiments: &[Judgement]) -
             thousands(*units)
         )?;
     }
-    if !facts.options.is_empty() {
-        html.push_str("<h3>Options of the analysis</h3>\n<table><tbody>\n");
-        for (name, value) in facts.options {
-            writeln!(html, "<tr><td>{}</td><td>{}</td></tr>", escape(name), escape(value))?;
-        }
-        html.push_str("</tbody></table>\n");
+    html.push_str("<h3>Options of the analysis</h3>\n<table><tbody>\n");
+    for (name, value) in options::options(request) {
+        writeln!(html, "<tr><td>{}</td><td>{}</td></tr>", escape(&name), escape(&value))?;
     }
+    html.push_str("</tbody></table>\n");
     write!(
         html,
         "<details><summary>The reduction, as SQL</summary><pre>{}</pre></details></section>\n{}</body>\n</html>\n",
-        escape(facts.sql),
-        include_str!("report/method.html")
+        escape(sql),
+        include_str!("method.html")
     )
 }
 
@@ -107,11 +95,11 @@ fn experiment(html: &mut String, found: &Judgement) -> fmt::Result {
         .map_or(String::new(), |t| format!(" <span class=\"dim\">({})</span>", escape(t)));
     writeln!(html, "<section id=\"{id}\"><h2>{id}: {}{about}</h2>\n<ul>", badge(found.verdict))?;
     for reason in &found.reasons {
-        writeln!(html, "<li>{}</li>", escape(reason))?;
+        writeln!(html, "<li>{}</li>", escape(&reason.to_string()))?;
     }
     html.push_str("</ul>\n");
     for remark in &found.remarks {
-        writeln!(html, "<p class=\"dim\">Note: {}.</p>", escape(remark))?;
+        writeln!(html, "<p class=\"dim\">Note: {}.</p>", escape(&remark.to_string()))?;
     }
     sample(html, found)?;
     let is_valid = found.verdict != Verdict::Invalid;
@@ -176,10 +164,15 @@ fn lifts(html: &mut String, found: &Judgement, is_valid: bool) -> fmt::Result {
             escape(&metric.formula)
         );
         if let Some(problem) = &metric.problem {
-            writeln!(table, "<tr><td>{name}</td><td colspan=\"6\">{}</td></tr>", escape(problem))?;
+            writeln!(
+                table,
+                "<tr><td>{name}</td><td colspan=\"6\">{}</td></tr>",
+                escape(&problem.to_string())
+            )?;
         }
         for unmeasured in &metric.unmeasured {
-            let (treatment, problem) = (escape(&unmeasured.treatment), escape(&unmeasured.problem));
+            let (treatment, problem) =
+                (escape(&unmeasured.treatment), escape(&unmeasured.problem.to_string()));
             writeln!(table, "<tr><td>{name}</td><td>{treatment}</td><td colspan=\"5\">{problem}</td></tr>")?;
         }
         for c in &metric.comparisons {

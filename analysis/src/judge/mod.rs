@@ -9,12 +9,13 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use splitway_stats::Interval;
 use splitway_stats::bayes::Standing;
 use splitway_stats::lift::Lift;
 use splitway_stats::power::{self, Design, Looks};
 
+use crate::finding::{Gap, Part, Reason};
 use crate::integrity::Integrity;
 use crate::metric::{Columns, Role};
 use crate::quantile::Quantile;
@@ -59,10 +60,12 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The treatment that the verdict is about; absent without one.
     pub treatment: Option<String>,
-    /// Why, the weightiest first.
-    pub reasons: Vec<String>,
+    /// Why, the weightiest first. JSON has the sentences; [`Judgement::findings`] has the codes.
+    #[serde(serialize_with = "sentences")]
+    pub reasons: Vec<Reason>,
     /// What else should be known.
-    pub remarks: Vec<String>,
+    #[serde(serialize_with = "sentences")]
+    pub remarks: Vec<Reason>,
     /// Which intervals decided.
     pub method: Method,
     /// Units an arm around which the intervals of every look are narrowest.
@@ -126,7 +129,7 @@ pub struct SampleRatio {
 #[derive(Clone, Debug, Serialize)]
 pub struct Mismatch {
     /// Which part.
-    pub part: String,
+    pub part: Part,
     /// Corrected probability.
     pub p: f64,
 }
@@ -151,7 +154,8 @@ pub struct MetricResult {
     /// Treatments that could not be compared, while others could.
     pub unmeasured: Vec<Unmeasured>,
     /// Why there are no numbers.
-    pub problem: Option<String>,
+    #[serde(serialize_with = "maybe_sentence")]
+    pub problem: Option<Gap>,
 }
 
 /// A variant's value of a metric.
@@ -245,7 +249,8 @@ pub struct Unmeasured {
     /// The treatment.
     pub treatment: String,
     /// Why.
-    pub problem: String,
+    #[serde(serialize_with = "sentence")]
+    pub problem: Gap,
 }
 
 /// What an experiment can find, from the metric and the traffic it had.
@@ -361,6 +366,72 @@ pub struct Evidence<'e> {
     pub integrity: Option<&'e BTreeMap<String, Integrity>>,
 }
 
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It decided the verdict.
+    Reason,
+    /// It should be known besides.
+    Remark,
+    /// It is why a metric has no numbers.
+    Gap,
+}
+
+/// A finding as programs get it: its kind, its code, and its values.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coded<'j> {
+    /// Where it stands.
+    pub kind: Kind,
+    /// Of a gap: the metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<&'j str>,
+    /// Of a gap: the treatment; absent where no arm has numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<&'j str>,
+    /// Code and values of a reason or remark.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'j Reason>,
+    /// Code and values of a gap.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<&'j Gap>,
+}
+
+impl Judgement {
+    /// Returns every reason, remark and gap, in the order of the sentences.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Coded<'_>> {
+        let coded =
+            |kind| move |reason| Coded { kind, metric: None, of: None, reason: Some(reason), gap: None };
+        let mut all: Vec<Coded<'_>> = self.reasons.iter().map(coded(Kind::Reason)).collect();
+        all.extend(self.remarks.iter().map(coded(Kind::Remark)));
+        for metric in &self.metrics {
+            let whole = metric.problem.iter().map(|gap| (None, gap));
+            let parts = metric.unmeasured.iter().map(|part| (Some(part.treatment.as_str()), &part.problem));
+            all.extend(whole.chain(parts).map(|(of, gap)| Coded {
+                kind: Kind::Gap,
+                metric: Some(&metric.name),
+                of,
+                reason: None,
+                gap: Some(gap),
+            }));
+        }
+        all
+    }
+}
+
+fn sentences<S: Serializer>(reasons: &[Reason], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(reasons.iter().map(Reason::to_string))
+}
+
+fn sentence<S: Serializer>(gap: &Gap, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(gap)
+}
+
+fn maybe_sentence<S: Serializer>(gap: &Option<Gap>, to: S) -> Result<S::Ok, S::Error> {
+    gap.as_ref().map(Gap::to_string).serialize(to)
+}
+
 /// Judges one experiment by its rules.
 #[must_use]
 pub fn judge(rules: &Rules, evidence: &Evidence<'_>) -> Judgement {
@@ -446,6 +517,10 @@ mod tests {
     use super::*;
     use crate::metric::Metric;
 
+    fn sentences_of(found: &Judgement) -> String {
+        found.reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ")
+    }
+
     fn rules(guardrails: &[&str]) -> Rules {
         let mut metrics: Vec<(Metric, Role)> =
             guardrails.iter().map(|name| (Metric::named(name), Role::Guardrail)).collect();
@@ -504,7 +579,11 @@ mod tests {
         let found = judged(&rules(&["complaints"]), &arms("", 4000.0));
         assert_eq!((found.verdict, found.treatment.as_deref()), (Verdict::Ship, Some("huge")), "{found:?}");
         assert_eq!(found.alpha, 0.025);
-        assert!(found.reasons.iter().any(|reason| reason.starts_with("big: ")), "{:?}", found.reasons);
+        assert!(
+            found.reasons.iter().any(|reason| reason.treatment.as_deref() == Some("big")),
+            "{:?}",
+            found.reasons
+        );
     }
 
     #[test]
@@ -513,7 +592,11 @@ mod tests {
         assert_eq!(none.verdict, Verdict::Inconclusive);
         let missing = judged(&rules(&["latency_p95"]), &arms("", 4000.0));
         assert_eq!(missing.verdict, Verdict::Inconclusive);
-        assert!(missing.reasons[0].contains("latency_p95 could not be measured"), "{:?}", missing.reasons);
+        assert!(
+            missing.reasons[0].to_string().contains("latency_p95 could not be measured"),
+            "{:?}",
+            missing.reasons
+        );
     }
 
     #[test]
@@ -521,7 +604,7 @@ mod tests {
         let found = judged(&rules(&["complaints"]), &arms("", 900.0));
         assert_eq!(found.verdict, Verdict::Inconclusive);
         assert!(
-            found.reasons[0].contains("900 units in the smaller arm, 1000 are needed"),
+            found.reasons[0].to_string().contains("900 units in the smaller arm, 1000 are needed"),
             "{:?}",
             found.reasons
         );
@@ -543,11 +626,11 @@ mod tests {
         let mut rules = rules(&["complaints"]);
         let said = |rules: &Rules, share: f64| {
             let found = judged(rules, &with_complaints(share));
-            (found.verdict, found.reasons.join("; "))
+            (found.verdict, sentences_of(&found))
         };
         let (verdict, why) = said(&rules, 0.03);
         assert_eq!(verdict, Verdict::Inconclusive, "{why}");
-        assert!(why.contains("guardrail complaints moved, and nothing says which way is better"), "{why}");
+        assert!(why.contains("guardrail complaints moved, and nothing states which way is better"), "{why}");
         assert_eq!(said(&rules, 0.01).0, Verdict::Ship, "it did not move");
         rules.metrics[0].0.is_lower_better = Some(true);
         let (verdict, why) = said(&rules, 0.03);
@@ -564,7 +647,7 @@ mod tests {
             let mut rules = rules.clone();
             rules.margins.insert("complaints".to_owned(), margin);
             let found = judged(&rules, &with_complaints(share));
-            (found.verdict, found.reasons.join("; "))
+            (found.verdict, sentences_of(&found))
         };
         // Four standard errors are .009.
         let (verdict, why) = said(&rules, 0.02, 0.01);
@@ -576,7 +659,7 @@ mod tests {
         let (verdict, why) =
             (judged(&rules, &with_complaints(0.01)).verdict, judged(&rules, &with_complaints(0.01)).reasons);
         assert!(
-            verdict == Verdict::Ship && why.iter().any(|why| why.contains("no margin is set")),
+            verdict == Verdict::Ship && why.iter().any(|why| why.to_string().contains("no margin is set")),
             "{why:?}"
         );
     }
@@ -643,7 +726,7 @@ mod tests {
         );
         // A summary does not say whether anybody recorded it.
         let unknown = judge(&rules, &Evidence { outcomes: None, ..evidence });
-        assert!(unknown.metrics[0].problem.as_ref().unwrap().contains("a summary does not say"));
+        assert!(unknown.metrics[0].problem == Some(Gap::ZeroInSummary));
     }
 
     /// Fisher's exact p of 0 against 4 of 2,000 is .125; Wald's would be .045.
@@ -699,7 +782,9 @@ mod tests {
         groups.push(group("giant", "", 50.0, 0.1));
         let found = judged(&rules(&["complaints"]), &groups);
         assert_eq!(found.verdict, Verdict::Invalid);
-        assert!(found.reasons[0].contains("50 units are of variants that the config does not have"));
+        assert!(
+            found.reasons[0].to_string().contains("50 units are of variants that the config does not have")
+        );
     }
 
     #[test]
@@ -716,7 +801,11 @@ mod tests {
         rules.shares = vec![("control".to_owned(), 0.5), ("big".to_owned(), 0.5)];
         let found = judge(&rules, &evidence);
         assert_eq!(found.verdict, Verdict::DoNotShip);
-        assert!(found.reasons[0].contains("7 exposures got the control instead"), "{:?}", found.reasons);
+        assert!(
+            found.reasons[0].to_string().contains("7 exposures got the control instead"),
+            "{:?}",
+            found.reasons
+        );
     }
 
     #[test]
@@ -732,7 +821,11 @@ mod tests {
         (rules.shares, rules.control) = (vec![("big".to_owned(), 1.0)], "big".to_owned());
         let found = judge(&rules, &evidence);
         assert_eq!((found.verdict, found.treatment.as_deref()), (Verdict::DoNotShip, Some("big")));
-        assert!(found.reasons[0].contains("switched `big` off: 7 exposures"), "{:?}", found.reasons);
+        assert!(
+            found.reasons[0].to_string().contains("switched `big` off: 7 exposures"),
+            "{:?}",
+            found.reasons
+        );
     }
 
     /// What is missing is named, so that a typing error is not taken for an effect of nothing.
@@ -753,7 +846,7 @@ mod tests {
             let columns = Columns::of(&metrics, false);
             let evidence =
                 Evidence { groups: &groups, columns, outcomes: Some(&names), ..Evidence::default() };
-            judge(&rules, &evidence).metrics[0].problem.clone().unwrap()
+            judge(&rules, &evidence).metrics[0].problem.clone().unwrap().to_string()
         };
         assert!(said("ordr", 2.0, 2.0).contains("no outcome is called `ordr`; there are order"));
         assert!(said("order", 0.0, 0.0).contains("--raw-units"));
@@ -773,7 +866,7 @@ mod tests {
         assert!(found.sample_ratio.p.unwrap() > 0.9);
         assert_eq!(found.verdict, Verdict::Invalid);
         assert_eq!(found.sample_ratio.mismatches.len(), 2, "{:?}", found.sample_ratio);
-        assert!(found.reasons[0].contains("segment `desktop`"), "{:?}", found.reasons);
+        assert!(found.reasons[0].to_string().contains("segment `desktop`"), "{:?}", found.reasons);
     }
 
     /// Bounds of early looks are wide: 4.8769 standard errors for the first of five at .05 (Lan and DeMets 1983).
@@ -1001,7 +1094,7 @@ mod tests {
             &metric,
             &of_numbers(&metric, &[("control", constant(10.0)), ("big", constant(12.0))]),
         );
-        let said = found.metrics[0].problem.clone().unwrap();
+        let said = found.metrics[0].problem.clone().unwrap().to_string();
         assert!(said.contains("the same for all units of an arm (10, 12)"), "{said}");
     }
 
@@ -1024,11 +1117,17 @@ mod tests {
         assert!(matches!(c.doubt, Some(Doubt::FewUnits { needed: 1000, .. })), "{c:?}");
         assert_eq!(found.verdict, Verdict::Inconclusive, "{:?}", found.reasons);
         assert!(
-            found.reasons[0].contains("500 units in the smaller arm do not prove it, 1000 are needed"),
+            found.reasons[0]
+                .to_string()
+                .contains("500 units in the smaller arm do not prove it, 1000 are needed"),
             "{:?}",
             found.reasons
         );
-        assert!(found.remarks.iter().any(|said| said.contains("--cap revenue=p99")), "{:?}", found.remarks);
+        assert!(
+            found.remarks.iter().any(|said| said.to_string().contains("--cap revenue=p99")),
+            "{:?}",
+            found.remarks
+        );
         assert_eq!(judged_by(&rules, &metric, &groups(2000)).verdict, Verdict::DoNotShip);
         // Numbers that are not skewed need no more than their interval.
         let plain = |mean: f64| (0..300).map(|i| mean + f64::from(i % 7) - 3.0).collect::<Vec<_>>();
@@ -1074,10 +1173,10 @@ mod tests {
         let after = judged(&rules, &groups);
         assert_eq!(before.metrics[1].comparisons[0].p, after.metrics[1].comparisons[0].p);
         assert!(
-            after.remarks.iter().any(|said| said.contains("min_units_per_arm was 1000")),
+            after.remarks.iter().any(|said| said.to_string().contains("min_units_per_arm was 1000")),
             "{:?}",
             after.remarks
         );
-        assert!(!before.remarks.iter().any(|said| said.contains("min_units_per_arm was")));
+        assert!(!before.remarks.iter().any(|said| said.to_string().contains("min_units_per_arm was")));
     }
 }
