@@ -1,11 +1,13 @@
 //! What experiments of different layers act on that only one can have.
 
 #[cfg(feature = "advice")]
-use super::{Compiler, experiment::Draft};
-use crate::actions::{Claim, HeaderChange, VariantActions, When};
+use super::compiler::Compiler;
+#[cfg(feature = "advice")]
+use super::draft::Draft;
+use crate::ids::LayerId;
 #[cfg(feature = "advice")]
 use crate::plan::Plan;
-use crate::plan::{Experiment, LayerId};
+use crate::plan::{Claim, Experiment, HeaderChange, VariantActions, When};
 
 /// Something that a request or response has once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +122,7 @@ impl Compiler<'_> {
     /// Warns of experiments that are left out of requests for which another one comes first; `positions` are their
     /// places in the document.
     pub(super) fn warn_of_conflicts(&mut self, plan: &Plan, positions: &[usize]) {
-        use crate::disjoint::can_meet;
+        use super::disjoint::can_meet;
         use splitway_document::{Code, Place, Problem};
 
         let experiments = &plan.experiments;

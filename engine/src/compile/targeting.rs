@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use regex_lite::{Regex, RegexBuilder};
 use splitway_document::{Code, Place, Problem, describe_text, prose};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::request::{Bounds, Rule, Subject, Test, Text, Version};
 use crate::wire;

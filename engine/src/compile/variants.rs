@@ -2,12 +2,12 @@
 
 use splitway_document::{ADVICE, Code, Place, Problem, describe_number, describe_text, prose};
 
-use super::{Compiler, MAX_VARIANTS};
-use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
+use super::compiler::Compiler;
+use super::limits::MAX_VARIANTS;
 use crate::bucketing::BUCKETS;
-use crate::partition::Partition;
-use crate::plan::{Split, Variant, VariantId};
-use crate::{headers, wire};
+use crate::ids::VariantId;
+use crate::plan::{HeaderChange, Partition, PathRewrite, Redirect, Split, Variant, VariantActions, headers};
+use crate::wire;
 
 /// Longest replacement of a path's match, in bytes.
 const MAX_REPLACEMENT: usize = 1024;

@@ -4,7 +4,8 @@
 //! the unit: a header is read by more than the tester.
 
 use crate::decide::{Step, Trace};
-use crate::plan::{ExperimentId, Plan};
+use crate::ids::ExperimentId;
+use crate::plan::Plan;
 use crate::request::RequestView;
 
 /// Longest line, in bytes; what is beyond ends in `…`, spelt `...`.

@@ -1,74 +1,11 @@
-//! A validated, compiled config. Only [`crate::compile`] makes one, so whoever
-//! holds a `Plan` need not check anything.
-//!
-//! Ids are small integers that index boxed slices; names are for output.
+//! Layers, experiments, variants: what a unit can get.
 
-use std::collections::BTreeSet;
-
-use splitway_document::Problems;
-
-use crate::actions::{Claim, VariantActions};
+use super::actions::{Claim, VariantActions};
+use super::partition::Partition;
 use crate::bucketing::{BUCKETS, Dialect, SaltedHash};
-use crate::cache::CacheSafety;
-use crate::decide::Decision;
-use crate::exposure::{ExposurePolicy, Otlp};
-use crate::guardrail::Guardrail;
-use crate::headers::OurHeaders;
-pub(crate) use crate::ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
-use crate::neighbours::Neighbours;
-use crate::partition::Partition;
-use crate::qa_token::TokenPolicy;
-use crate::request::{Identity, RequestView, Rule, Source};
+use crate::ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
+use crate::request::{RequestView, Rule};
 use crate::time::Timestamp;
-
-/// The namespace of configs that name none.
-pub const DEFAULT_NAMESPACE: &str = "splitway";
-
-/// A compiled config.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub(crate) namespace: Box<str>,
-    pub(crate) content_hash: Box<str>,
-    pub(crate) kill_switch: bool,
-    pub(crate) clock_skew_ms: u64,
-    pub(crate) chains: Box<[Box<[Source]>]>,
-    pub(crate) holdouts: Box<[Holdout]>,
-    pub(crate) layers: Box<[Layer]>,
-    pub(crate) experiments: Box<[Experiment]>,
-    /// Some experiments have claims.
-    pub(crate) contested: bool,
-    /// How many of them some request can be in at some time.
-    pub(crate) candidates: u32,
-    pub(crate) ours: OurHeaders,
-    pub(crate) exposure: ExposurePolicy,
-    pub(crate) sinks: Sinks,
-    pub(crate) service_metrics: bool,
-    /// In order of their experiments.
-    pub(crate) guardrails: Box<[Guardrail]>,
-    pub(crate) tokens: Option<TokenPolicy>,
-    pub(crate) identity: Identity,
-    pub(crate) cache: Option<CacheSafety>,
-    pub(crate) reads: Box<str>,
-    pub(crate) baggage: bool,
-    pub(crate) filter_state: bool,
-    pub(crate) neighbours: Neighbours,
-    pub(crate) warnings: Problems,
-}
-
-/// Where exposures go, and which.
-#[derive(Clone, Debug, Default)]
-pub struct Sinks {
-    /// Once per unit and variant, not once per request.
-    pub once_per_unit: bool,
-    /// All records tell attempts and response flags.
-    pub details: bool,
-    /// To the proxy's log.
-    pub log: bool,
-    /// To the filter state.
-    pub filter_state: bool,
-    /// To a collector.
-    pub otlp: Option<Otlp>,
-}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Holdout {
@@ -162,127 +99,6 @@ pub struct Variant {
     /// Clients do not get the stamp.
     pub(crate) hides_stamp: bool,
     pub(crate) actions: VariantActions,
-}
-
-impl Plan {
-    /// The namespace: prefix of every salt.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    /// The names of the headers that decisions depend on, separated by blanks: no other changes one.
-    #[must_use]
-    pub fn reads(&self) -> &str {
-        &self.reads
-    }
-
-    /// The config version (see [`crate::content_hash`]).
-    #[must_use]
-    pub fn content_hash(&self) -> &str {
-        &self.content_hash
-    }
-
-    /// What is probably not as meant, though it works.
-    #[must_use]
-    pub fn warnings(&self) -> &Problems {
-        &self.warnings
-    }
-
-    /// The experiments, ordered by id, with their handles.
-    pub fn experiments(&self) -> impl Iterator<Item = (ExperimentId, &Experiment)> {
-        (0_u16..).map(ExperimentId).zip(&self.experiments)
-    }
-
-    /// An experiment by its handle.
-    #[must_use]
-    pub fn experiment(&self, id: ExperimentId) -> Option<&Experiment> {
-        self.experiments.get(id.index())
-    }
-
-    /// An experiment by its id.
-    #[must_use]
-    pub fn find(&self, id: &str) -> Option<(ExperimentId, &Experiment)> {
-        let index = self.experiments.binary_search_by(|e| (*e.id).cmp(id)).ok()?;
-        let handle = ExperimentId(u16::try_from(index).ok()?);
-        self.experiments.get(index).map(|experiment| (handle, experiment))
-    }
-
-    /// A layer by its handle.
-    #[must_use]
-    pub fn layer(&self, id: LayerId) -> Option<&Layer> {
-        self.layers.get(id.index())
-    }
-
-    /// A holdout's id by its handle.
-    #[must_use]
-    pub fn holdout_id(&self, id: HoldoutId) -> &str {
-        self.holdouts.get(id.index()).map_or("", |holdout| &holdout.id)
-    }
-
-    /// Whether a header of the request is a copy of ours that only a client can
-    /// have sent; it must be removed before anything reads the request.
-    /// `-` and `_` count as the same. `name` is lower-case.
-    #[must_use]
-    pub fn is_ours(&self, name: &[u8]) -> bool {
-        self.ours.contains(name)
-    }
-
-    /// The names of request headers beyond `x-splitway…` that are ours, because only variants set them.
-    pub fn own_headers(&self) -> impl Iterator<Item = &str> {
-        self.ours.names()
-    }
-
-    /// The clusters that variants route or mirror to.
-    #[must_use]
-    pub fn clusters(&self) -> BTreeSet<&str> {
-        let variants = self.experiments.iter().flat_map(|e| &e.variants);
-        variants.flat_map(|v| [v.actions.cluster.as_deref(), v.actions.shadow.as_deref()]).flatten().collect()
-    }
-
-    /// The value of `Vary` for the response, if it depends on who asks.
-    #[must_use]
-    pub fn vary(&self, decision: &Decision) -> Option<&str> {
-        let cache = self.cache.as_ref().filter(|_| decision.varies)?;
-        Some(&*cache.vary).filter(|names| !names.is_empty())
-    }
-
-    /// The identity cookie's `Set-Cookie` value for the response at `now`, if it is
-    /// new, renewed or deleted.
-    #[must_use]
-    pub fn set_cookie(&self, decision: &Decision, now: Timestamp) -> Option<String> {
-        self.identity.mint.as_ref()?.set_cookie(&decision.cookie, now)
-    }
-
-    /// The name of the identity cookie, if units are minted.
-    #[must_use]
-    pub fn minted_cookie(&self) -> Option<&str> {
-        self.identity.mint.as_ref().map(|mint| &*mint.cookie)
-    }
-
-    /// Where exposures go.
-    #[must_use]
-    pub fn sinks(&self) -> &Sinks {
-        &self.sinks
-    }
-
-    /// Whether responses and durations are counted for each variant.
-    #[must_use]
-    pub fn has_service_metrics(&self) -> bool {
-        self.service_metrics
-    }
-
-    /// The guardrails, in order of their experiments.
-    #[must_use]
-    pub fn guardrails(&self) -> &[Guardrail] {
-        &self.guardrails
-    }
-
-    /// Whether the proxy wants the stamp in its filter state.
-    #[must_use]
-    pub fn fills_filter_state(&self) -> bool {
-        self.filter_state
-    }
 }
 
 impl Layer {
@@ -444,5 +260,40 @@ impl Variant {
     #[must_use]
     pub fn shadow(&self) -> Option<&str> {
         self.actions.shadow.as_deref()
+    }
+}
+
+impl Split {
+    /// The variant of `unit` and its bucket, or the bucket that left it out.
+    #[inline]
+    pub(crate) fn pick(&self, unit: &str) -> Result<(VariantId, u32), u32> {
+        match self {
+            Self::Splitway { hash, variants } => {
+                let bucket = hash.bucket(unit);
+                variants.at(bucket).map(|segment| (segment.owner, bucket)).ok_or(bucket)
+            }
+            Self::Dialect(dialect) => {
+                let pick = dialect.pick(unit);
+                let variant = pick.index().and_then(|index| u16::try_from(index).ok()).map(VariantId);
+                variant.map(|variant| (variant, pick.bucket())).ok_or(pick.bucket())
+            }
+        }
+    }
+}
+
+impl Experiment {
+    /// Whether the targeting can hold for somebody's request for this URL with this method.
+    pub(crate) fn applies_to_somebody(&self, request: &RequestView<'_>) -> bool {
+        self.targeting.as_ref().is_none_or(|rule| rule.may_hold_for_somebody(request))
+    }
+
+    #[inline]
+    pub(crate) fn near_boundary(&self, now: Timestamp, skew_ms: u64) -> bool {
+        let near = |at: Timestamp| now.is_near(at, skew_ms);
+        let in_ramp = match &self.traffic {
+            Traffic::Fixed(_) => false,
+            Traffic::Ramp(steps) => steps.iter().any(|(at, _)| near(*at)),
+        };
+        skew_ms > 0 && (self.start.is_some_and(near) || self.end.is_some_and(near) || in_ramp)
     }
 }

@@ -5,13 +5,6 @@ use std::borrow::Cow;
 
 use crate::plan::Plan;
 
-/// Where other Splitways are.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Neighbours {
-    pub(crate) in_front: bool,
-    pub(crate) behind: bool,
-}
-
 impl Plan {
     /// Whether requests come from another Splitway only, so that what it has put on them stays.
     #[must_use]

@@ -1,14 +1,5 @@
 //! What shared caches must know of a response (RFC 9111).
 
-/// How responses are kept from being served to other variants' units.
-#[derive(Clone, Debug)]
-pub(crate) struct CacheSafety {
-    /// The request headers that decisions depend on, as a `Vary` value.
-    pub(crate) vary: Box<str>,
-    /// Decisions depend on something that no `Vary` can name.
-    pub(crate) private: bool,
-}
-
 /// Directives that allow, or are only for, shared caches.
 const SHARED: [&[u8]; 4] = [b"public", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"];
 

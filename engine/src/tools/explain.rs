@@ -8,7 +8,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::decide::{Decision, Reason, Step, Trace};
-use crate::plan::{Experiment, ExperimentId, Plan, VariantId};
+use crate::ids::{ExperimentId, VariantId};
+use crate::plan::{Experiment, Plan};
 use crate::request::RequestView;
 use crate::time::Timestamp;
 

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use splitway_document::{Code, Document, Place, Problem, Problems, describe_number};
 
+use super::strength::{Weakness, weakness};
 use crate::compile::{Secrets, read_wire};
-use crate::strength::{Weakness, weakness};
 use crate::time::Timestamp;
 use crate::wire;
 

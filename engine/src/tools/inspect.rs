@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use crate::bucketing::{BUCKETS, SaltedHash};
-use crate::plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, Plan, Split, VariantId};
+use crate::ids::{ChainId, ExperimentId, HoldoutId, VariantId};
+use crate::plan::{Experiment, Layer, Plan, Split};
 use crate::request::Source;
 
 /// A run of a layer's buckets with one owner.

@@ -3,8 +3,7 @@
 
 use ipnet::IpNet;
 
-use crate::actions::{PathRewrite, When};
-use crate::plan::{Experiment, Plan};
+use crate::plan::{Experiment, PathRewrite, Plan, When};
 use crate::request::{Bounds, Rule, Subject, Test, Text};
 
 /// Whether some request can be in both, while both act as they claim.
