@@ -5,16 +5,15 @@
 
 mod bench;
 mod ci;
+mod cut;
 mod demo;
 mod edge;
 mod fastly;
 mod licences;
 mod oci;
-mod panics;
 mod setup;
 mod shell;
 mod suite;
-mod unused;
 mod vectors;
 mod wasm;
 

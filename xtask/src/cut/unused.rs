@@ -1,6 +1,6 @@
 //! What a linked module does not need any more when some of its functions are replaced.
 //!
-//! The linker keeps what anything refers to, and cannot know that [`crate::panics`] takes functions out: their texts and
+//! The linker keeps what anything refers to, and cannot know that [`super::cut`] takes functions out: their texts and
 //! tables (Unicode's, for `Debug` of texts), and what a table of functions names. `--emit-relocs` has it write down who
 //! refers to whom; this follows it from the exports on.
 
@@ -33,7 +33,9 @@ impl Unused {
     pub(crate) fn clear(&self, section: &[u8]) -> Vec<u8> {
         let mut section = section.to_vec();
         for range in &self.data {
-            section[range.clone()].fill(0);
+            if let Some(bytes) = section.get_mut(range.clone()) {
+                bytes.fill(0);
+            }
         }
         section
     }
@@ -53,10 +55,11 @@ impl Unused {
             open: read.roots.clone(),
         };
         while let Some(node) = live.open.pop() {
-            let is_new = match node {
-                Node::Function(index) => !std::mem::replace(&mut live.functions[index], true),
-                Node::Data(symbol) => !std::mem::replace(&mut live.symbols[symbol], true),
+            let seen = match node {
+                Node::Function(index) => live.functions.get_mut(index),
+                Node::Data(symbol) => live.symbols.get_mut(symbol),
             };
+            let is_new = !std::mem::replace(seen.context("a reference beyond the module")?, true);
             let ends = match node {
                 Node::Function(index) => is_replaced(u32::try_from(index)?),
                 Node::Data(symbol) => places.iter().any(|(place, _)| *place == symbol),
@@ -65,11 +68,11 @@ impl Unused {
                 live.open.extend(references.of(node));
             }
         }
-        let mut told = String::new();
+        let mut lines = String::new();
         for (place, text) in places {
-            if std::mem::take(&mut live.symbols[place]) {
-                told.push_str(&text);
-                told.push('\n');
+            if live.symbols.get_mut(place).is_some_and(std::mem::take) {
+                lines.push_str(&text);
+                lines.push('\n');
             }
         }
         // Symbols may overlap; then what one keeps stays.
@@ -78,7 +81,7 @@ impl Unused {
         for kept in kept {
             data = data.into_iter().flat_map(|range| without(range, &kept)).collect();
         }
-        Ok(Self { functions: live.functions.iter().map(|is_live| !is_live).collect(), data, places: told })
+        Ok(Self { functions: live.functions.iter().map(|is_live| !is_live).collect(), data, places: lines })
     }
 }
 
@@ -170,8 +173,10 @@ impl<'a> Module<'a> {
             match &payload {
                 Payload::CodeSectionEntry(body) => {
                     let range = body.range();
-                    read.bodies
-                        .push(usize::try_from(range.start)? - code..usize::try_from(range.end)? - code);
+                    let place = |end| usize::try_from(end).ok()?.checked_sub(code);
+                    let body = place(range.start).zip(place(range.end));
+                    let (start, end) = body.context("a function before its section")?;
+                    read.bodies.push(start..end);
                     continue;
                 }
                 Payload::CodeSectionStart { .. } => {
@@ -310,7 +315,7 @@ impl<'a> Module<'a> {
             let (16, Some(Node::Data(file)), None) = (range.len(), named.next(), named.next()) else {
                 continue;
             };
-            let Some(Symbol::Data(file)) = &self.symbols[file] else { continue };
+            let Some(Some(Symbol::Data(file))) = self.symbols.get(file) else { continue };
             let (_, file) = self.bytes(file).context("data beyond the segments")?;
             let (address, place) = self.bytes(range).context("data beyond the segments")?;
             let file = String::from_utf8_lossy(file);
