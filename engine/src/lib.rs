@@ -34,6 +34,8 @@ mod cache;
 mod compile;
 mod decide;
 mod dedup;
+#[cfg(feature = "advice")]
+pub mod diff;
 mod digest;
 #[cfg(feature = "advice")]
 mod disjoint;
@@ -69,6 +71,8 @@ pub mod wire;
 
 pub use actions::{Asked, HeaderChange, Redirection, Rewrite};
 pub use cache::{overrides_cache_control, private_cache_control};
+#[cfg(feature = "advice")]
+pub use compile::Contention;
 pub use compile::{
     MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
 };

@@ -29,6 +29,8 @@ use crate::plan::{ChainId, DEFAULT_NAMESPACE, Plan};
 use crate::qa_token::{Key, TokenPolicy};
 use crate::source::Source;
 use crate::wire;
+#[cfg(feature = "advice")]
+pub use conflicts::Contention;
 pub use secrets::Secrets;
 
 /// Most experiments in a document.

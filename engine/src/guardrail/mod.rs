@@ -33,6 +33,8 @@ mod evidence;
 mod outcome;
 mod window;
 
+#[cfg(feature = "advice")]
+pub use evidence::stratum_above_share;
 pub use evidence::{Count, above_control, above_limit, above_share};
 pub use outcome::Outcome;
 pub use window::{SLOTS, Tally, Window};
