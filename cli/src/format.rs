@@ -1,6 +1,6 @@
 //! `splitway fmt`: one layout for all configs. Comments stay, and so does what the config means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pretty_yaml::config::{FormatOptions, LayoutOptions};
 use splitway_engine::Document;
@@ -15,7 +15,16 @@ const WIDTH: usize = 110;
 pub(crate) fn run(args: &Fmt) -> Outcome {
     let mut files = Vec::new();
     for path in &args.files {
-        if path.is_dir() { files.extend(config_files(path)?) } else { files.push(path.clone()) }
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let (json, yaml): (Vec<PathBuf>, Vec<PathBuf>) =
+            config_files(path)?.into_iter().partition(|file| file.extension().is_some_and(|e| e == "json"));
+        for file in json {
+            eprintln!("left as it is: {} is JSON, and only YAML is formatted", file.display());
+        }
+        files.extend(yaml);
     }
     let mut unformatted = Vec::new();
     for file in &files {

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use splitway_document::Value;
 use splitway_engine::{
     Document, Plan, Problem, Problems, Secrets, Span, Timestamp, compile_with, content_hash,
 };
@@ -139,8 +140,32 @@ impl Input {
     }
 }
 
-/// The configs in a folder and those below it, in order of their paths.
+/// The configs in a folder and those below it, in order of their paths. Files that end like one and hold something else,
+/// such as the schema that `init` writes or a scenario, are named on stderr and left out.
 pub(crate) fn config_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let (foreign, configs): (Vec<PathBuf>, Vec<PathBuf>) =
+        candidates(folder)?.into_iter().partition(|file| is_foreign(file));
+    if !foreign.is_empty() {
+        let names: Vec<String> = foreign.iter().map(|file| file.display().to_string()).collect();
+        let are = if names.len() == 1 { "is not a config" } else { "are not configs" };
+        eprintln!("left out: {} {are} (no field of a config in it)", names.join(", "));
+    }
+    Ok(configs)
+}
+
+/// True for a mapping none of whose fields is a config's, or could be meant as one.
+fn is_foreign(file: &Path) -> bool {
+    let Ok(Ok(document)) = Input::read_file(file).map(|input| input.document()) else { return false };
+    let Value::Map(fields) = &document.root.value else { return false };
+    let schema = splitway_engine::schema();
+    let Some(known) = schema["properties"].as_object() else { return false };
+    let is_ours =
+        |name: &str| splitway_engine::did_you_mean(name, known.keys().map(String::as_str)).is_some();
+    !fields.is_empty() && !fields.iter().any(|(key, _)| is_ours(&key.name))
+}
+
+/// The files in a folder and those below it that end like a config, in order of their paths.
+pub(crate) fn candidates(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let unreadable = |error: std::io::Error| Failure::Usage(format!("{}: {error}", folder.display()));
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -155,7 +180,7 @@ pub(crate) fn config_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         if is_hidden {
             continue;
         } else if path.is_dir() {
-            files.extend(config_files(&path)?);
+            files.extend(candidates(&path)?);
         } else if is_config {
             files.push(path);
         }

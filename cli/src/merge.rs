@@ -116,7 +116,15 @@ impl Merged {
             let fields = match serde_json::from_str(&self.documents[file].to_json()) {
                 Ok(Value::Object(fields)) => fields,
                 // An empty file.
-                _ => continue,
+                Ok(Value::Null) => continue,
+                _ => {
+                    let root = &self.documents[file].root;
+                    let expected = "a mapping of fields, such as `experiments`";
+                    let problem =
+                        Problem::error(Path::default(), Code::WrongType, expected, &root.value.describe());
+                    problems.push_always(self.shifted(file, problem.at(root.span)));
+                    continue;
+                }
             };
             for (name, value) in fields {
                 let list = LISTS.into_iter().find(|list| *list == name);

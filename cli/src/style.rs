@@ -51,6 +51,7 @@ impl Style {
         self.sgr("1;31", text)
     }
 
+    #[cfg(any(feature = "analysis", feature = "host"))]
     pub(crate) fn yellow(self, text: &str) -> String {
         self.sgr("1;33", text)
     }

@@ -6,7 +6,7 @@
 use crate::decimal::Digits;
 use crate::path::{Path, Span};
 use crate::problem::{Code, Problem, Problems};
-use crate::prose;
+use crate::text::prose;
 #[cfg(doc)]
 use crate::tree::MAX_BYTES;
 use crate::tree::{Document, Key, MAX_DEPTH, MAX_FIELDS, Node, Value, check_size};

@@ -11,8 +11,7 @@ use std::marker::PhantomData;
 
 use crate::path::{Path, Place, Segment, Span};
 use crate::problem::{Code, MAX_PROBLEMS, Problem, Problems};
-use crate::prose;
-use crate::text::{ADVICE, describe_text, said};
+use crate::text::{ADVICE, describe_text, prose, said};
 use crate::tree::{Document, Key, Node, Value};
 
 /// Reads `document` as a `T`; mistakes go to `problems`.

@@ -15,6 +15,8 @@ macro_rules! prose {
     };
 }
 
+pub(crate) use prose;
+
 /// `text`, or nothing in a build without messages. It and its callers are inlined, so that such a build contains no
 /// message strings.
 #[inline(always)]

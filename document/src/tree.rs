@@ -6,8 +6,7 @@
 use crate::decimal::{Decimal, Number};
 use crate::path::{Path, Span};
 use crate::problem::{Code, Problem, Problems};
-use crate::prose;
-use crate::text::{MESSAGES, describe_text};
+use crate::text::{MESSAGES, describe_text, prose};
 
 /// Largest document that is read, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;

@@ -9,9 +9,8 @@ use std::borrow::Cow;
 use regex_lite::Regex;
 
 use crate::decide::Decision;
-use crate::normal;
 use crate::plan::{Experiment, Plan, Variant};
-use crate::view::{MAX_VALUE, RequestView, decoded};
+use crate::request::{MAX_VALUE, RequestView, decoded, normal};
 
 /// Longest path that a regular expression may make, in bytes.
 const MAX_REPLACED: usize = 8192;

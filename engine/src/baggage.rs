@@ -2,7 +2,7 @@
 
 use crate::decide::Decision;
 use crate::plan::Plan;
-use crate::view::RequestView;
+use crate::request::RequestView;
 
 /// Longest value that other systems have to pass on, in bytes (W3C Baggage, 3.3.2).
 const MAX_BYTES: usize = 8192;

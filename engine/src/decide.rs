@@ -4,14 +4,12 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::identity::{CookieAction, Mint};
 use crate::plan::{
     ChainId, Experiment, ExperimentId, Gate, HoldoutId, Layer, LayerId, Plan, Split, Traffic, VariantId,
 };
 use crate::qa_token::{Grant, TokenOutcome, TokenPolicy};
-use crate::source::Source;
+use crate::request::{CookieAction, Identity, Mint, RequestView, Source};
 use crate::time::Timestamp;
-use crate::view::RequestView;
 
 /// Why a unit did or did not enter an experiment. Closed: `explain`, metrics
 /// and exposures all use these.
@@ -498,6 +496,17 @@ impl Plan {
                 trace.step(outcome(assignment));
             }
         }
+    }
+}
+
+impl Identity {
+    /// Why `request` may be in no experiment, if so.
+    pub(crate) fn bars(&self, request: &RequestView<'_>) -> Option<Reason> {
+        if self.bots.as_ref().is_some_and(|rule| rule.holds(request, "")) {
+            return Some(Reason::Bot);
+        }
+        let consent = self.consent.as_ref().filter(|consent| consent.required)?;
+        (!consent.is_granted(request)).then_some(Reason::NoConsent)
     }
 }
 

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use crate::actions::{PathRewrite, When};
 use crate::plan::{Experiment, Plan};
-use crate::targeting::{Bounds, Rule, Subject, Test, Text};
+use crate::request::{Bounds, Rule, Subject, Test, Text};
 
 /// Whether some request can be in both, while both act as they claim.
 pub(crate) fn can_meet(plan: &Plan, one: (&Experiment, When), other: (&Experiment, When)) -> bool {

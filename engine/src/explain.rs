@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::decide::{Decision, Reason, Step, Trace};
 use crate::plan::{Experiment, ExperimentId, Plan, VariantId};
+use crate::request::RequestView;
 use crate::time::Timestamp;
-use crate::view::RequestView;
 
 /// Every step of one decision, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

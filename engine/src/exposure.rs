@@ -11,10 +11,9 @@ use sha2::Sha256;
 use crate::bucketing::murmur3_32;
 use crate::decide::{Assignment, Decision};
 use crate::hex::hex;
-use crate::identity::CookieAction;
 use crate::plan::{ChainId, Plan};
+use crate::request::{CookieAction, RequestView};
 use crate::time::Timestamp;
-use crate::view::RequestView;
 
 /// How exposures show the unit.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::plan::{ChainId, Experiment, ExperimentId, HoldoutId, Layer, Plan, Split, VariantId};
-use crate::source::Source;
+use crate::request::Source;
 
 /// A run of a layer's buckets with one owner.
 #[derive(Clone, Debug, PartialEq, Eq)]

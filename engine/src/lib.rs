@@ -45,28 +45,23 @@ mod exposure;
 pub mod guardrail;
 mod headers;
 mod hex;
-mod identity;
+mod ids;
 #[cfg(feature = "advice")]
 mod inspect;
 #[cfg(feature = "yaml")]
 mod launch;
 mod neighbours;
-mod normal;
 mod order;
-mod pairs;
 mod partition;
 mod plan;
 pub mod qa_token;
+mod request;
 #[cfg(feature = "schema")]
 mod schema;
-mod source;
 mod steps;
 #[cfg(feature = "yaml")]
 mod strength;
-mod targeting;
 mod time;
-mod version;
-mod view;
 pub mod wire;
 
 pub use actions::{Asked, HeaderChange, Redirection, Rewrite};
@@ -83,19 +78,16 @@ pub use digest::content_hash;
 pub use explain::{ExplainedStep, Explanation};
 pub use exposure::{Common, Exposure, Otlp, Served};
 pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
-pub use identity::{CookieAction, Entropy, minted_unit};
+pub use ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
 #[cfg(feature = "advice")]
 pub use inspect::Owned;
 #[cfg(feature = "yaml")]
 pub use launch::launch_problems;
 pub use neighbours::push_member;
-pub use plan::{
-    ChainId, DEFAULT_NAMESPACE, Experiment, ExperimentId, HoldoutId, Layer, LayerId, Plan, Sinks, Variant,
-    VariantId,
-};
+pub use plan::{DEFAULT_NAMESPACE, Experiment, Layer, Plan, Sinks, Variant};
+pub use request::{CookieAction, Entropy, HeaderPairs, MAX_VALUE, RequestView, Source, minted_unit};
 #[cfg(feature = "schema")]
 pub use schema::{SCHEMA_ID, schema};
-pub use source::Source;
 #[cfg(feature = "yaml")]
 pub use splitway_document::Located;
 pub use splitway_document::{
@@ -104,4 +96,3 @@ pub use splitway_document::{
 };
 pub use steps::Steps;
 pub use time::Timestamp;
-pub use view::{HeaderPairs, MAX_VALUE, RequestView};

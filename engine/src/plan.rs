@@ -14,43 +14,12 @@ use crate::decide::Decision;
 use crate::exposure::{ExposurePolicy, Otlp};
 use crate::guardrail::Guardrail;
 use crate::headers::OurHeaders;
-use crate::identity::Identity;
+pub(crate) use crate::ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
 use crate::neighbours::Neighbours;
 use crate::partition::Partition;
 use crate::qa_token::TokenPolicy;
-use crate::source::Source;
-use crate::targeting::Rule;
+use crate::request::{Identity, RequestView, Rule, Source};
 use crate::time::Timestamp;
-use crate::view::RequestView;
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(pub u16);
-
-        impl $name {
-            /// The index into the plan's slice.
-            #[must_use]
-            pub fn index(self) -> usize {
-                usize::from(self.0)
-            }
-        }
-    )*};
-}
-
-ids! {
-    /// An experiment; the order is that of the experiments' ids.
-    ExperimentId;
-    /// A variant of an experiment, in document order.
-    VariantId;
-    /// A layer.
-    LayerId;
-    /// A holdout.
-    HoldoutId;
-    /// A chain of unit sources.
-    ChainId;
-}
 
 /// The namespace of configs that name none.
 pub const DEFAULT_NAMESPACE: &str = "splitway";

@@ -13,10 +13,9 @@ use serde::Serialize;
 use sha2::Sha256;
 use splitway_document::{Document, Value};
 
-use crate::pairs::Syntax;
 use crate::plan::{Experiment, ExperimentId, Gate, Plan, VariantId};
+use crate::request::{RequestView, Syntax};
 use crate::time::Timestamp;
-use crate::view::RequestView;
 
 /// Longest time from now to a token's expiry.
 pub const MAX_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;

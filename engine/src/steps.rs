@@ -5,7 +5,7 @@
 
 use crate::decide::{Step, Trace};
 use crate::plan::{ExperimentId, Plan};
-use crate::view::RequestView;
+use crate::request::RequestView;
 
 /// Longest line, in bytes; what is beyond ends in `…`, spelt `...`.
 const MAX_LINE: usize = 4096;

@@ -2,7 +2,7 @@
 
 use splitway_engine::guardrail::{Count, Finding, Guardrail, Tally, Tripped, Window};
 use splitway_engine::{
-    Document, Experiment, NoTrace, Plan, Reason, RequestView, Step, Timestamp, Trace, VariantId, compile,
+    Document, NoTrace, Plan, Reason, RequestView, Step, Timestamp, Trace, VariantId, compile,
 };
 
 fn plan(guardrail: &str, variants: &str) -> Plan {
@@ -43,7 +43,6 @@ impl Random {
 /// The guardrail of `plan` at work.
 struct World<'p> {
     rail: &'p Guardrail,
-    experiment: &'p Experiment,
     window: Window,
     tallies: Vec<Tally>,
 }
@@ -52,7 +51,7 @@ impl<'p> World<'p> {
     fn new(plan: &'p Plan) -> Self {
         let (_, experiment) = plan.find("e").unwrap();
         let tallies = vec![Tally::default(); experiment.variants().len()];
-        Self { rail: rail(plan), experiment, window: rail(plan).window(experiment), tallies }
+        Self { rail: rail(plan), window: rail(plan).window(), tallies }
     }
 
     fn add(&mut self, variant: usize, hash: u32, is_bad: bool) {
@@ -63,7 +62,7 @@ impl<'p> World<'p> {
     fn judge(&mut self, now: i64) -> Vec<Finding> {
         self.rail.add_to(&mut self.window, &self.tallies, Timestamp(now));
         self.tallies.iter_mut().for_each(Tally::clear);
-        self.rail.judge(self.experiment, &mut self.window)
+        self.rail.judge(&mut self.window)
     }
 
     /// One request of each of so many new units, of which a share of `rate` is bad.

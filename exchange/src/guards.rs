@@ -55,7 +55,7 @@ impl Guards {
             // An experiment that takes nobody now begins anew when it does again: whoever pauses it has seen why.
             if known.is_none_or(|tripped| tripped != 0 && !experiment.is_open()) {
                 // If this fails, so will the merges, which count it.
-                let _ = host.set_shared(&key, &rail.window(experiment).to_bytes(), 0);
+                let _ = host.set_shared(&key, &rail.window().to_bytes(), 0);
             }
             let name = if rail.enforces() { "guardrail_tripped" } else { "guardrail_observed" };
             let gauge = |variant: &splitway_engine::Variant| {
@@ -145,7 +145,7 @@ impl Guards {
                 return true;
             };
             rail.add_to(&mut window, &tallies, host.now());
-            let findings = rail.judge(experiment, &mut window);
+            let findings = rail.judge(&mut window);
             match host.set_shared(&state.key, &window.to_bytes(), version) {
                 Ok(()) => tallies.iter_mut().for_each(Tally::clear),
                 Err(CAS_MISMATCH) => continue,

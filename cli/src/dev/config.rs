@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use splitway_engine::{Plan, Problems, Secrets, compile_with, read_wire, wire};
 
-use crate::input::{Input, config_files, variable};
+use crate::input::{Input, candidates, variable};
 use crate::outcome::Failure;
 use crate::style::Style;
 
@@ -117,7 +117,7 @@ fn bytes(path: &Path) -> Option<Vec<u8>> {
         return std::fs::read(path).ok();
     }
     let mut all = Vec::new();
-    for file in config_files(path).ok()? {
+    for file in candidates(path).ok()? {
         all.extend(file.as_os_str().as_encoded_bytes());
         all.extend(std::fs::read(&file).ok()?);
     }

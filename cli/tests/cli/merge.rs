@@ -78,3 +78,40 @@ fn a_folder_cannot_be_edited_and_must_hold_configs() {
         assert!(ran.err.contains(why), "{}", ran.all());
     }
 }
+
+/// A folder as `init`, a scenario and a tool's settings leave it.
+#[test]
+fn what_is_no_config_is_left_out_and_named() {
+    let bench = bench(&[]);
+    let init = bench.run("init --yes --out config/new/splitway.yaml --experiment new-button");
+    assert!(init.code == 0 && bench.path("config/new/splitway.schema.json").exists(), "{}", init.all());
+    std::fs::remove_file(bench.path("config/new/splitway.yaml")).unwrap();
+    std::fs::write(bench.path("config/scenario.yaml"), "name: a day\nsteps: [{ request: {} }]\n").unwrap();
+    std::fs::write(bench.path("config/settings.json"), r#"{"tabWidth": 2}"#).unwrap();
+    for command in ["validate config", "fmt --check config", "explain --config config --header x-user-id:u1"]
+    {
+        let ran = bench.run(command);
+        assert!(ran.err.contains("left out: "), "{command}: {}", ran.all());
+        assert_eq!(ran.err.matches("config/new/splitway.schema.json").count(), 1, "{command}: {}", ran.all());
+        for name in ["config/scenario.yaml", "config/settings.json"] {
+            assert!(ran.err.contains(name), "{command}: {}", ran.all());
+        }
+        assert!(!ran.all().contains("error"), "{command}: {}", ran.all());
+    }
+    // A misspelled field is a config's.
+    std::fs::write(bench.path("config/typo.yaml"), "experimets: []\n").unwrap();
+    let ran = bench.run("validate config");
+    assert!(ran.code == 1 && ran.out.contains("experimets"), "{}", ran.all());
+}
+
+#[test]
+fn a_list_in_a_folder_is_reported_at_its_place() {
+    let bench = bench(&[("config/list.yaml", "# a comment\n- id: button\n")]);
+    let ran = bench.run("validate config");
+    assert!(ran.code == 1 && ran.out.contains("config/list.yaml:2:1"), "{}", ran.all());
+    assert!(
+        ran.out.contains("expected a mapping of fields, such as `experiments`, found a list of 1"),
+        "{}",
+        ran.all()
+    );
+}

@@ -7,7 +7,7 @@ use super::layers::{NO_LAYER, TrafficDraft, handle};
 use super::values::Parts;
 use crate::order::insert_by;
 use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
-use crate::targeting::Rule;
+use crate::request::Rule;
 use crate::time::Timestamp;
 use crate::wire;
 

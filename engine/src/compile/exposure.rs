@@ -4,9 +4,8 @@ use splitway_document::{Code, Place, describe_text, prose, said};
 
 use super::Compiler;
 use crate::exposure::{ExposurePolicy, Otlp};
-use crate::headers;
 use crate::plan::Sinks;
-use crate::wire;
+use crate::{headers, wire};
 
 /// Shortest secret key of the pseudonym, in bytes.
 const MIN_KEY: usize = 16;

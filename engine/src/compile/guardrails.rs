@@ -7,6 +7,7 @@ use super::values::Parts;
 use super::{Compiler, MAX_GUARDRAILS};
 use crate::digest::digest_of_guardrail;
 use crate::guardrail::{Guardrail, Metric, SLOTS};
+use crate::ids::VariantId;
 use crate::order::insert_by;
 use crate::plan::Experiment;
 use crate::wire;
@@ -38,11 +39,11 @@ impl Compiler<'_> {
                 let guardrail = self.guardrail(guardrails_at.index(index), guardrail, written);
                 if let Some(guardrail) = guardrail {
                     let digest = digest_of_guardrail(self.document, position, index);
-                    let shares =
-                        experiments.get(id.index()).map(Experiment::shares).unwrap_or_default().into();
-                    insert_by(&mut all, Guardrail { experiment: id, digest, shares, ..guardrail }, |a, b| {
-                        a.experiment.cmp(&b.experiment)
-                    });
+                    let guarded = experiments.get(id.index());
+                    let shares = guarded.map(Experiment::shares).unwrap_or_default().into();
+                    let control = guarded.map_or(VariantId(0), Experiment::control);
+                    let guardrail = Guardrail { experiment: id, control, digest, shares, ..guardrail };
+                    insert_by(&mut all, guardrail, |a, b| a.experiment.cmp(&b.experiment));
                     arms = arms.saturating_add(written.variants.len());
                 }
             }
@@ -118,6 +119,7 @@ impl Compiler<'_> {
             min_requests,
             min_bad_units,
             capacity: 0,
+            control: VariantId(0),
             shares: Box::default(),
             slot_ms: i64::try_from(window).ok()?.checked_div(SLOTS as i64)?,
             enough: (tests * SLOTS as f64 / alpha).ln(),

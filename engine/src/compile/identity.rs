@@ -5,9 +5,7 @@ use sha2::Sha256;
 use splitway_document::{Code, Place, describe_text};
 
 use super::Compiler;
-use crate::identity::{BOTS, ConsentPolicy, Mint, Provisional};
-use crate::source::Source;
-use crate::targeting::{Rule, Subject, Test, Text};
+use crate::request::{BOTS, ConsentPolicy, Mint, Provisional, Rule, Source, Subject, Test, Text};
 use crate::wire;
 
 const DAY_MS: u64 = 86_400_000;

@@ -23,11 +23,10 @@ use crate::bucketing::SaltedHash;
 use crate::cache::CacheSafety;
 use crate::digest::content_hash;
 use crate::headers::{self, OurHeaders};
-use crate::identity::Identity;
 use crate::neighbours::Neighbours;
 use crate::plan::{ChainId, DEFAULT_NAMESPACE, Plan};
 use crate::qa_token::{Key, TokenPolicy};
-use crate::source::Source;
+use crate::request::{Identity, Source};
 use crate::wire;
 #[cfg(feature = "advice")]
 pub use conflicts::Contention;

@@ -8,8 +8,7 @@ use splitway_document::{Code, Place, Problem, describe_text, prose};
 
 use super::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
-use crate::targeting::{Bounds, Rule, Subject, Test, Text};
-use crate::version::Version;
+use crate::request::{Bounds, Rule, Subject, Test, Text, Version};
 use crate::wire;
 
 /// Longest pattern, in bytes.
@@ -153,7 +152,7 @@ impl<'c> Compiler<'c> {
         let text = |value: &String| Text { value: value.as_bytes().into(), ignore_case };
         // What begins a path is compared with paths in their normal form.
         let normal = |text: Text| {
-            let value = if segments { crate::normal::path(&text.value).into() } else { text.value };
+            let value = if segments { crate::request::normal::path(&text.value).into() } else { text.value };
             Text { value, ignore_case }
         };
         let mut tests: Vec<Option<Test>> = Vec::new();

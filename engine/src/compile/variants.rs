@@ -5,10 +5,9 @@ use splitway_document::{Code, Place, Problem, describe_number, describe_text, pr
 use super::{Compiler, MAX_VARIANTS};
 use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
 use crate::bucketing::BUCKETS;
-use crate::headers;
 use crate::partition::Partition;
 use crate::plan::{Split, Variant, VariantId};
-use crate::wire;
+use crate::{headers, wire};
 
 /// Longest replacement of a path's match, in bytes.
 const MAX_REPLACEMENT: usize = 1024;

@@ -1,6 +1,6 @@
 //! What became of an exchange: whether it failed, and how long the upstream took.
 
-use super::Metric;
+use super::metric::Metric;
 
 /// What became of an exchange, as far as the proxy knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,10 +10,11 @@ use ipnet::IpNet;
 use regex_lite::Regex;
 use splitway_document::Document;
 
+use super::source::Source;
+use super::text::MAX_VALUE;
+use super::version::Version;
+use super::view::RequestView;
 use crate::bucketing::SaltedHash;
-use crate::source::Source;
-use crate::version::Version;
-use crate::view::{MAX_VALUE, RequestView};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::identity::MintedCookie;
-use crate::view::{RequestView, usable};
+use super::minted::MintedCookie;
+use super::text::usable;
+use super::view::RequestView;
 
 /// A place in a request that yields a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum Source {
 
 impl Source {
     /// The value in `request`: UTF-8, not empty, at most
-    /// [`crate::view::MAX_VALUE`] bytes. Anything else is absent.
+    /// [`crate::MAX_VALUE`] bytes. Anything else is absent.
     #[must_use]
     #[inline]
     pub fn read<'a>(&self, request: &RequestView<'a>) -> Option<Cow<'a, str>> {

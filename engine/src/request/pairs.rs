@@ -1,6 +1,6 @@
 //! Long cookies and queries, indexed by name: one pass, whatever the number of names that are asked for.
 
-use crate::view::{MAX_PARAMETERS, escapes, form_decoded, split_at_semicolon, usable};
+use super::text::{MAX_PARAMETERS, escapes, form_decoded, split_at_semicolon, usable};
 
 /// How pairs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::view::escapes;
+use super::text::escapes;
 
 /// The path (without query and fragment) with `.` and `..` resolved, runs of slashes made one, `\` taken for `/`,
 /// escapes of unreserved characters decoded and other escapes in upper case. Borrowed if it is so already.

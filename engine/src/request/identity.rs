@@ -6,20 +6,14 @@
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::decide::Reason;
+use super::minted::MintedCookie;
+use super::source::Source;
+use super::targeting::Rule;
+use super::view::RequestView;
 use crate::hex::hex;
-use crate::source::Source;
-use crate::targeting::Rule;
 use crate::time::Timestamp;
-use crate::view::RequestView;
 
 const DAY_MS: i64 = 86_400_000;
-
-/// Randomness for minted ids.
-pub trait Entropy: std::fmt::Debug {
-    /// 128 random bits; `None` if there are none to be had.
-    fn bits(&self) -> Option<[u8; 16]>;
-}
 
 /// Mints, renews and deletes the identity cookie.
 #[derive(Clone, Debug)]
@@ -59,15 +53,6 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Why `request` may be in no experiment, if so.
-    pub(crate) fn bars(&self, request: &RequestView<'_>) -> Option<Reason> {
-        if self.bots.as_ref().is_some_and(|rule| rule.holds(request, "")) {
-            return Some(Reason::Bot);
-        }
-        let consent = self.consent.as_ref().filter(|consent| consent.required)?;
-        (!consent.is_granted(request)).then_some(Reason::NoConsent)
-    }
-
     /// Whether the unit of `request` must not be shown in exposures.
     pub(crate) fn hides_unit(&self, request: &RequestView<'_>) -> bool {
         self.consent.as_ref().is_some_and(|consent| !consent.required && !consent.is_granted(request))
@@ -95,34 +80,6 @@ impl ConsentPolicy {
 /// Whether a value of `Sec-GPC` denies consent: any but `0`, alone or in a list. In doubt it does.
 fn denies(value: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|member| !matches!(member.trim_ascii(), b"0" | b""))
-}
-
-/// The value of the identity cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MintedCookie<'a> {
-    pub(crate) id: &'a str,
-    /// Days since 1970.
-    day: i64,
-}
-
-impl<'a> MintedCookie<'a> {
-    /// `None` for what Splitway cannot have minted.
-    pub(crate) fn parse(value: &'a str) -> Option<Self> {
-        let (id, day) = value.split_once('.')?;
-        let is_hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
-        let good = id.len() == 32 && id.bytes().all(is_hex) && (1..=6).contains(&day.len());
-        let day = day.bytes().try_fold(0_i64, |sum, b| {
-            let digit = b.checked_sub(b'0').filter(|digit| *digit < 10)?;
-            sum.checked_mul(10)?.checked_add(i64::from(digit))
-        })?;
-        good.then_some(Self { id, day })
-    }
-}
-
-/// The unit in the whole value of a cookie that Splitway minted, `<32 hex digits>.<day>`; `None` for any other text.
-#[must_use]
-pub fn minted_unit(cookie: &str) -> Option<&str> {
-    MintedCookie::parse(cookie).map(|minted| minted.id)
 }
 
 /// What happens to the identity cookie in the response.
@@ -232,26 +189,6 @@ mod tests {
         let line = format!("__Host-s={cookie}");
         let headers: [(&[u8], &[u8]); 1] = [(b"cookie", line.as_bytes())];
         mint().is_due(&RequestView::new(&headers), Timestamp(day * DAY_MS))
-    }
-
-    #[test]
-    fn only_what_was_minted_is_taken() {
-        assert_eq!(MintedCookie::parse(&format!("{ID}.20000")), Some(MintedCookie { id: ID, day: 20_000 }));
-        let upper = ID.to_uppercase();
-        for bad in [
-            "",
-            ".",
-            ID,
-            &format!("{ID}."),
-            &format!("{ID}.x"),
-            &format!("{ID}0.1"),
-            &format!("{upper}.1"),
-            &format!("{ID}.-1"),
-            &format!("{ID}.1234567"),
-            &format!("{ID}.1.1"),
-        ] {
-            assert_eq!(MintedCookie::parse(bad), None, "{bad}");
-        }
     }
 
     #[test]
