@@ -65,6 +65,8 @@ pub struct Sealed {
     pub event: Event,
     /// Its canonical JSON: what is stored and hashed.
     pub text: String,
+    /// The head before it.
+    pub previous: Head,
     /// The head after it.
     pub head: Head,
 }
@@ -75,7 +77,7 @@ impl Sealed {
     pub fn seal(previous: &Head, event: Event) -> Self {
         let text = event.to_text();
         let head = previous.next(&text);
-        Self { event, text, head }
+        Self { event, text, previous: *previous, head }
     }
 
     /// Reads a stored event and checks that it follows `previous`.
@@ -89,7 +91,7 @@ impl Sealed {
             let reason = "the hash does not fit the event and the one before it".to_owned();
             return Err(Corrupt { seq: Some(event.seq), reason });
         }
-        Ok(Self { event, text, head })
+        Ok(Self { event, text, previous: *previous, head })
     }
 }
 

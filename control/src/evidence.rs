@@ -5,8 +5,9 @@
 //! from it; after a crash the proxies' counters tell it again.
 //!
 //! The comparison is that of the proxies' own guardrails ([`splitway_engine::guardrail`]): if the arms are treated
-//! alike, every unit that turns bad is the variant's with the probability of its share. Its evidence is a test martingale in
-//! each stratum, strata are independent, and so the product over them is one too, at whatever times it is looked at.
+//! alike, every unit that turns bad is the variant's with the probability of its share. Its evidence is a test martingale
+//! in each stratum, strata are independent, and so the product over them is one too, at whatever times it is looked
+//! at. So is that of all counts together, because the share is the same everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,6 +138,9 @@ impl Evidence {
 
     /// The logarithm of the evidence that bad units fall to `variant` more often than `share`, its part of the units
     /// of both arms, from 0 to 1.
+    ///
+    /// It is the mean of two: the product over the strata, which finds harm on some proxies, and that of all counts
+    /// taken together, which finds harm that no proxy sees enough of. Both are valid, so their mean is.
     #[must_use]
     pub fn against(
         &self,
@@ -152,9 +156,16 @@ impl Evidence {
             let low = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
             Count { units: low(tally.units), bad: low(tally.bad) }
         };
-        strata
+        let product: f64 = strata
             .map(|(_, arms)| stratum_above_share(count(arms.get(control)), count(arms.get(variant)), share))
-            .sum()
+            .sum();
+        let total = |variant| count(Some(&self.total(experiment, measure, variant)));
+        let pooled = stratum_above_share(total(control), total(variant), share);
+        let larger = product.max(pooled);
+        if larger.is_infinite() {
+            return larger;
+        }
+        larger + (((product - larger).exp() + (pooled - larger).exp()) / 2.0).ln()
     }
 
     /// The first variant that does harm. `shares`: variants with their planned shares, the control first; `limit`: the

@@ -13,7 +13,7 @@ use crate::rules::Reason;
 use crate::time::Time;
 
 /// What is, after all events so far. Cloning one is cheap.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub(crate) seq: u64,
     pub(crate) head: Head,
@@ -33,30 +33,6 @@ pub struct State {
     pub(crate) refusals: u64,
     pub(crate) breaches: u64,
     pub(crate) rollbacks: u64,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            seq: 0,
-            head: Head::default(),
-            at: Time::default(),
-            base: None,
-            policies: Arc::default(),
-            broken_intent: Vec::new(),
-            broken_policies: Vec::new(),
-            live: BTreeMap::new(),
-            archive: Arc::default(),
-            killed: false,
-            wanted: None,
-            proxies: Arc::default(),
-            sources: Arc::default(),
-            budgets: Arc::default(),
-            refusals: 0,
-            breaches: 0,
-            rollbacks: 0,
-        }
-    }
 }
 
 /// The config around the experiments.
@@ -302,6 +278,9 @@ impl State {
         let corrupt = |reason: String| Corrupt { seq: Some(*seq), reason };
         if Some(*seq) != self.seq.checked_add(1) {
             return Err(corrupt(format!("expected event {}", self.seq.saturating_add(1))));
+        }
+        if sealed.previous != self.head {
+            return Err(corrupt("it follows another event than the last one".to_owned()));
         }
         if *at < self.at {
             return Err(corrupt("it is before the event before it".to_owned()));

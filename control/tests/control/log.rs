@@ -84,8 +84,11 @@ fn of_two_writers_one_finds_the_place_taken() {
     let mut world = world;
     world.ask(&ann(), Command::Pause { experiment: "two".into(), reason: "one".into() });
     other.ask(&ann(), Command::Pause { experiment: "two".into(), reason: "other".into() });
-    let (text, head) = other.log[0].clone();
     let before = State::fold(world.log[..world.log.len() - 2].to_vec()).unwrap();
-    let late = Sealed::open(&before.head(), text, head).unwrap();
-    assert!(world.state.clone().apply(&late).is_err());
+    let mut head = before.head();
+    for (text, after) in other.log {
+        let late = Sealed::open(&head, text, after).unwrap();
+        assert!(world.state.clone().apply(&late).is_err());
+        head = after;
+    }
 }

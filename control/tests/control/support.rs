@@ -39,7 +39,10 @@ impl World {
     }
 
     pub(crate) fn intend(&mut self, experiments: &str) {
-        let text = format!("version: 1\nunit: [{{ cookie: uid }}]\nexperiments:\n{experiments}");
+        let text = format!(
+            "version: 1\nunit: [{{ cookie: uid }}]\nlayers: [{{ id: page }}, {{ id: l }}, {{ id: m }}, {{ id: n }}]\n\
+             experiments:\n{experiments}"
+        );
         let intent = Intent::from_yaml(&text).unwrap_or_else(|problems| panic!("{problems}"));
         self.input(&Actor::Git("gitta".into()), Input::Intent(intent));
     }
