@@ -37,6 +37,7 @@ pub(crate) enum Failure {
     /// Exit 2, with what to say.
     Usage(String),
     /// Exit 2, for files that are not what the command takes; their problems, rendered.
+    #[cfg(feature = "host")]
     Unfit(String),
 }
 

@@ -7,5 +7,4 @@ mod model;
 mod policies;
 mod queue;
 mod rollouts;
-#[allow(dead_code, reason = "more tests are being written on it")]
 mod support;
