@@ -2,11 +2,24 @@
 // place. Everything is rendered, and escaped, by the server.
 const offline = document.getElementById("offline");
 
+// What the reader folded or unfolded: key -> open. Fresh pieces keep it.
+const folds = new Map();
+
+document.addEventListener("click", (event) => {
+  const details = event.target.closest?.("summary")?.parentElement;
+  // The click has not changed it yet.
+  if (details?.dataset.key) folds.set(details.dataset.key, !details.open);
+});
+
 async function replace(url, ...ids) {
   const answer = await fetch(url, { cache: "no-store" });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of ids) {
-    document.getElementById(id).replaceWith(document.importNode(page.getElementById(id), true));
+    const fresh = document.importNode(page.getElementById(id), true);
+    for (const details of fresh.querySelectorAll("details[data-key]")) {
+      details.open = folds.get(details.dataset.key) ?? details.open;
+    }
+    document.getElementById(id).replaceWith(fresh);
   }
 }
 
