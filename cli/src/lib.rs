@@ -67,6 +67,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             let _ = writeln!(std::io::stderr(), "{text}");
             Exit::Problems
         }
+        Err(Failure::Unusable(text)) => {
+            let _ = write!(std::io::stderr(), "{text}");
+            Exit::Usage
+        }
         Err(Failure::Usage(text)) => {
             let _ = writeln!(std::io::stderr(), "error: {text}");
             Exit::Usage

@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     Problems(String),
     /// Exit 2, with what to say.
     Usage(String),
+    /// Exit 2: a file that is needed has problems, which are rendered already.
+    Unusable(String),
 }
 
 impl From<io::Error> for Failure {
