@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use splitway_engine::guardrail::Outcome;
-use splitway_engine::{Assignment, DEFAULT_NAMESPACE, Document, Plan, Problems, Secrets, compile_with};
+use splitway_engine::{Assignment, Document, Plan, Problems, Secrets, compile_with};
 
 use crate::guards::Guards;
 use crate::host::{Level, Log, Metrics, Setup};
-use crate::vm::{SharedSink, Vm};
+use crate::names::{define, increment, named, series};
+use crate::sink::SharedSink;
+use crate::vm::Vm;
 
 /// Most series with the labels experiment and variant; variants that would make more share those
 /// named `__other__`.
@@ -110,7 +112,7 @@ pub enum Event {
 }
 
 impl Active {
-    fn new(plan: Plan, vm: &mut Vm, host: &impl Setup) -> Self {
+    fn new<P>(plan: Plan, vm: &mut Vm<P>, host: &impl Setup) -> Self {
         let each = Series::count(&plan);
         let mut left = MAX_SERIES;
         let mut other = None;
@@ -221,33 +223,6 @@ impl Active {
     }
 }
 
-/// The name that Envoy's `stats_tags` turn into labels.
-pub(crate) fn series(plan: &Plan, name: &str, experiment: &str, variant: &str) -> String {
-    named(plan.namespace(), &format!("{name}.experiment.{experiment}.variant.{variant}"))
-}
-
-/// The metric `name` of a namespace. The default one is not told, so that a proxy with one config has
-/// short names.
-pub(crate) fn named(namespace: &str, name: &str) -> String {
-    if namespace == DEFAULT_NAMESPACE {
-        format!("splitway.{name}")
-    } else {
-        format!("splitway.{name}.namespace.{namespace}")
-    }
-}
-
-fn define(host: &impl Metrics, name: &str) -> Option<u32> {
-    host.counter(name).ok()
-}
-
-fn increment(host: &impl Metrics, counter: Option<u32>, by: u32) {
-    if let Some(counter) = counter
-        && by > 0
-    {
-        host.increment(counter, by);
-    }
-}
-
 /// Holds the last good config.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -264,7 +239,7 @@ impl Store {
     /// Takes `json` into force, or keeps what there is and says why. Secrets that it names by a
     /// variable come from the host's environment. An empty config is the inert one. Gives whether it
     /// was taken.
-    pub fn load(&mut self, json: &[u8], vm: &mut Vm, host: &impl Setup) -> bool {
+    pub fn load<P>(&mut self, json: &[u8], vm: &mut Vm<P>, host: &impl Setup) -> bool {
         let parsed = if json.trim_ascii().is_empty() {
             Document::from_json(br#"{"version":1}"#)
         } else {
@@ -283,7 +258,7 @@ impl Store {
         }
     }
 
-    fn accept(&mut self, plan: Plan, vm: &mut Vm, host: &impl Setup) {
+    fn accept<P>(&mut self, plan: Plan, vm: &mut Vm<P>, host: &impl Setup) {
         for warning in plan.warnings() {
             host.log(Level::Warn, &format!("splitway: config {}: {warning}", plan.content_hash()));
         }

@@ -16,7 +16,11 @@ use splitway_engine::{
 use crate::config::{Active, Event};
 use crate::flags;
 use crate::host::{Clock, Failure, Host, Level, Map, Properties};
-use crate::vm::{Records, Vm};
+use crate::records::Records;
+use crate::vm::{self, Pass};
+
+/// The state of one VM, that is, of one worker.
+pub type Vm = vm::Vm<Exchange>;
 
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
@@ -475,16 +479,6 @@ impl Exchange {
         self.passes().last().map_or(self.started, |first| first.started)
     }
 
-    /// The proxy's id of the request.
-    pub(crate) fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
-    }
-
-    /// The namespace of its config.
-    pub(crate) fn namespace(&self) -> &str {
-        self.active.plan.namespace()
-    }
-
     fn unit(&self, assignment: &Assignment) -> Option<&Unit> {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
@@ -598,13 +592,6 @@ impl Exchange {
         self.write(host, vm);
     }
 
-    /// Writes the records of a request whose next pass has not come: nobody knows what the client got.
-    pub(crate) fn abandon(&self, host: &impl Host, vm: &mut Vm) {
-        let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
-        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
-        self.tell(&served, None, hears, host, vm);
-    }
-
     /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
     /// in: the client got one response, and each experiment has one record of it.
     fn write(&self, host: &impl Host, vm: &mut Vm) {
@@ -700,8 +687,25 @@ impl Exchange {
         }
         let shown = unit.and_then(|unit| unit.shown.as_deref());
         if let Some(exposure) = plan.exposure(assignment, shown, decided, served) {
-            records.add(&exposure, &self.active, host);
+            records.add(&exposure, self.active.sink.as_ref(), host);
         }
+    }
+}
+
+impl Pass for Exchange {
+    fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    fn namespace(&self) -> &str {
+        self.active.plan.namespace()
+    }
+
+    /// Nobody knows what the client got.
+    fn abandon(&self, host: &impl Host, vm: &mut Vm) {
+        let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
+        let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
+        self.tell(&served, None, hears, host, vm);
     }
 }
 

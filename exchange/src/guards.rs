@@ -5,8 +5,8 @@ use std::cell::{Cell, Ref, RefCell};
 use splitway_engine::guardrail::{Finding, Guardrail, Metric, Outcome, Tally, Tripped, Window};
 use splitway_engine::{Assignment, Entropy, Experiment, Plan, Reason};
 
-use crate::config::series;
 use crate::host::{CAS_MISMATCH, Clock, Level, Log, Metrics, SharedData};
+use crate::names::series;
 
 /// How often a merge is tried on a tick; what is left is merged on the next.
 const ATTEMPTS: usize = 8;

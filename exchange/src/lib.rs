@@ -24,9 +24,10 @@ pub mod exchange;
 mod flags;
 pub mod guards;
 pub mod host;
+mod names;
+mod records;
 pub mod sink;
 pub mod vm;
 
 pub use config::{Active, Store};
-pub use exchange::{Exchange, Flow};
-pub use vm::Vm;
+pub use exchange::{Exchange, Flow, Vm};

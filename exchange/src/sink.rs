@@ -3,12 +3,17 @@
 //! At least once: an answer that does not come is a failure, and what failed is sent again. What is
 //! neither delivered nor still here is counted as dropped, with its reason.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use splitway_engine::{Common, Exposure, Otlp, Timestamp};
 
-use crate::config::named;
 use crate::host::{Background, Level, Log, Metrics};
+use crate::names::named;
+
+/// A sink: the exchanges of one config or more fill it.
+pub type SharedSink = Rc<RefCell<Sink>>;
 
 /// A batch is full at this size, in bytes: with its last record, it has room in 256 KiB.
 const BATCH: usize = 245_760;

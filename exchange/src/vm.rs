@@ -4,19 +4,29 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use splitway_engine::{Common, Exposure, Plan, Seen, Timestamp};
+use splitway_engine::{Plan, Seen, Timestamp};
 
-use crate::config::Active;
-use crate::exchange::Exchange;
-use crate::host::{Background, Host, Level, Log, Metrics, Properties};
-use crate::sink::Sink;
+use crate::host::{Background, Host, Metrics, Properties};
+use crate::sink::{SharedSink, Sink};
+
+/// A pass of a request that the proxy is redirecting to itself.
+pub trait Pass: Sized {
+    /// The namespace of its config.
+    fn namespace(&self) -> &str;
+
+    /// The proxy's id of the request.
+    fn request_id(&self) -> Option<&str>;
+
+    /// Writes its records, because no next pass has come.
+    fn abandon(&self, host: &impl Host, vm: &mut Vm<Self>);
+}
 
 /// The state of one VM, that is, of one worker.
-#[derive(Debug, Default)]
-pub struct Vm {
+#[derive(Debug)]
+pub struct Vm<P> {
     /// Passes of requests that the proxy is redirecting to itself, oldest first. Filters in front of this
     /// one may take their time, so the next pass need not be the next request.
-    passes: VecDeque<Pass>,
+    passes: VecDeque<Kept<P>>,
     pub(crate) seen: Seen,
     sinks: Vec<SharedSink>,
 }
@@ -26,10 +36,16 @@ const MAX_PASSES: usize = 1_000;
 /// A next pass that does not come for so long, in milliseconds, was answered in front of the filter.
 const LONGEST_WAIT_MS: i64 = 60_000;
 
+impl<P> Default for Vm<P> {
+    fn default() -> Self {
+        Self { passes: VecDeque::new(), seen: Seen::default(), sinks: Vec::new() }
+    }
+}
+
 /// A pass of a request that is not over.
 #[derive(Debug)]
-struct Pass {
-    exchange: Box<Exchange>,
+struct Kept<P> {
+    exchange: Box<P>,
     /// The client's connection, as the proxy numbers it: a client that chooses its request ids can only
     /// confuse its own requests.
     connection: Option<Vec<u8>>,
@@ -40,10 +56,7 @@ fn connection(host: &impl Properties) -> Option<Vec<u8>> {
     host.property(&["connection", "id"])
 }
 
-/// A sink: the exchanges of one config or more fill it.
-pub type SharedSink = Rc<RefCell<Sink>>;
-
-impl Vm {
+impl<P> Vm<P> {
     /// The sink that `plan` asks for: the one there is, with what it holds, or a new one.
     pub fn sink(&mut self, plan: &Plan, host: &impl Metrics) -> Option<SharedSink> {
         let target = plan.sinks().otlp.as_ref()?;
@@ -57,46 +70,6 @@ impl Vm {
             sink
         });
         Some(sink)
-    }
-
-    /// Keeps a pass until the next one of its request comes.
-    pub(crate) fn keep_pass(&mut self, exchange: Box<Exchange>, host: &impl Host) {
-        if self.passes.len() >= MAX_PASSES
-            && let Some(oldest) = self.passes.pop_front()
-        {
-            oldest.exchange.abandon(host, self);
-        }
-        self.passes.push_back(Pass { exchange, connection: connection(host), since: host.now() });
-    }
-
-    /// The pass that was before this one, if there was one: of a filter with the same namespace, on the
-    /// same connection, with the same request id; `None` for one that cannot be read.
-    pub(crate) fn earlier_pass(
-        &mut self,
-        namespace: &str,
-        id: Option<&[u8]>,
-        host: &impl Properties,
-    ) -> Option<Box<Exchange>> {
-        let is_alike = |pass: &Pass| {
-            let own = pass.exchange.request_id().unwrap_or_default().as_bytes();
-            pass.exchange.namespace() == namespace && id.is_none_or(|id| id == own)
-        };
-        if !self.passes.iter().any(is_alike) {
-            return None;
-        }
-        let connection = connection(host);
-        let index = self.passes.iter().position(|pass| is_alike(pass) && pass.connection == connection)?;
-        self.passes.remove(index).map(|pass| pass.exchange)
-    }
-
-    /// Lets go of passes that have waited for too long.
-    pub fn give_up(&mut self, now: Timestamp, host: &impl Host) {
-        let has_waited = |pass: &Pass| now.0.saturating_sub(pass.since.0) > LONGEST_WAIT_MS;
-        while self.passes.front().is_some_and(has_waited) {
-            if let Some(oldest) = self.passes.pop_front() {
-                oldest.exchange.abandon(host, self);
-            }
-        }
     }
 
     /// Sends what waits, in the name of the root context.
@@ -152,49 +125,44 @@ impl Vm {
     }
 }
 
-/// Bytes of records that one log call has: far below what a proxy or a collector of logs takes.
-const LINES: usize = 32 * 1024;
-
-/// Records on their way out of one pass of an exchange.
-#[derive(Debug, Default)]
-pub(crate) struct Records {
-    /// Whether they are logged.
-    logs: bool,
-    common: Common,
-    /// For the log, a line each: every call makes the proxy write once.
-    lines: String,
-}
-
-impl Records {
-    pub(crate) fn new(logs: bool) -> Self {
-        Self { logs, ..Self::default() }
+impl<P: Pass> Vm<P> {
+    /// Keeps a pass until the next one of its request comes.
+    pub(crate) fn keep_pass(&mut self, exchange: Box<P>, host: &impl Host) {
+        if self.passes.len() >= MAX_PASSES
+            && let Some(oldest) = self.passes.pop_front()
+        {
+            oldest.exchange.abandon(host, self);
+        }
+        self.passes.push_back(Kept { exchange, connection: connection(host), since: host.now() });
     }
 
-    /// Gives a record to the sinks of its plan.
-    pub(crate) fn add(&mut self, exposure: &Exposure<'_>, active: &Active, host: &(impl Metrics + Log)) {
-        if self.logs {
-            if !self.lines.is_empty() {
-                self.lines.push('\n');
-            }
-            if host.takes_otlp() {
-                exposure.push_otlp(&mut self.common, &mut self.lines);
-            } else {
-                exposure.push_json(&mut self.common, &mut self.lines);
-            }
-            if host.is_sink() || self.lines.len() >= LINES {
-                self.flush(host);
-            }
+    /// The pass that was before this one, if there was one: of a filter with the same namespace, on the
+    /// same connection, with the same request id; `None` for one that cannot be read.
+    pub(crate) fn earlier_pass(
+        &mut self,
+        namespace: &str,
+        id: Option<&[u8]>,
+        host: &impl Properties,
+    ) -> Option<Box<P>> {
+        let is_alike = |pass: &Kept<P>| {
+            let own = pass.exchange.request_id().unwrap_or_default().as_bytes();
+            pass.exchange.namespace() == namespace && id.is_none_or(|id| id == own)
+        };
+        if !self.passes.iter().any(is_alike) {
+            return None;
         }
-        if let Some(sink) = active.sink.as_ref().filter(|_| !host.is_sink()) {
-            sink.borrow_mut().push(exposure, &mut self.common, host);
-        }
+        let connection = connection(host);
+        let index = self.passes.iter().position(|pass| is_alike(pass) && pass.connection == connection)?;
+        self.passes.remove(index).map(|pass| pass.exchange)
     }
 
-    /// Logs what is not logged yet.
-    pub(crate) fn flush(&mut self, host: &impl Log) {
-        if !self.lines.is_empty() {
-            host.log(Level::Info, &self.lines);
-            self.lines.clear();
+    /// Lets go of passes that have waited for too long.
+    pub fn give_up(&mut self, now: Timestamp, host: &impl Host) {
+        let has_waited = |pass: &Kept<P>| now.0.saturating_sub(pass.since.0) > LONGEST_WAIT_MS;
+        while self.passes.front().is_some_and(has_waited) {
+            if let Some(oldest) = self.passes.pop_front() {
+                oldest.exchange.abandon(host, self);
+            }
         }
     }
 }

@@ -12,10 +12,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use splitway_exchange::Vm;
 use splitway_exchange::config::{Active, Event, Store};
 use splitway_exchange::exchange::{Exchange, Flow};
 use splitway_exchange::host::Clock as _;
-use splitway_exchange::vm::Vm;
 
 use crate::hostcalls::Proxy;
 

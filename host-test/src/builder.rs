@@ -30,6 +30,13 @@ pub struct HostBuilder {
     default_route: Option<Route>,
 }
 
+impl Host {
+    /// Starts to put a host together.
+    pub fn builder(module: &FilterModule) -> HostBuilder {
+        HostBuilder::new(module)
+    }
+}
+
 impl HostBuilder {
     pub(crate) fn new(module: &FilterModule) -> HostBuilder {
         HostBuilder {
@@ -179,7 +186,7 @@ impl HostBuilder {
         path: impl IntoIterator<Item = &'a str>,
         value: impl Into<Vec<u8>>,
     ) -> HostBuilder {
-        self.world.properties.insert(crate::properties::path_key(path), value.into());
+        self.world.properties.insert(crate::pairs::path_key(path), value.into());
         self
     }
 

@@ -1,8 +1,8 @@
 //! Callouts: requests that the guest itself sends.
 
-use crate::calls::{REFUSED_BODY, REFUSED_DETAILS, UNAVAILABLE};
 use crate::headers::Headers;
 use crate::message::UpstreamRequest;
+use crate::refused::{REFUSED_BODY, REFUSED_DETAILS, UNAVAILABLE};
 use std::time::Duration;
 
 /// A callout that the guest made.

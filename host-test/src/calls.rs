@@ -4,11 +4,9 @@ use crate::callout::{GrpcReply, GrpcRequest};
 use crate::config::World;
 use crate::headers::Headers;
 use crate::message::{Message, UpstreamKind, UpstreamRequest, UpstreamResponse};
+use crate::refused::{REFUSED_BODY, UNAVAILABLE};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// gRPC status 14, which Envoy makes of a 503 or 504.
-pub(crate) const UNAVAILABLE: u32 = 14;
 
 /// The kind of a callout, in the two low bits of its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,11 +182,6 @@ pub(crate) fn local_message(status: u16, body: &str) -> Message {
     let chunks = if body.is_empty() { Vec::new() } else { vec![body.as_bytes().to_vec()] };
     Message { headers, chunks, trailers: None, torn: false }
 }
-
-pub(crate) const REFUSED_BODY: &str =
-    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
-
-pub(crate) const REFUSED_DETAILS: &str = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
 
 pub(crate) const RESET_BODY: &str =
     "upstream connect error or disconnect/reset before headers. reset reason: connection termination";

@@ -1,14 +1,14 @@
 //! A proxy process around one plugin: main VM, worker VMs, clock.
 
-use crate::builder::HostBuilder;
 use crate::callout::CalloutRecord;
 use crate::config::World;
 use crate::error::{HostError, Trap};
+use crate::exchange::Exchange;
 use crate::faults::{FaultPlan, Hostcall};
 use crate::headers::Headers;
 use crate::http::HttpStream;
 use crate::log::{LogEntry, VmId};
-use crate::message::{Exchange, Request, UpstreamRequest, UpstreamResponse};
+use crate::message::{Request, UpstreamRequest, UpstreamResponse};
 use crate::metrics::MetricValue;
 use crate::module::FilterModule;
 use crate::shared::SharedState;
@@ -31,11 +31,6 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts to put a host together.
-    pub fn builder(module: &FilterModule) -> HostBuilder {
-        HostBuilder::new(module)
-    }
-
     pub(crate) fn start(
         module: FilterModule,
         world: World,
@@ -324,13 +319,13 @@ impl Host {
     }
 
     /// Time inside calls into the guest, and the part of it that its
-    /// hostcalls took, when [`HostBuilder::measure`] is on.
+    /// hostcalls took, when [`crate::HostBuilder::measure`] is on.
     pub fn times(&self) -> (Duration, Duration) {
         self.vms().map(Vm::times).fold(Default::default(), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// What the calls into the guests cost since the start or since they were
-    /// taken last, by export, when [`HostBuilder::measure`] is on.
+    /// taken last, by export, when [`crate::HostBuilder::measure`] is on.
     pub fn take_costs(&mut self) -> BTreeMap<&'static str, CallCost> {
         let mut costs: BTreeMap<&'static str, CallCost> = BTreeMap::new();
         for vm in self.vms_mut() {

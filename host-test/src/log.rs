@@ -64,7 +64,7 @@ impl LogBook {
     }
 
     pub(crate) fn push(&self, time_ns: u64, vm: VmId, level: LogLevel, source: LogSource, message: &[u8]) {
-        let mut inner = crate::shared::lock(&self.inner);
+        let mut inner = crate::lock::lock(&self.inner);
         let sequence = inner.next;
         inner.next += 1;
         if self.capacity == 0 {
@@ -79,12 +79,12 @@ impl LogBook {
 
     /// The sequence number that the next line gets.
     pub(crate) fn position(&self) -> u64 {
-        crate::shared::lock(&self.inner).next
+        crate::lock::lock(&self.inner).next
     }
 
     /// Lines from `position` on, of one VM or of all.
     pub(crate) fn since(&self, position: u64, vm: Option<VmId>) -> Vec<LogEntry> {
-        let inner = crate::shared::lock(&self.inner);
+        let inner = crate::lock::lock(&self.inner);
         if inner.next == position {
             return Vec::new();
         }
@@ -94,6 +94,6 @@ impl LogBook {
     }
 
     pub(crate) fn take(&self) -> Vec<LogEntry> {
-        crate::shared::lock(&self.inner).lines.drain(..).collect()
+        crate::lock::lock(&self.inner).lines.drain(..).collect()
     }
 }

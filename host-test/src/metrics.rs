@@ -1,6 +1,6 @@
 //! Counters, gauges and histograms, shared by name over all VMs.
 
-use crate::shared::lock;
+use crate::lock::lock;
 use crate::types::Status;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -66,6 +66,11 @@ fn push_u32(out: &mut Vec<u8>, value: usize) {
     out.extend_from_slice(&(value as u32).to_le_bytes());
 }
 
+/// A path as the ABI writes it: parts separated by NUL.
+pub(crate) fn path_key<'a>(path: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    path.into_iter().collect::<Vec<_>>().join("\0").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

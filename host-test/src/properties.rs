@@ -12,11 +12,6 @@ use crate::pairs;
 use crate::state::VmState;
 use crate::types::Status;
 
-/// A path as the ABI writes it: parts separated by NUL.
-pub(crate) fn path_key<'a>(path: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    path.into_iter().collect::<Vec<_>>().join("\0").into_bytes()
-}
-
 /// The value of a property.
 pub(crate) fn get(state: &mut VmState, path: &[u8]) -> Result<Vec<u8>, Status> {
     let fixed = state

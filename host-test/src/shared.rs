@@ -1,12 +1,13 @@
 //! What the VMs of a host share: key-value data, queues, metrics, the clock
 //! and the log.
 
+use crate::lock::lock;
 use crate::log::LogBook;
 use crate::metrics::Metrics;
 use crate::types::Status;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// State that outlives single VMs. Hosts given the same one see each other's
 /// queues (by vm id), as plugins in one Envoy process do; key-value data is
@@ -166,12 +167,6 @@ impl Shared {
     pub(crate) fn next_notice(&self, vm: u64) -> Option<Notice> {
         lock(&self.queues).ready.get_mut(&vm)?.pop_front()
     }
-}
-
-/// Locks, also after a panic elsewhere: the guarded state is valid between
-/// any two statements, so a poisoned lock carries no damage.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use crate::config::{FailurePolicy, World};
 use crate::error::HostError;
+use crate::exchange::Exchange;
 use crate::http::HttpStream;
 use crate::log::VmId;
-use crate::message::{Exchange, Request, UpstreamResponse};
+use crate::message::{Request, UpstreamResponse};
 use crate::module::FilterModule;
 use crate::rng::Rng;
 use crate::shared::Shared;

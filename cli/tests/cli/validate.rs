@@ -104,7 +104,11 @@ fn usage_is_2() {
     }
     for command in ["validate", "schema", "explain", "simulate", "diff", "allocate", "reweight"] {
         let ran = bench.run(&format!("{command} --help"));
-        assert!(ran.code == 0 && ran.out.contains("Example: splitway"), "{}", ran.all());
+        assert!(
+            ran.code == 0 && ran.out.contains("Example") && ran.out.contains(&format!("splitway {command}")),
+            "{}",
+            ran.all()
+        );
     }
 }
 

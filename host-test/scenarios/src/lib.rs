@@ -9,6 +9,7 @@ pub mod hosts;
 mod load;
 mod matcher;
 mod run;
+mod shape;
 mod template;
 pub mod wire;
 

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde_json::Value;
 use splitway_document::{Cursor, Document, Read, Value as Found, Want};
 
-use crate::matcher::shape::Scalar;
 use crate::matcher::{JsonExpect, NumberExpect, TextExpect, ValuesExpect, scalar, unescape};
+use crate::shape::Scalar;
 
 /// Reads a mapping into a struct. A field that is absent has the value behind its `=`, or that of its type.
 macro_rules! record {

@@ -1,7 +1,8 @@
 //! The end of a stream: log, done, delete, and the record of it.
 
 use super::HttpStream;
-use crate::message::{ClientResponse, Exchange, Request};
+use crate::exchange::{ClientResponse, Exchange};
+use crate::message::Request;
 use crate::state::Context;
 use crate::vm::Vm;
 use std::time::Duration;

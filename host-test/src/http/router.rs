@@ -2,9 +2,10 @@
 
 use super::side::Side;
 use super::{Arrival, HttpStream};
-use crate::calls::{REFUSED_BODY, REFUSED_DETAILS, RESET_BODY, later};
+use crate::calls::{RESET_BODY, later};
 use crate::config::World;
 use crate::message::{Message, Request, UpstreamKind, UpstreamRequest, UpstreamResponse};
+use crate::refused::{REFUSED_BODY, REFUSED_DETAILS};
 use crate::route::{Route, RouteTarget};
 use crate::state::LocalResponse;
 use crate::vm::Vm;

@@ -1,0 +1,32 @@
+//! The names of metrics, and counting by them.
+
+use splitway_engine::{DEFAULT_NAMESPACE, Plan};
+
+use crate::host::Metrics;
+
+/// The name that Envoy's `stats_tags` turn into labels.
+pub(crate) fn series(plan: &Plan, name: &str, experiment: &str, variant: &str) -> String {
+    named(plan.namespace(), &format!("{name}.experiment.{experiment}.variant.{variant}"))
+}
+
+/// The metric `name` of a namespace. The default one is not told, so that a proxy with one config has
+/// short names.
+pub(crate) fn named(namespace: &str, name: &str) -> String {
+    if namespace == DEFAULT_NAMESPACE {
+        format!("splitway.{name}")
+    } else {
+        format!("splitway.{name}.namespace.{namespace}")
+    }
+}
+
+pub(crate) fn define(host: &impl Metrics, name: &str) -> Option<u32> {
+    host.counter(name).ok()
+}
+
+pub(crate) fn increment(host: &impl Metrics, counter: Option<u32>, by: u32) {
+    if let Some(counter) = counter
+        && by > 0
+    {
+        host.increment(counter, by);
+    }
+}
