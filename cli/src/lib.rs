@@ -67,8 +67,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             let _ = writeln!(std::io::stderr(), "{text}");
             Exit::Problems
         }
-        Err(Failure::Unusable(text)) => {
-            let _ = write!(std::io::stderr(), "{text}");
+        #[cfg(feature = "host")]
+        Err(Failure::Unfit(text)) => {
+            let _ = writeln!(std::io::stderr(), "{text}");
             Exit::Usage
         }
         Err(Failure::Usage(text)) => {

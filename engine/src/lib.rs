@@ -43,6 +43,8 @@ mod time;
 mod tools;
 pub mod wire;
 
+#[cfg(feature = "advice")]
+pub use compile::Contention;
 pub use compile::{
     MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
 };
@@ -65,6 +67,8 @@ pub use splitway_document::{
     Segment, Severity, Span, did_you_mean,
 };
 pub use time::Timestamp;
+#[cfg(feature = "advice")]
+pub use tools::diff;
 #[cfg(feature = "yaml")]
 pub use tools::launch_problems;
 #[cfg(feature = "advice")]

@@ -187,6 +187,54 @@ impl Compiler<'_> {
     }
 }
 
+/// Two experiments of different layers that act on the same things, of which a request can have only one.
+#[cfg(feature = "advice")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contention {
+    /// The one whose id sorts first.
+    pub first: crate::ids::ExperimentId,
+    /// The other one.
+    pub second: crate::ids::ExperimentId,
+    /// What both act on: `cluster`, `request header x-checkout`.
+    pub things: Vec<String>,
+}
+
+#[cfg(feature = "advice")]
+impl Plan {
+    /// Every pair of experiments that can meet in one request and act on the same thing there. One of the two is
+    /// not entered then.
+    #[must_use]
+    pub fn contentions(&self) -> Vec<Contention> {
+        let mut pairs = std::collections::BTreeMap::<(usize, usize), Vec<String>>::new();
+        for (thing, all) in claimants(&self.experiments, self.tokens.is_some()) {
+            for (place, one) in all.iter().enumerate() {
+                for other in all.iter().skip(place.saturating_add(1)) {
+                    let found =
+                        self.experiments.get(one.experiment).zip(self.experiments.get(other.experiment));
+                    let Some((a, b)) = found else { continue };
+                    if one.layer == other.layer || one.shared && other.shared {
+                        continue;
+                    }
+                    if super::disjoint::can_meet(self, (a, one.when), (b, other.when)) {
+                        let key =
+                            (one.experiment.min(other.experiment), one.experiment.max(other.experiment));
+                        let things = pairs.entry(key).or_default();
+                        let name = thing.to_string();
+                        if !things.contains(&name) {
+                            things.push(name);
+                        }
+                    }
+                }
+            }
+        }
+        let handle = |index: usize| u16::try_from(index).map(crate::ids::ExperimentId).ok();
+        let contention = |((first, second), things)| {
+            Some(Contention { first: handle(first)?, second: handle(second)?, things })
+        };
+        pairs.into_iter().filter_map(contention).collect()
+    }
+}
+
 #[cfg(feature = "advice")]
 impl std::fmt::Display for Thing<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

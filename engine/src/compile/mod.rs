@@ -24,6 +24,8 @@ mod values;
 mod variants;
 mod whole;
 
+#[cfg(feature = "advice")]
+pub use conflicts::Contention;
 pub use limits::{MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS};
 pub use lookup::Secrets;
 pub use whole::{compile, compile_with, read_wire};

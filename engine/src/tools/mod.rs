@@ -1,6 +1,8 @@
 //! What only the tools need: explanations, looks into a plan, launch rules, the schema.
 
 #[cfg(feature = "advice")]
+pub mod diff;
+#[cfg(feature = "advice")]
 mod explain;
 #[cfg(feature = "advice")]
 mod inspect;

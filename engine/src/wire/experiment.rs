@@ -2,6 +2,7 @@
 
 use super::bucketing::Bucketing;
 use super::guardrail::Guardrail;
+use super::rollout::Rollout;
 use super::sources::Source;
 use super::surroundings::StampFor;
 use super::targeting::Rule;
@@ -71,6 +72,14 @@ records! {
         pub metrics: Fact<Metrics>,
         /// How it will be analysed.
         pub analysis: Fact<Analysis>,
+        /// Who is called when it does harm.
+        pub on_call: Fact<String>,
+        /// Where it is written what to do then: a link.
+        pub runbook: Fact<String>,
+        /// Who is asked before, or informed after, it is rolled back.
+        pub rollback_contact: Fact<String>,
+        /// How a controller carries it through its life. A proxy ignores it.
+        pub rollout: Fact<Rollout>,
     }
 }
 
