@@ -68,8 +68,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Exit::Problems
         }
         #[cfg(feature = "host")]
-        Err(Failure::Unusable(text)) => {
-            let _ = write!(std::io::stderr(), "{text}");
+        Err(Failure::Unfit(text)) => {
+            let _ = writeln!(std::io::stderr(), "{text}");
             Exit::Usage
         }
         Err(Failure::Usage(text)) => {

@@ -64,7 +64,7 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
         }
     }
     if !mistakes.is_empty() {
-        return Err(Failure::Unusable(mistakes.join("\n")));
+        return Err(Failure::Unfit(mistakes.join("\n")));
     }
     let Some(filter) = &args.filter else { return Ok(scenarios) };
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();

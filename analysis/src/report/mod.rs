@@ -3,6 +3,7 @@
 //! Text and inline SVG, no script: it can be mailed, archived and printed. Shapes and words carry every meaning that a
 //! colour has.
 
+mod html;
 mod options;
 mod plot;
 
@@ -16,6 +17,7 @@ use crate::judge::{
 use crate::metric::Role;
 use crate::sql::Dialect;
 use crate::{Analysis, Error, Request, query};
+pub(crate) use html::escape;
 
 /// Returns `analysis`, made of `request`, as one HTML page.
 ///
@@ -476,11 +478,6 @@ fn thousands(value: f64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Text as HTML.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn the_first_mistakes_are_usage() {
     let broken = Bench::new(&[("s.yaml", "confg: {}\n")]);
     usage(
         &broken.run("test s.yaml"),
-        &["`confg` is not a field here", "did you mean `config`?", "s.yaml:1:1", "at least one request"],
+        &["error[unknown_field]: `confg` is not a field here", "did you mean `config`?", "s.yaml:1:1"],
     );
 }
 
