@@ -36,6 +36,7 @@
 
 mod actor;
 mod chain;
+mod check;
 mod command;
 mod compose;
 mod event;
@@ -53,6 +54,7 @@ mod time;
 
 pub use actor::{Actor, BlankActor};
 pub use chain::{Corrupt, Head, Sealed};
+pub use check::check;
 pub use command::{Command, Input};
 pub use compose::{Document, compose};
 pub use event::{Body, Cause, Condition, Event, Gate, Moved, Tally, Verdict, VerdictCode};

@@ -16,7 +16,7 @@ use splitway_document::Document;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::compile::read_wire;
 use crate::plan::{Experiment, Plan};
-use crate::source::Source;
+use crate::request::Source;
 use crate::time::Timestamp;
 use crate::wire;
 
