@@ -138,16 +138,23 @@ fn tick(mut state: State) {
             });
         }
     }
-    let began = Instant::now();
-    state = react(&state, &evidence, &Actor::Schedule, &Input::Tick, now(1_000)).state;
-    println!("start of {RUNNING}   {:.2?}", began.elapsed());
-    state = react(&state, &evidence, &Actor::Schedule, &Input::Tick, now(2_000)).state;
+    let (mut slowest, mut ticks) = (std::time::Duration::ZERO, 0);
+    while state.experiments().any(|(_, one)| one.held.is_empty()) {
+        let began = Instant::now();
+        ticks += 1;
+        state = react(&state, &evidence, &Actor::Schedule, &Input::Tick, now(2 + ticks)).state;
+        slowest = slowest.max(began.elapsed());
+    }
+    println!("start of {RUNNING}   in {ticks} ticks, {slowest:.2?} at worst");
+    let document = state.wanted().unwrap().document.clone();
+    let confirmed = Input::InForce { proxy: "proxy-1".into(), document };
+    state = react(&state, &evidence, &Actor::Schedule, &confirmed, now(2_000)).state;
     let mut worst = std::time::Duration::ZERO;
     for second in 3..103 {
         let began = Instant::now();
         let reaction = react(&state, &evidence, &Actor::Schedule, &Input::Tick, now(second * 1_000));
         worst = worst.max(began.elapsed());
-        assert!(reaction.events.is_empty());
+        assert_eq!(reaction.events, []);
     }
     println!("tick           {worst:.2?} at worst of 100");
     let began = Instant::now();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use splitway_stats::power::{Design, units_for_means};
 
 use super::Turn;
+use crate::compose::Document;
 use crate::event::{Body, Condition, Gate};
 use crate::intent::Definition;
 use crate::phase::Phase;
@@ -310,12 +311,14 @@ impl Turn<'_> {
     /// Whether the document with it compiles, leaves everyone in their variant, and nothing that runs acts on the
     /// same thing.
     fn meets(&mut self, id: &str, body: &Body) -> Vec<Reason> {
-        let changes = match self.attempt(body.clone()) {
-            Ok(changes) => changes,
+        let trial = match self.attempt(body.clone()) {
+            Ok(trial) => trial,
             Err(reason) => return vec![reason],
         };
         let mut reasons = Vec::new();
-        for change in changes.iter().filter(|change| change.changes_variant > 0.0 || change.leaves > 0.0) {
+        for change in
+            trial.changes.iter().filter(|change| change.changes_variant > 0.0 || change.leaves > 0.0)
+        {
             let help = format!(
                 "{:.4}% of all units would change their variant and {:.4}% would leave",
                 change.changes_variant * 100.0,
@@ -324,34 +327,32 @@ impl Turn<'_> {
             reasons.push(Reason::new(Rule::Flip, &change.experiment, help));
         }
         if matches!(body, Body::Started { .. }) {
-            reasons.extend(self.contends(id, body));
+            reasons.extend(trial.document.iter().flat_map(|document| contends(id, document)));
         }
         reasons
     }
+}
 
-    fn contends(&self, id: &str, body: &Body) -> Vec<Reason> {
-        let mut trial = Turn::new(&self.state, self.evidence, self.now);
-        trial.emit(&crate::actor::Actor::Schedule, body.clone());
-        let Some(document) = trial.document() else { return Vec::new() };
-        let plan = document.plan();
-        let name = |handle| plan.experiment(handle).map_or("", |experiment| experiment.id());
-        let mut reasons = Vec::new();
-        for contention in plan.contentions() {
-            let (first, second) = (name(contention.first), name(contention.second));
-            let other = match (first == id, second == id) {
-                (true, _) => second,
-                (_, true) => first,
-                _ => continue,
-            };
-            let help = format!(
-                "`{other}` runs and acts on the same thing for the same requests: {}; wait until it ends, put both into \
-                 one layer, or tell their requests apart by `targeting`",
-                contention.things.join(", ")
-            );
-            reasons.push(Reason::new(Rule::Conflict, other, help));
-        }
-        reasons
+/// What runs and acts on the same things.
+fn contends(id: &str, document: &Document) -> Vec<Reason> {
+    let plan = document.plan();
+    let name = |handle| plan.experiment(handle).map_or("", |experiment| experiment.id());
+    let mut reasons = Vec::new();
+    for contention in plan.contentions() {
+        let (first, second) = (name(contention.first), name(contention.second));
+        let other = match (first == id, second == id) {
+            (true, _) => second,
+            (_, true) => first,
+            _ => continue,
+        };
+        let help = format!(
+            "`{other}` runs and acts on the same thing for the same requests: {}; wait until it ends, put both into \
+             one layer, or tell their requests apart by `targeting`",
+            contention.things.join(", ")
+        );
+        reasons.push(Reason::new(Rule::Conflict, other, help));
     }
+    reasons
 }
 
 /// The rules that need a compiled document.
