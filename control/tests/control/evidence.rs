@@ -179,7 +179,6 @@ fn alike_arms_trip_at_most_at_the_stated_rate() {
 }
 
 #[test]
-#[ignore = "ten thousand fleets take a minute: run it with --ignored"]
 fn ten_thousand_fleets_trip_at_most_at_the_stated_rate() {
     let trips = false_trips(10_000, 0.05);
     println!("{trips} of 10,000 fleets tripped at alpha 0.05");

@@ -1,11 +1,13 @@
 //! What experiments of different layers act on that only one can have.
 
 #[cfg(feature = "advice")]
-use super::{Compiler, experiment::Draft};
-use crate::actions::{Claim, HeaderChange, VariantActions, When};
+use super::compiler::Compiler;
+#[cfg(feature = "advice")]
+use super::draft::Draft;
+use crate::ids::LayerId;
 #[cfg(feature = "advice")]
 use crate::plan::Plan;
-use crate::plan::{Experiment, LayerId};
+use crate::plan::{Claim, Experiment, HeaderChange, VariantActions, When};
 
 /// Something that a request or response has once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +122,7 @@ impl Compiler<'_> {
     /// Warns of experiments that are left out of requests for which another one comes first; `positions` are their
     /// places in the document.
     pub(super) fn warn_of_conflicts(&mut self, plan: &Plan, positions: &[usize]) {
-        use crate::disjoint::can_meet;
+        use super::disjoint::can_meet;
         use splitway_document::{Code, Place, Problem};
 
         let experiments = &plan.experiments;
@@ -190,9 +192,9 @@ impl Compiler<'_> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contention {
     /// The one whose id sorts first.
-    pub first: crate::plan::ExperimentId,
+    pub first: crate::ids::ExperimentId,
     /// The other one.
-    pub second: crate::plan::ExperimentId,
+    pub second: crate::ids::ExperimentId,
     /// What both act on: `cluster`, `request header x-checkout`.
     pub things: Vec<String>,
 }
@@ -213,7 +215,7 @@ impl Plan {
                     if one.layer == other.layer || one.shared && other.shared {
                         continue;
                     }
-                    if crate::disjoint::can_meet(self, (a, one.when), (b, other.when)) {
+                    if super::disjoint::can_meet(self, (a, one.when), (b, other.when)) {
                         let key =
                             (one.experiment.min(other.experiment), one.experiment.max(other.experiment));
                         let things = pairs.entry(key).or_default();
@@ -225,7 +227,7 @@ impl Plan {
                 }
             }
         }
-        let handle = |index: usize| u16::try_from(index).map(crate::plan::ExperimentId).ok();
+        let handle = |index: usize| u16::try_from(index).map(crate::ids::ExperimentId).ok();
         let contention = |((first, second), things)| {
             Some(Contention { first: handle(first)?, second: handle(second)?, things })
         };
