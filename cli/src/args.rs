@@ -153,6 +153,9 @@ pub(crate) struct Validate {
     /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails, secrets that are not samples
     #[arg(long)]
     pub(crate) launch: bool,
+    /// Check what a controller with these policies would refuse: facts, first steps, plans that cannot be decided in time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policies: Option<PathBuf>,
     /// Exit 1 for warnings, too
     #[arg(long)]
     pub(crate) deny_warnings: bool,

@@ -1,6 +1,9 @@
 //! `splitway validate`.
 
+use std::path::Path;
+
 use serde::Serialize;
+use splitway_control::Policies;
 use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems};
 
 use crate::args::Validate;
@@ -10,8 +13,9 @@ use crate::style::Style;
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();
+    let policies = args.policies.as_deref().map(policies).transpose()?;
     for file in &args.files {
-        reports.push(check(Input::read(file)?, args.launch));
+        reports.push(check(Input::read(file)?, args.launch, policies.as_ref()));
     }
     if args.json {
         let files: Vec<FileReport<'_>> = reports.iter().map(Report::shape).collect();
@@ -23,6 +27,12 @@ pub(crate) fn run(args: &Validate) -> Outcome {
     Ok(if is_bad { Exit::Problems } else { Exit::Fine })
 }
 
+fn policies(file: &Path) -> Result<Policies, Failure> {
+    let input = Input::read(file)?;
+    let read = input.document().and_then(|document| Policies::new(&document));
+    read.map_err(|problems| input.refuse(&problems))
+}
+
 struct Report {
     input: Input,
     version: Option<String>,
@@ -31,7 +41,7 @@ struct Report {
 
 /// Everything that is wrong with one file. Launch rules only make sense of a
 /// document that is otherwise right.
-fn check(input: Input, launch: bool) -> Report {
+fn check(input: Input, launch: bool, policies: Option<&Policies>) -> Report {
     let compiled = input
         .document()
         .and_then(|document| compile_with(&document, Secrets::WITHHELD).map(|plan| (document, plan)));
@@ -40,8 +50,9 @@ fn check(input: Input, launch: bool) -> Report {
             let mut problems: Vec<Problem> = plan.warnings().iter().cloned().collect();
             if launch {
                 problems.extend(launch_problems(&document, Secrets::Optional(&variable)));
-                problems.sort_by_key(|problem| problem.span.map(|span| span.start));
             }
+            problems.extend(splitway_control::check(&document, policies));
+            problems.sort_by_key(|problem| problem.span.map(|span| span.start));
             (Some(plan.content_hash().to_owned()), problems)
         }
         Err(problems) => (None, problems.into_iter().collect()),

@@ -103,6 +103,12 @@ fn alone(base: &serde_json::Value, experiment: &serde_json::Value) -> Result<(),
     compile_with(&document, Secrets::WITHHELD).map(drop)
 }
 
+/// The experiment at `index` as canonical JSON.
+pub(crate) fn canonical_item(whole: &document::Document, index: usize) -> Option<String> {
+    let whole: serde_json::Value = serde_json::from_str(&whole.to_json()).ok()?;
+    Some(canonical(whole.get("experiments")?.get(index)?))
+}
+
 fn canonical(value: &serde_json::Value) -> String {
     let text = value.to_string();
     document::Document::from_json(text.as_bytes()).map_or(text, |document| document.to_json())

@@ -36,6 +36,7 @@
 
 mod actor;
 mod chain;
+mod check;
 mod command;
 mod compose;
 mod event;
@@ -46,6 +47,7 @@ mod phase;
 mod policy;
 mod programme;
 mod react;
+mod rehearse;
 mod rollout;
 mod rules;
 mod state;
@@ -53,6 +55,7 @@ mod time;
 
 pub use actor::{Actor, BlankActor};
 pub use chain::{Corrupt, Head, Sealed};
+pub use check::check;
 pub use command::{Command, Input};
 pub use compose::{Document, compose};
 pub use event::{Body, Cause, Condition, Event, Gate, Moved, Tally, Verdict, VerdictCode};
@@ -63,6 +66,7 @@ pub use phase::{Move, Phase, TRANSITIONS};
 pub use policy::{Budget, Freeze, Policies};
 pub use programme::{Hygiene, Programme};
 pub use react::{Reaction, Refusal, react};
+pub use rehearse::{Incident, rehearse};
 pub use rollout::{Rollout, Step};
 pub use rules::{Reason, Rule};
 pub use state::{Approval, Archived, Experiment, Proxy, State, Wanted};

@@ -121,6 +121,33 @@ fn long_lines_are_cut_around_the_place() {
     insta::assert_snapshot!(Bench::new(&[("long.json", &config)]).run("validate long.json").all());
 }
 
+#[test]
+fn policies_refuse_what_a_controller_would() {
+    let config = "version: 1
+unit: [{ cookie: uid }]
+experiments:
+  - id: hasty
+    variants: [{ id: a }, { id: b }]
+    rollout: { steps: [{ traffic: 50% }, { traffic: 20% }] }
+  - id: ready
+    owner: ann
+    variants: [{ id: a }, { id: b }]
+    rollout: { steps: [{ traffic: 5%, hold: 1d }, { traffic: 100%, approvals: 1 }] }
+";
+    let policies = "version: 1\nlaunch: { facts: [owner] }\nblast_radius: { first_step: 10% }\n";
+    let bad = "version: 1\nlaunch: { facts: [ownr] }\n";
+    let bench = Bench::new(&[("shop.yaml", config), ("policies.yaml", policies), ("bad.yaml", bad)]);
+    insta::assert_snapshot!(bench.run("validate --policies policies.yaml shop.yaml").all());
+    let ran = bench.run("validate --policies bad.yaml shop.yaml");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("did you mean `owner`?"), "{}", ran.err);
+    // A rollout that means nothing needs no policies to be found.
+    let ran = bench.run("validate --json shop.yaml");
+    let problems = ran.json()["files"][0]["problems"].clone();
+    assert_eq!(problems.as_array().map(Vec::len), Some(1));
+    assert_eq!(problems[0]["path"], "experiments[0].rollout.steps[1].traffic");
+}
+
 /// A share that rounds to no bucket is no mistake of the config's form, and nobody would get the variant.
 #[test]
 fn weights_that_get_no_bucket_are_warned_of() {

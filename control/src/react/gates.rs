@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use splitway_stats::power::{Design, units_for_means};
 
 use super::Turn;
+use crate::compose::Document;
 use crate::event::{Body, Condition, Gate};
 use crate::intent::Definition;
 use crate::phase::Phase;
+use crate::policy::Policies;
 use crate::rollout::WHOLE;
 use crate::rules::{Reason, Rule};
 use crate::state::Experiment;
@@ -105,24 +107,11 @@ impl Turn<'_> {
         if reasons.is_empty() { Ok(body) } else { Err(reasons) }
     }
 
-    /// What no waiting will change: why the experiment must not even enter the queue.
+    /// Why the experiment must not even enter the queue.
     pub(super) fn hopeless(&self, id: &str) -> Vec<Reason> {
         let Some(one) = self.state.experiment(id) else { return Vec::new() };
-        let definition = &one.definition;
-        let mut reasons = missing_facts(definition, &self.state.policies().facts);
         let policies = self.state.policies();
-        let rollout = definition.rollout();
-        if let Some(first) = rollout.step(0)
-            && first.share > policies.first_step
-        {
-            let help = format!(
-                "expected at most {} in a first step, found {}; begin with less",
-                percent(policies.first_step),
-                first.traffic
-            );
-            reasons.push(Reason::new(Rule::BlastRadius, "rollout.steps[0].traffic", help));
-        }
-        reasons.extend(self.infeasible(definition));
+        let mut reasons = hopeless(&one.definition, policies);
         let waiting =
             self.state.experiments().filter(|(other, one)| one.phase == Phase::Queued && *other != id);
         if let Some(most) = policies.queued
@@ -132,36 +121,6 @@ impl Turn<'_> {
             reasons.push(Reason::new(Rule::Quota, "concurrency.queued", format!("{most} wait already")));
         }
         reasons
-    }
-
-    /// Whether the effect that is worth finding can be found in time with the traffic that there is.
-    fn infeasible(&self, definition: &Definition) -> Option<Reason> {
-        let policies = self.state.policies();
-        let units_per_day = policies.units_per_day?;
-        let analysis = definition.wire().analysis.as_ref()?;
-        let effect = analysis.minimum_detectable_effect?;
-        let design = Design {
-            alpha: analysis.alpha.unwrap_or(0.05),
-            power: analysis.power.unwrap_or(0.8),
-            ratio: 1.0,
-        };
-        let by_power = units_for_means(effect, (policies.deviation, policies.deviation), &design).ok()?;
-        let fewest = analysis.min_units_per_arm.unwrap_or(0) as f64;
-        let rollout = definition.rollout();
-        let smallest = definition.shares().into_iter().map(|(_, share)| share).fold(1.0, f64::min);
-        let last = rollout.steps.last().map_or(WHOLE, |step| step.share);
-        let daily = units_per_day as f64 * f64::from(part(rollout.share, last)) / f64::from(WHOLE) * smallest;
-        let days = rollout.at_most as f64 / DAY_MS;
-        let needed = by_power.max(fewest);
-        if daily * days >= needed {
-            return None;
-        }
-        let help = format!(
-            "expected {needed:.0} units in the smallest arm for an effect of {effect}, found {:.0} in {days:.0} days; \
-             plan more traffic, more time or a larger effect",
-            daily * days
-        );
-        Some(Reason::new(Rule::Feasibility, "rollout.decide.at_most", help))
     }
 
     fn is_killed(&self) -> Option<Reason> {
@@ -352,12 +311,14 @@ impl Turn<'_> {
     /// Whether the document with it compiles, leaves everyone in their variant, and nothing that runs acts on the
     /// same thing.
     fn meets(&mut self, id: &str, body: &Body) -> Vec<Reason> {
-        let changes = match self.attempt(body.clone()) {
-            Ok(changes) => changes,
+        let trial = match self.attempt(body.clone()) {
+            Ok(trial) => trial,
             Err(reason) => return vec![reason],
         };
         let mut reasons = Vec::new();
-        for change in changes.iter().filter(|change| change.changes_variant > 0.0 || change.leaves > 0.0) {
+        for change in
+            trial.changes.iter().filter(|change| change.changes_variant > 0.0 || change.leaves > 0.0)
+        {
             let help = format!(
                 "{:.4}% of all units would change their variant and {:.4}% would leave",
                 change.changes_variant * 100.0,
@@ -366,34 +327,32 @@ impl Turn<'_> {
             reasons.push(Reason::new(Rule::Flip, &change.experiment, help));
         }
         if matches!(body, Body::Started { .. }) {
-            reasons.extend(self.contends(id, body));
+            reasons.extend(trial.document.iter().flat_map(|document| contends(id, document)));
         }
         reasons
     }
+}
 
-    fn contends(&self, id: &str, body: &Body) -> Vec<Reason> {
-        let mut trial = Turn::new(&self.state, self.evidence, self.now);
-        trial.emit(&crate::actor::Actor::Schedule, body.clone());
-        let Some(document) = trial.document() else { return Vec::new() };
-        let plan = document.plan();
-        let name = |handle| plan.experiment(handle).map_or("", |experiment| experiment.id());
-        let mut reasons = Vec::new();
-        for contention in plan.contentions() {
-            let (first, second) = (name(contention.first), name(contention.second));
-            let other = match (first == id, second == id) {
-                (true, _) => second,
-                (_, true) => first,
-                _ => continue,
-            };
-            let help = format!(
-                "`{other}` runs and acts on the same thing for the same requests: {}; wait until it ends, put both into \
-                 one layer, or tell their requests apart by `targeting`",
-                contention.things.join(", ")
-            );
-            reasons.push(Reason::new(Rule::Conflict, other, help));
-        }
-        reasons
+/// What runs and acts on the same things.
+fn contends(id: &str, document: &Document) -> Vec<Reason> {
+    let plan = document.plan();
+    let name = |handle| plan.experiment(handle).map_or("", |experiment| experiment.id());
+    let mut reasons = Vec::new();
+    for contention in plan.contentions() {
+        let (first, second) = (name(contention.first), name(contention.second));
+        let other = match (first == id, second == id) {
+            (true, _) => second,
+            (_, true) => first,
+            _ => continue,
+        };
+        let help = format!(
+            "`{other}` runs and acts on the same thing for the same requests: {}; wait until it ends, put both into \
+             one layer, or tell their requests apart by `targeting`",
+            contention.things.join(", ")
+        );
+        reasons.push(Reason::new(Rule::Conflict, other, help));
     }
+    reasons
 }
 
 /// The rules that need a compiled document.
@@ -447,6 +406,48 @@ fn percent(share: u32) -> String {
     if rest == 0 { format!("{whole}%") } else { format!("{whole}.{rest:02}%") }
 }
 
+/// What no waiting will change.
+pub(crate) fn hopeless(definition: &Definition, policies: &Policies) -> Vec<Reason> {
+    let mut reasons = missing_facts(definition, &policies.facts);
+    if let Some(first) = definition.rollout().step(0)
+        && first.share > policies.first_step
+    {
+        let help = format!(
+            "expected at most {} in a first step, found {}; begin with less",
+            percent(policies.first_step),
+            first.traffic
+        );
+        reasons.push(Reason::new(Rule::BlastRadius, "rollout.steps[0].traffic", help));
+    }
+    reasons.extend(infeasible(definition, policies));
+    reasons
+}
+
+/// Whether the effect that is worth finding can be found in time with the traffic that there is.
+fn infeasible(definition: &Definition, policies: &Policies) -> Option<Reason> {
+    let units_per_day = policies.units_per_day?;
+    let analysis = definition.wire().analysis.as_ref()?;
+    let effect = analysis.minimum_detectable_effect?;
+    let design =
+        Design { alpha: analysis.alpha.unwrap_or(0.05), power: analysis.power.unwrap_or(0.8), ratio: 1.0 };
+    let by_power = units_for_means(effect, (policies.deviation, policies.deviation), &design).ok()?;
+    let fewest = analysis.min_units_per_arm.unwrap_or(0) as f64;
+    let rollout = definition.rollout();
+    let smallest = definition.shares().into_iter().map(|(_, share)| share).fold(1.0, f64::min);
+    let last = rollout.steps.last().map_or(WHOLE, |step| step.share);
+    let share = f64::from(part(rollout.share, last)) / f64::from(WHOLE) * smallest;
+    let days = rollout.at_most as f64 / DAY_MS;
+    let (needed, found) = (by_power.max(fewest), units_per_day as f64 * share * days);
+    if found >= needed {
+        return None;
+    }
+    let help = format!(
+        "expected {needed:.0} units in the smallest arm for an effect of {effect}, found {found:.0} in {days:.0} days; \
+         plan more traffic, more time or a larger effect"
+    );
+    Some(Reason::new(Rule::Feasibility, "rollout.decide.at_most", help))
+}
+
 /// The registry facts that a start needs and that are not written.
 pub(crate) fn missing_facts(definition: &Definition, facts: &[String]) -> Vec<Reason> {
     let wire = definition.wire();
@@ -470,7 +471,9 @@ pub(crate) fn missing_facts(definition: &Definition, facts: &[String]) -> Vec<Re
             _ => true,
         };
         if !is_there {
-            let help = format!("the launch policy asks for `{fact}`; add it to the experiment");
+            let help = format!(
+                "expected `{fact}`, which the launch policy asks for, found none; add it to the experiment"
+            );
             reasons.push(Reason::new(Rule::LaunchFacts, fact, help));
         }
     }

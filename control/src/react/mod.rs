@@ -81,6 +81,12 @@ pub fn react(state: &State, evidence: &Evidence, actor: &Actor, input: &Input, n
     turn.finish()
 }
 
+/// What would come of an event.
+struct Trial {
+    document: Option<Arc<Document>>,
+    changes: Vec<Moved>,
+}
+
 pub(super) struct Turn<'t> {
     state: State,
     evidence: &'t Evidence,
@@ -142,23 +148,23 @@ impl<'t> Turn<'t> {
         true
     }
 
-    /// Tries an event that changes the document: who would move, or why it must not happen.
-    fn attempt(&mut self, body: Body) -> Result<Vec<Moved>, Reason> {
+    /// Tries an event that changes the document: the document and who would move, or why it must not happen.
+    fn attempt(&mut self, body: Body) -> Result<Trial, Reason> {
         let mut trial = Turn::new(&self.state, self.evidence, self.now);
         if !trial.emit(&Actor::Schedule, body) {
-            return Err(Reason::new(Rule::Transition, "", "this is not possible in the present phase"));
+            return Err(Reason::new(Rule::Transition, "phase", "this is not possible in the present phase"));
         }
         let before = self.document();
         match compose(&trial.state) {
-            Ok(None) => Ok(Vec::new()),
+            Ok(None) => Ok(Trial { document: None, changes: Vec::new() }),
             Ok(Some(document)) => {
                 let changes = document.changes(before.as_deref(), self.now);
-                trial.document = Some(Arc::new(document));
-                Ok(changes)
+                Ok(Trial { document: Some(Arc::new(document)), changes })
             }
             Err(problems) => {
                 let text = problems.iter().next().map(ToString::to_string).unwrap_or_default();
-                Err(Reason::new(Rule::Compile, "", format!("the document with it does not compile: {text}")))
+                let help = format!("the document with it does not compile: {text}");
+                Err(Reason::new(Rule::Compile, "config", help))
             }
         }
     }

@@ -7,6 +7,9 @@ use crate::event::{Body, Cause};
 use crate::phase::Phase;
 use crate::rules::Reason;
 
+/// Starts in one tick: each compiles the document, and a tick must not take long. The others start in the next one.
+const MOST_STARTS: u32 = 5;
+
 impl Turn<'_> {
     /// In this order: harm first, growth last.
     pub(super) fn tick(&mut self) {
@@ -111,10 +114,15 @@ impl Turn<'_> {
             .map(|(id, one)| (std::cmp::Reverse(one.definition.priority()), one.enqueued, id.to_owned()))
             .collect();
         queue.sort();
+        let mut started = 0_u32;
         for (.., id) in queue {
             match self.start(&id) {
                 Ok(body) => {
                     self.emit(&Actor::Schedule, body);
+                    started = started.saturating_add(1);
+                    if started == MOST_STARTS {
+                        return;
+                    }
                 }
                 Err(reasons) => self.hold(&id, reasons),
             }

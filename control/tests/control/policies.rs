@@ -223,3 +223,32 @@ fn the_programme_counts_what_the_log_has() {
     let hygiene = world.state.hygiene(world.now);
     assert_eq!((hygiene.undecided, hygiene.not_cleaned_up), (vec!["c".to_owned()], vec!["a".to_owned()]));
 }
+
+#[test]
+fn a_config_is_checked_before_anybody_asks() {
+    let text = "version: 1\nunit: [{ cookie: uid }]\nexperiments:\n  - id: x\n    owner: ann\n    \
+                variants: [{ id: a }, { id: b }]\n    analysis: { minimum_detectable_effect: 0.0001 }\n    \
+                rollout: { after: [y], steps: [{ traffic: 20% }], decide: { at_most: 2d } }\n";
+    let document = splitway_document::Document::from_yaml(text).unwrap();
+    let policies = "version: 1\nlaunch: { facts: [owner, runbook] }\nblast_radius: { first_step: 10% }\n\
+                    feasibility: { units_per_day: 100 }\n";
+    let policies = Policies::from_yaml(policies).unwrap();
+    let problems = splitway_control::check(&document, Some(&policies));
+    let mut lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "4:5: experiments[0].runbook: expected `runbook`, which the launch policy asks for, found none [launch]; \
+             add it to the experiment",
+            "8:24: experiments[0].rollout.after[0]: expected an experiment of this config, found y [unknown_reference]; \
+             did you mean `x`?",
+            "8:47: experiments[0].rollout.steps[0].traffic: expected at most 10% in a first step, found 20% [launch]; \
+             begin with less",
+            "8:74: experiments[0].rollout.decide.at_most: expected 1569775947 units in the smallest arm for an effect \
+             of 0.0001, found 20 in 2 days [launch]; plan more traffic, more time or a larger effect",
+        ]
+    );
+    let only_rollout = splitway_control::check(&document, None);
+    assert_eq!(only_rollout.len(), 1);
+}
