@@ -61,11 +61,13 @@ pub(crate) enum Command {
     /// Assign unit ids from stdin, one a line, as NDJSON
     ///
     /// One row per id and experiment (ordered by id), in input order. The request that is decided
-    /// has nothing but the unit: path `/`, and no other header. So an experiment with targeting
-    /// gets whatever that request gets, mostly `not_targeted`; one whose own unit is another
-    /// source gets `no_unit`. `bucket` is null where none was computed. Lines that are empty, not
+    /// has the unit, and what --path, --host, --method, --header and --cookie add; so an experiment with
+    /// targeting says `not_targeted` where the request lacks what it asks for, and one whose own unit is another
+    /// source says `no_unit`. With --requests, whole requests are decided instead of ids. `bucket` is null where none was computed. Lines that are empty, not
     /// UTF-8, or that the source cannot carry (a `;` in a cookie) are counted on stderr: exit 1.
-    #[command(after_help = "Example: splitway assign --config splitway.yaml < ids.txt > rows.ndjson")]
+    #[command(
+        after_help = "Examples:\n  splitway assign --config splitway.yaml < ids.txt > rows.ndjson\n  splitway assign --config splitway.yaml --path /checkout < ids.txt\n  splitway assign --config splitway.yaml --requests access.log"
+    )]
     Assign(Assign),
     /// Show every step of one decision
     #[command(after_help = "Example: splitway explain --config splitway.yaml --path / --cookie uid=u1")]
@@ -83,6 +85,13 @@ pub(crate) enum Command {
     /// not is marked as an estimate. Shares are of all units whose requests are eligible.
     #[command(after_help = "Example: splitway diff old.yaml new.yaml --max-moved 1%")]
     Diff(Diff),
+    /// Decide recorded requests by two configs, and say who would get something else
+    ///
+    /// A request is a JSON object on a line of its own: `method`, `path`, `host`, `time`, `headers` and `cookies`, or the line of an
+    /// access log, in which every other text is the header of that name. Requests are decided at their own time. Exit 1 if
+    /// lines are not requests, or if more move than --max-moved allows.
+    #[command(after_help = "Example: splitway replay old.yaml new.yaml --requests access.log --max-moved 1%")]
+    Replay(Replay),
     /// Try a config with real traffic: a local proxy that runs the compiled filter
     ///
     /// It routes as Envoy would: by the header that the filter sets to the upstream of that name,
@@ -278,9 +287,27 @@ pub(crate) struct Assign {
     /// The config: a file, or several or a folder, which are then one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// Which of the config's sources the ids are, such as `cookie:uid` [default: the first]
+    /// Unit source that the ids belong to, such as `cookie:uid`; the config must name it [default: the first]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) unit_kind: Option<String>,
+    /// Requests to decide instead of ids: a JSON object a line, or an access log in JSON; `-` is stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["unit_kind", "method", "path", "host", "header", "cookie"])]
+    pub(crate) requests: Option<PathBuf>,
+    /// The method of the request that carries the ids
+    #[arg(long, default_value = "GET")]
+    pub(crate) method: String,
+    /// Its path, with its query
+    #[arg(long, default_value = "/")]
+    pub(crate) path: String,
+    /// Its host
+    #[arg(long, default_value = "localhost")]
+    pub(crate) host: String,
+    /// A header of it; may be repeated
+    #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
+    pub(crate) header: Vec<(String, String)>,
+    /// A cookie of it; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
+    pub(crate) cookie: Vec<(String, String)>,
     /// Time of the decision (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at: Option<Timestamp>,
@@ -390,6 +417,22 @@ pub(crate) struct Diff {
     /// Units tried where an experiment's bucketing cannot be compared exactly
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The config before, a file or a folder
+    pub(crate) old: PathBuf,
+    /// The config after, a file or a folder
+    pub(crate) new: PathBuf,
+    /// The requests: a JSON object a line, or an access log in JSON; `-` is stdin
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) requests: PathBuf,
+    /// Exit 1 if a larger share of the requests moves in any experiment, such as 1%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) max_moved: Option<f64>,
     #[command(flatten)]
     pub(crate) asked: Asked,
 }

@@ -1,23 +1,42 @@
 //! `splitway assign`: ids in, rows out, as fast as the hashes go.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
 
+use serde::Serialize;
 use splitway_engine::{Decision, Plan, Reason, Source, Step, Timestamp, Trace, VariantId};
 
 use crate::args::Assign;
 use crate::carrier::Carrier;
+use crate::explain::{Asked, WHY_LEFT_OUT};
 use crate::input;
 use crate::outcome::{Exit, Failure, Outcome};
+use crate::requests::{self, Decider};
 
 /// Large enough that system calls do not show.
 const BUFFER: usize = 1 << 16;
 
 pub(crate) fn run(args: &Assign) -> Outcome {
     let plan = input::plan(&args.config)?;
+    if let Some(file) = &args.requests {
+        return decide(&plan, file, args.at);
+    }
     let source = source(&plan, args.unit_kind.as_deref())?;
     let ids = BufReader::with_capacity(BUFFER, io::stdin().lock());
     let mut rows = BufWriter::with_capacity(BUFFER, io::stdout().lock());
-    let skipped = assign(&plan, source, input::at(args.at), ids, &mut rows)?;
+    let asked = Asked {
+        method: &args.method,
+        path: &args.path,
+        host: &args.host,
+        headers: &args.header,
+        cookies: &args.cookie,
+    };
+    let (others, left_out) = asked.headers(&plan);
+    for name in left_out {
+        eprintln!("{name} is left out: {WHY_LEFT_OUT}");
+    }
+    let carrier = Carrier::new([source]).with_others(others);
+    let skipped = assign(&plan, carrier, input::at(args.at), ids, &mut rows)?;
     rows.flush()?;
     for (count, what) in [
         (skipped.empty, "empty"),
@@ -29,6 +48,41 @@ pub(crate) fn run(args: &Assign) -> Outcome {
         }
     }
     Ok(if skipped == Skipped::default() { Exit::Fine } else { Exit::Problems })
+}
+
+/// A row for each request of `file` and experiment.
+fn decide(plan: &Plan, file: &Path, at: Option<Timestamp>) -> Outcome {
+    let mut decider = Decider::new(plan, at, input::at(None));
+    let mut rows = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let (requests, skipped) = requests::each(file, |request| {
+        decider.decide(&request);
+        for (experiment, outcome, variant, unit) in decider.outcomes() {
+            let row = Row {
+                line: request.line,
+                unit,
+                experiment,
+                variant,
+                bucket: outcome.bucket,
+                reason: outcome.reason.as_str(),
+            };
+            serde_json::to_writer(&mut rows, &row)?;
+            rows.write_all(b"\n")?;
+        }
+        Ok(())
+    })?;
+    rows.flush()?;
+    Ok(if requests == 0 || skipped > 0 { Exit::Problems } else { Exit::Fine })
+}
+
+/// What an experiment made of a request.
+#[derive(Serialize)]
+struct Row<'r> {
+    line: u64,
+    unit: Option<&'r str>,
+    experiment: &'r str,
+    variant: Option<&'r str>,
+    bucket: Option<u32>,
+    reason: &'r str,
 }
 
 /// The source that `kind` names, of those that the config declares.
@@ -53,23 +107,27 @@ struct Skipped {
 
 fn assign(
     plan: &Plan,
-    source: &Source,
+    mut carrier: Carrier<'_>,
     now: Timestamp,
     mut ids: impl BufRead,
     out: &mut impl Write,
 ) -> Result<Skipped, Failure> {
     let mut rows = Rows::new(plan);
-    let mut carrier = Carrier::new([source]);
     let mut skipped = Skipped::default();
     let mut decision = Decision::default();
     let mut line = Vec::new();
+    let mut is_first = true;
     loop {
         line.clear();
         if ids.read_until(b'\n', &mut line)? == 0 {
             return Ok(skipped);
         }
         let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let mut bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        // Editors put a byte order mark before the first line; it is no part of an id.
+        if std::mem::take(&mut is_first) {
+            bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+        }
         match std::str::from_utf8(bytes) {
             Err(_) => skipped.not_utf8 += 1,
             Ok("") => skipped.empty += 1,

@@ -4,16 +4,25 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use splitway_engine::{RequestView, Source};
 
 /// Builds a request that carries one id in each of some sources, and nothing
-/// else.
+/// else but what [`Carrier::with_others`] adds.
 pub(crate) struct Carrier<'s> {
     sources: Vec<&'s Source>,
+    /// The path without the id.
+    path: Vec<u8>,
+    /// What every request has besides.
+    others: Vec<(String, String)>,
     /// Name and value; the first is `:path`.
     headers: Vec<(&'s str, Vec<u8>)>,
 }
 
 impl<'s> Carrier<'s> {
     pub(crate) fn new(sources: impl IntoIterator<Item = &'s Source>) -> Self {
-        let mut carrier = Self { sources: Vec::new(), headers: vec![(":path", Vec::new())] };
+        let mut carrier = Self {
+            sources: Vec::new(),
+            path: b"/".to_vec(),
+            others: Vec::new(),
+            headers: vec![(":path", Vec::new())],
+        };
         for source in sources {
             if !carrier.sources.contains(&source) {
                 carrier.sources.push(source);
@@ -22,12 +31,28 @@ impl<'s> Carrier<'s> {
         carrier
     }
 
+    /// Lets every request have these headers, `:path` among them, besides the id.
+    pub(crate) fn with_others(mut self, headers: Vec<(String, String)>) -> Self {
+        for (name, value) in headers {
+            if name == ":path" {
+                self.path = value.into_bytes();
+            } else {
+                self.others.push((name, value));
+            }
+        }
+        self
+    }
+
     /// Hands `use_request` the request that carries `id`; `None` if a source
     /// cannot carry it as it is: no request has that unit.
     pub(crate) fn with<T>(&mut self, id: &str, use_request: impl FnOnce(&RequestView<'_>) -> T) -> Option<T> {
         self.fill(id);
-        let pairs: Vec<(&[u8], &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())).collect();
+        let pairs: Vec<(&[u8], &[u8])> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .chain(self.others.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+            .collect();
         let request = RequestView::new(&pairs);
         let is_carried = self.sources.iter().all(|source| source.read(&request).as_deref() == Some(id));
         is_carried.then(|| use_request(&request))
@@ -46,13 +71,12 @@ impl<'s> Carrier<'s> {
     fn fill(&mut self, id: &str) {
         let mut used = 1;
         let headers = &mut self.headers;
-        headers[0].1.clear();
-        headers[0].1.push(b'/');
+        headers[0].1.clone_from(&self.path);
         for source in &self.sources {
             let name: &'s str = match source {
                 Source::Query(name) => {
                     let path = &mut headers[0].1;
-                    path.push(if path.len() == 1 { b'?' } else { b'&' });
+                    path.push(if path.contains(&b'?') { b'&' } else { b'?' });
                     percent_encode(name, path);
                     path.push(b'=');
                     percent_encode(id, path);

@@ -29,6 +29,8 @@ mod outcome;
 mod power;
 mod reference;
 mod render;
+mod replay;
+mod requests;
 mod reweight;
 mod simulate;
 mod simulation;
@@ -98,6 +100,7 @@ fn command(command: &Command) -> Outcome {
         #[cfg(not(feature = "host"))]
         Command::Dev(_) => Err(absent::refusal("dev", "host")),
         Command::Diff(args) => diff::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Render(args) => render::run(args),
         Command::Allocate(args) => allocate::run(args),
         Command::Reweight(args) => reweight::run(args),

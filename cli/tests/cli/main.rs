@@ -27,6 +27,7 @@ mod readme;
 mod render;
 #[cfg(feature = "analysis")]
 mod report;
+mod requests;
 mod schema;
 #[cfg(feature = "host")]
 mod secrets;

@@ -88,7 +88,8 @@ fn what_is_no_config_is_left_out_and_named() {
     std::fs::remove_file(bench.path("config/new/splitway.yaml")).unwrap();
     std::fs::write(bench.path("config/scenario.yaml"), "name: a day\nsteps: [{ request: {} }]\n").unwrap();
     std::fs::write(bench.path("config/settings.json"), r#"{"tabWidth": 2}"#).unwrap();
-    for command in ["validate config", "fmt --check config", "explain --config config --header x-user-id:u1"] {
+    for command in ["validate config", "fmt --check config", "explain --config config --header x-user-id:u1"]
+    {
         let ran = bench.run(command);
         assert!(ran.err.contains("left out: "), "{command}: {}", ran.all());
         assert_eq!(ran.err.matches("config/new/splitway.schema.json").count(), 1, "{command}: {}", ran.all());
@@ -108,5 +109,9 @@ fn a_list_in_a_folder_is_reported_at_its_place() {
     let bench = bench(&[("config/list.yaml", "# a comment\n- id: button\n")]);
     let ran = bench.run("validate config");
     assert!(ran.code == 1 && ran.out.contains("config/list.yaml:2:1"), "{}", ran.all());
-    assert!(ran.out.contains("expected a mapping of fields, such as `experiments`, found a list of 1"), "{}", ran.all());
+    assert!(
+        ran.out.contains("expected a mapping of fields, such as `experiments`, found a list of 1"),
+        "{}",
+        ran.all()
+    );
 }
