@@ -67,7 +67,7 @@ fn what_cannot_be_signed_is_told() {
     for (args, why) in [
         ("--experiment checkout --variant one-stp", "did you mean `one-step`?"),
         ("--experiment chekout --variant one-step", "did you mean `checkout`?"),
-        ("--experiment checkout --variant control --expires-in 2w", "30m or 12h"),
+        ("--experiment checkout --variant control --expires-in 2x", "30m or 12h"),
         ("--experiment checkout --variant control --expires-in 25h", "from 1s to 24h"),
         ("--experiment checkout --variant control --key 2024", "there are 2025, 2026"),
         ("--experiment checkout", "--variant"),
