@@ -1,7 +1,7 @@
 //! `splitway init`: a config to begin with.
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use splitway_engine::{Document, Secrets, compile_with};
@@ -182,9 +182,9 @@ fn ask(question: &str, default: &str) -> Result<String, Failure> {
     Ok(if line.is_empty() { default } else { line }.to_owned())
 }
 
-/// 128 bits; none where the system has no such file.
+/// 128 bits in hexadecimal digits; `None` where the system has no randomness to give.
 fn random_key() -> Option<String> {
     let mut bytes = [0_u8; 16];
-    std::fs::File::open("/dev/urandom").ok()?.read_exact(&mut bytes).ok()?;
+    getrandom::fill(&mut bytes).ok()?;
     Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

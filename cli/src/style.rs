@@ -1,7 +1,8 @@
 //! Colour, where someone can see it.
 
-use std::io::IsTerminal as _;
-
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Effects};
 use terminal_size::terminal_size_of;
 
 /// Columns where nobody can see how many there are.
@@ -22,12 +23,12 @@ pub(crate) struct Style {
 impl Style {
     /// For stdout.
     pub(crate) fn stdout() -> Self {
-        Self::of(std::io::stdout().is_terminal())
+        Self::of(&std::io::stdout())
     }
 
     /// For stderr.
     pub(crate) fn stderr() -> Self {
-        Self::of(std::io::stderr().is_terminal())
+        Self::of(&std::io::stderr())
     }
 
     /// For text that is not shown on a terminal.
@@ -36,10 +37,9 @@ impl Style {
         Self { is_coloured: false }
     }
 
-    /// <https://no-color.org>: any value but the empty one.
-    fn of(is_terminal: bool) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_coloured: is_terminal && !refused }
+    /// As a terminal can show them and its user wants them: `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`.
+    fn of(stream: &impl RawStream) -> Self {
+        Self { is_coloured: AutoStream::choice(stream) != ColorChoice::Never }
     }
 
     /// The same for problems, as wide as the terminal.
@@ -48,31 +48,30 @@ impl Style {
     }
 
     pub(crate) fn red(self, text: &str) -> String {
-        self.sgr("1;31", text)
+        self.painted(AnsiColor::Red.on_default() | Effects::BOLD, text)
     }
 
-    #[cfg(any(feature = "analysis", feature = "host"))]
     pub(crate) fn yellow(self, text: &str) -> String {
-        self.sgr("1;33", text)
+        self.painted(AnsiColor::Yellow.on_default() | Effects::BOLD, text)
     }
 
     pub(crate) fn green(self, text: &str) -> String {
-        self.sgr("32", text)
+        self.painted(AnsiColor::Green.on_default(), text)
     }
 
     pub(crate) fn cyan(self, text: &str) -> String {
-        self.sgr("36", text)
+        self.painted(AnsiColor::Cyan.on_default(), text)
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
-        self.sgr("1", text)
+        self.painted(anstyle::Style::new().bold(), text)
     }
 
     pub(crate) fn dim(self, text: &str) -> String {
-        self.sgr("2", text)
+        self.painted(anstyle::Style::new().dimmed(), text)
     }
 
-    fn sgr(self, code: &str, text: &str) -> String {
-        if self.is_coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    fn painted(self, style: anstyle::Style, text: &str) -> String {
+        if self.is_coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }

@@ -1,6 +1,5 @@
 //! `splitway token`: a signed QA override.
 
-use std::io::Read as _;
 use std::time::Duration;
 
 use splitway_engine::qa_token::{Choice, Claims, MAX_LIFETIME_MS, sign};
@@ -107,7 +106,8 @@ fn ways(tokens: &wire::QaTokens, token: &str) -> Vec<String> {
 
 fn nonce() -> Result<String, Failure> {
     let mut bytes = [0_u8; 8];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::Usage(format!("the system has no random bytes for a token: {error}")))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

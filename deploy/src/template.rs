@@ -1,6 +1,6 @@
-//! The templates `envoy/bootstrap.yaml` and `envoy/ecds.yaml`, and how their placeholders are filled.
+//! The templates in `deploy/envoy/`, and how their placeholders are filled.
 //!
-//! They are text with placeholders and not a tree of structs, because the two files are documentation first: a
+//! They are text with placeholders and not a tree of structs, because the files are documentation first: a
 //! person must be able to copy them.
 
 use std::fmt;
@@ -8,9 +8,16 @@ use std::fmt;
 use anyhow::{Context as _, Result, bail};
 
 /// A bootstrap of Envoy with Splitway in it.
-pub const BOOTSTRAP: &str = include_str!("../../envoy/bootstrap.yaml");
+pub const BOOTSTRAP: &str = include_str!("../envoy/bootstrap.yaml");
 /// The file by which Envoy's extension config discovery gets the filter's configuration.
-pub const ECDS: &str = include_str!("../../envoy/ecds.yaml");
+pub const ECDS: &str = include_str!("../envoy/ecds.yaml");
+
+/// An access logger that writes requests with records to a file.
+pub const ACCESS_LOG_FILE: &str = include_str!("../envoy/access-log-file.yaml");
+/// An access logger that sends them to a collector.
+pub const ACCESS_LOG_OTLP: &str = include_str!("../envoy/access-log-otlp.yaml");
+/// Tracing, with the stamp as a span's tag.
+pub const TRACING_OTLP: &str = include_str!("../envoy/tracing-otlp.yaml");
 
 /// What Envoy does with a request, and with later ones, when the filter's VM traps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,9 +1,8 @@
 //! The rig: a real Envoy with Splitway in front of real upstream servers, all on loopback.
 //!
 //! The demo, the end-to-end tests, and later the scenario runner and the benches drive a proxy
-//! through this one crate. Its files beside `src/`, `bootstrap.yaml` and `ecds.yaml`, are at the
-//! same time what a reader copies into an Envoy of their own, so they cannot drift from what is
-//! tested. A mock proxy was rejected: what Envoy does around the filter (route choice, its own
+//! through this one crate. Its bootstrap and config discovery are the templates of `splitway_deploy`, which
+//! `splitway render` fills for users, so what they get is what is tested. A mock proxy was rejected: what Envoy does around the filter (route choice, its own
 //! 503s, config discovery) is what the rig is there to show.
 
 pub mod browser;

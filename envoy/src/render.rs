@@ -8,7 +8,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use splitway_deploy::FailurePolicy;
 use splitway_deploy::deployment::{NORMAL, rejecting_underscores};
-use splitway_deploy::template::{BOOTSTRAP, ECDS, fill, inside, quoted, replaced};
+use splitway_deploy::template::{
+    ACCESS_LOG_FILE, ACCESS_LOG_OTLP, BOOTSTRAP, ECDS, TRACING_OTLP, fill, inside, quoted, replaced,
+};
 
 /// What a proxy has besides `bootstrap.yaml`.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +38,7 @@ pub struct Additions {
 /// # Errors
 /// As [`bootstrap`].
 pub fn file_access_log(path: &Path) -> Result<String> {
-    fill(include_str!("../access-log-file.yaml"), &[("ACCESS_LOG_PATH", quoted_path(path)?)])
+    fill(ACCESS_LOG_FILE, &[("ACCESS_LOG_PATH", quoted_path(path)?)])
 }
 
 /// `access-log-otlp.yaml`, sending to the cluster `otel-collector`, which is at `collector`.
@@ -44,7 +46,7 @@ pub fn file_access_log(path: &Path) -> Result<String> {
 /// # Errors
 /// As [`bootstrap`].
 pub fn otlp_access_log(collector: SocketAddr) -> Result<String> {
-    fill(include_str!("../access-log-otlp.yaml"), &[("COLLECTOR", collector.to_string())])
+    fill(ACCESS_LOG_OTLP, &[("COLLECTOR", collector.to_string())])
 }
 
 /// `tracing-otlp.yaml`, sending to the cluster `otel-collector`, which is at `collector`.
@@ -52,7 +54,7 @@ pub fn otlp_access_log(collector: SocketAddr) -> Result<String> {
 /// # Errors
 /// As [`bootstrap`].
 pub fn otlp_tracing(collector: SocketAddr) -> Result<String> {
-    fill(include_str!("../tracing-otlp.yaml"), &[("COLLECTOR", collector.to_string())])
+    fill(TRACING_OTLP, &[("COLLECTOR", collector.to_string())])
 }
 
 impl Additions {

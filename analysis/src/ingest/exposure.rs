@@ -17,7 +17,7 @@ const PROVIDER: &str = "splitway";
 /// How a record begins, and how it does where others have written it anew.
 const OPENINGS: [&str; 2] =
     [r#"{"event":"feature_flag.evaluation""#, r#"{"event": "feature_flag.evaluation""#];
-/// How a line of `envoy/access-log-file.yaml` begins.
+/// How a line of `deploy/envoy/access-log-file.yaml` begins.
 const ACCESS_LOG: &str = r#"{"exposures":"#;
 /// How OTLP JSON begins.
 const OTLP: &str = "resourceLogs";

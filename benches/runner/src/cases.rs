@@ -218,7 +218,7 @@ fn cluster(name: &str, port: u16) -> Value {
     })
 }
 
-/// As `envoy/bootstrap.yaml` has it, but for the config discovery, which costs no request anything.
+/// As `deploy/envoy/bootstrap.yaml` has it, but for the config discovery, which costs no request anything.
 fn bootstrap(filter: Option<Value>, routes: &Value, clusters: &Value) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",

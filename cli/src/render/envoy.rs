@@ -1,62 +1,66 @@
 //! `splitway render envoy`.
 
-use splitway_deploy::deployment::{Cluster, Deployment};
+use clap::Args;
+use splitway_deploy::envoy::{Proxy, folder};
+use splitway_deploy::{Service, host_and_port};
 
-use super::args::Envoy;
-use super::{Files, Sources};
-use crate::outcome::{Failure, Outcome};
+use super::args::{OnTrap, Output, Source};
+use super::sources::Sources;
+use crate::outcome::Outcome;
+
+pub(super) const EXAMPLE: &str = "\
+Example: splitway render envoy --config splitway.yaml --cluster shop=127.0.0.1:3000 \
+--cluster checkout-v2=127.0.0.1:3001 --out proxy
+Then: cd proxy && envoy --config-path envoy.yaml";
+
+#[derive(Debug, Args)]
+pub(crate) struct Envoy {
+    #[command(flatten)]
+    source: Source,
+    /// Cluster and its address; may be repeated, the first one gets the requests that no variant routes
+    #[arg(long, required = true, value_name = "NAME=HOST:PORT", value_parser = Service::parse)]
+    cluster: Vec<Service>,
+    /// Address that the proxy listens on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = socket)]
+    listen: (String, u16),
+    /// Address that the admin interface listens on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901", value_parser = socket)]
+    admin: (String, u16),
+    /// Path of the folder on the proxy's machine [default: the proxy's working directory]
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    at: String,
+    /// What happens to requests after the filter traps (crashes)
+    #[arg(long, value_name = "POLICY", default_value = "reload")]
+    on_trap: OnTrap,
+    /// Refuse every request with a `_` in a header's name (without this, the filter removes `X_Splitway`)
+    #[arg(long)]
+    reject_underscores: bool,
+    #[command(flatten)]
+    output: Output,
+}
 
 pub(super) fn run(args: &Envoy) -> Outcome {
     let sources = Sources::read(&args.source)?;
-    sources.must_know(&args.cluster, sources.collector())?;
-    let mut clusters = Vec::new();
-    for cluster in &args.cluster {
-        let name = &cluster.name;
-        let port = cluster.port.ok_or_else(|| Failure::Usage(format!("--cluster {name} needs a port")))?;
-        if !cluster.labels.is_empty() {
-            return Err(Failure::Usage(format!("--cluster {name}: labels are for Istio's subsets")));
-        }
-        if !is_plain(name) {
-            return Err(Failure::Usage(format!("--cluster {name}: letters, digits, `-`, `_` and `.` only")));
-        }
-        clusters.push(Cluster { name: name.clone(), host: cluster.host.clone(), port });
-    }
-    let at = args.at.trim_end_matches('/');
-    let module = sources.module.file_name();
-    let deployment = Deployment {
+    let proxy = Proxy {
+        clusters: &args.cluster,
         listen: (&args.listen.0, args.listen.1),
         admin: (&args.admin.0, args.admin.1),
-        wasm: &format!("{at}/{module}"),
-        config_dir: &format!("{at}/experiments"),
-        clusters: &clusters,
-        capabilities: &sources.module.capabilities,
+        at: &args.at,
         failure_policy: args.on_trap.into(),
-        variables: &sources.variables,
         reject_underscores: args.reject_underscores,
-        is_inside: sources.plan.is_behind_another(),
-        own_headers: &sources.plan.own_headers().map(str::to_owned).collect::<Vec<_>>(),
     };
-    let broken = |error: anyhow::Error| Failure::Usage(format!("{error:#}"));
-    let mut files = Files::default();
-    // The module first and the experiments last: a proxy that watches finds what they name.
-    files.add(&module, sources.module.bytes.clone());
-    files.add("SHA256SUMS", format!("{}  {module}\n", sources.module.sha256));
-    files.add("envoy.yaml", deployment.bootstrap().map_err(broken)?);
-    for snippet in deployment.snippets().map_err(broken)? {
-        let text = format!("# Goes to: {}.\n{}", snippet.place, snippet.text);
-        files.add(format!("snippets/{}.yaml", snippet.name), text);
-    }
-    files.add("experiments/ecds.yaml", deployment.ecds(&sources.json).map_err(broken)?);
-    let folder = args.output.out.display();
-    let start = match sources.variables.as_slice() {
+    let files = folder(&sources.subject, &proxy).map_err(|refusal| sources.failure(refusal))?;
+    let start = match sources.subject.variables.as_slice() {
         [] => "start it".to_owned(),
         names => format!("start it with {} in its environment", names.join(", ")),
     };
-    files.finish(&args.output, &format!("{start}: cd {folder} && envoy --config-path envoy.yaml"))
+    let folder = args.output.out.display();
+    args.output.write(&files, &format!("{start}: cd {folder} && envoy --config-path envoy.yaml"))
 }
 
-/// What needs no quotes in YAML.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+fn socket(text: &str) -> Result<(String, u16), String> {
+    match host_and_port(text) {
+        Some((host, Some(port))) => Ok((host, port)),
+        _ => Err("expected an address and a port, such as 0.0.0.0:8080".to_owned()),
+    }
 }

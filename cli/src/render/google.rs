@@ -3,12 +3,14 @@
 
 use std::time::SystemTime;
 
+use clap::Args;
 use proxy_wasm_host::{FilterModule, Host, HostError, LogLevel, Request, Route, UpstreamResponse};
 use serde_json::Value;
+use splitway_deploy::Subject;
 use splitway_engine::Source;
 
-use super::Sources;
-use super::args::Google;
+use super::args;
+use super::sources::Sources;
 use crate::carrier::Carrier;
 use crate::outcome::{Failure, Outcome, print};
 
@@ -22,8 +24,14 @@ const INSTRUCTIONS: u64 = 1_000_000;
 /// Units whose requests are tried; the dearest one counts.
 const UNITS: usize = 50;
 
+#[derive(Debug, Args)]
+pub(crate) struct Google {
+    #[command(flatten)]
+    source: args::Source,
+}
+
 pub(super) fn run(args: &Google) -> Outcome {
-    let sources = Sources::read(&args.source)?;
+    let sources = Sources::read(&args.source)?.subject;
     if !sources.variables.is_empty() {
         return Err(Failure::Problems(format!(
             "Google Cloud Service Extensions give a plugin no environment, and the config takes secrets from it: {}",
@@ -33,21 +41,21 @@ pub(super) fn run(args: &Google) -> Outcome {
     let (module, config) = (sources.module.bytes.len(), sources.json.len());
     let mut too_much = Vec::new();
     if module + config > BYTES {
-        too_much.push(format!("module and config have {} bytes, and may have {BYTES}", module + config));
+        too_much.push(format!("module and config have {} bytes; the limit is {BYTES}", module + config));
     }
     let cost = Cost::of(&sources)?;
     if cost.instructions > INSTRUCTIONS {
         too_much.push(format!(
-            "a request takes {} wasm instructions if every experiment applies; {INSTRUCTIONS} are what 1 ms has room for",
+            "a request takes {} wasm instructions if every experiment applies; 1 ms allows {INSTRUCTIONS}",
             cost.instructions
         ));
     }
     if cost.memory > MEMORY {
-        too_much.push(format!("a VM takes {} bytes of memory, and gets {MEMORY}", cost.memory));
+        too_much.push(format!("a VM takes {} bytes of memory; the limit is {MEMORY}", cost.memory));
     }
     if !too_much.is_empty() {
         return Err(Failure::Problems(format!(
-            "too much for Google Cloud Service Extensions: {}",
+            "the config exceeds the limits of Google Cloud Service Extensions: {}",
             too_much.join("; ")
         )));
     }
@@ -68,7 +76,7 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(sources: &Sources) -> Result<Self, Failure> {
+    fn of(sources: &Subject) -> Result<Self, Failure> {
         let broken = |error: HostError| Failure::Usage(format!("the filter does not start: {error}"));
         let module = FilterModule::from_bytes(&sources.module.bytes)
             .map_err(|error| Failure::Usage(error.to_string()))?;

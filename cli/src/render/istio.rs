@@ -1,421 +1,121 @@
 //! `splitway render istio`.
 
-use std::collections::BTreeMap;
+use clap::{Args, ValueEnum};
+use splitway_deploy::istio::{self, Mesh, helm, kustomize};
+use splitway_deploy::{Service, label};
 
-use base64ct::{Base64, Encoding as _};
-use serde_json::{Map, Value, json};
-use splitway_deploy::FailurePolicy;
-use splitway_deploy::deployment::{self, Deployment};
-
-use super::args::{Cluster, Delivery, Istio};
-use super::kubernetes::{config_map, ecds, yaml};
-use super::{Files, Sources};
+use super::args::{OnTrap, Output, Source, object_name};
+use super::sources::Sources;
 use crate::outcome::{Failure, Outcome};
 
-/// Where proxies that mount the ConfigMaps find the experiments.
-const EXPERIMENTS: &str = "/etc/splitway/experiments";
-/// And the module.
-const MODULE: &str = "/etc/splitway/filter/splitway.wasm";
+pub(super) const EXAMPLE: &str = "\
+Example: splitway render istio --config splitway.yaml --image oci://registry.example/splitway:0.1 \
+--digest sha256:… --host shop.example.com --gateway istio-system/shop --cluster checkout-v1=checkout.shop.svc.cluster.local:80,version=v1 \
+--cluster checkout-v2=checkout.shop.svc.cluster.local:80,version=v2 --out deploy
+Then: kubectl apply --server-side -k deploy/base";
 
-const HTTP_CONNECTION_MANAGER: &str =
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+#[derive(Debug, Args)]
+pub(crate) struct Istio {
+    #[command(flatten)]
+    source: Source,
+    /// OCI image of the filter that the proxies pull: `oci://REGISTRY/NAME[:TAG]`
+    #[arg(long, value_name = "URL", conflicts_with = "url", requires = "digest")]
+    image: Option<String>,
+    /// Digest that pins the image, as `cargo xtask oci` prints it
+    #[arg(long, value_name = "sha256:HEX", requires = "image", value_parser = digest)]
+    digest: Option<String>,
+    /// URL from which the proxies fetch the module by HTTP, pinned by the sha256 of --wasm
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// How the experiments reach the proxies
+    #[arg(long, value_name = "HOW", default_value = "wasm-plugin")]
+    delivery: Delivery,
+    /// Cluster that variants name, and its service; labels after commas make a subset. May be
+    /// repeated, the first one gets the requests that no variant routes
+    #[arg(long, required = true, value_name = "NAME=HOST[:PORT][,LABEL=VALUE…]", value_parser = Service::parse)]
+    cluster: Vec<Service>,
+    /// Host of the VirtualService; may be repeated
+    #[arg(long, required = true, value_name = "HOST")]
+    host: Vec<String>,
+    /// Gateway of the VirtualService; may be repeated [default: the sidecars of the mesh]
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    gateway: Vec<String>,
+    /// Label of the proxies that run the filter; may be repeated
+    #[arg(long, value_name = "LABEL=VALUE", default_value = "istio=ingressgateway", value_parser = label)]
+    workload: Vec<(String, String)>,
+    /// Namespace of all objects; the proxies must run in it
+    #[arg(long, default_value = "istio-system", value_parser = object_name)]
+    namespace: String,
+    /// Name of all objects
+    #[arg(long, default_value = "splitway", value_parser = object_name)]
+    name: String,
+    /// What happens to requests after the filter traps (crashes)
+    #[arg(long, value_name = "POLICY", default_value = "reload")]
+    on_trap: OnTrap,
+    /// Refuse every request with a `_` in a header's name (without this, the filter removes `X_Splitway`)
+    #[arg(long)]
+    reject_underscores: bool,
+    /// Add an overlay that puts everything into another namespace; may be repeated
+    #[arg(long, value_name = "NAME=NAMESPACE", value_parser = label)]
+    overlay: Vec<(String, String)>,
+    /// Write a Helm chart instead of a kustomize base
+    #[arg(long, conflicts_with = "overlay")]
+    chart: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Delivery {
+    /// In the WasmPlugin, which istiod pushes
+    WasmPlugin,
+    /// In a ConfigMap that the proxies mount and watch
+    ConfigMap,
+}
 
 pub(super) fn run(args: &Istio) -> Outcome {
     let sources = Sources::read(&args.source)?;
-    // The collector is a cluster of the mesh, by Envoy's name for it.
-    sources.must_know(&args.cluster, None)?;
-    let objects = Objects { args, sources: &sources }.all()?;
-    let mut files = Files::default();
-    let patch = workload_patch(args, &sources.variables).transpose()?;
-    if args.chart {
-        super::chart::write(args, &sources, &objects, &mut files)?;
-        if let Some(patch) = patch {
-            files.add("workload-patch.yaml", patch);
-        }
-        let folder = args.output.out.display();
-        return files.finish(&args.output, &format!("install it: helm install {} {folder}", args.name));
-    }
-    let mut resources = Vec::new();
-    for Object { file, value, remark } in &objects {
-        files.add(format!("base/{file}.yaml"), format!("# {remark}\n{}", yaml(value)?));
-        resources.push(format!("{file}.yaml"));
-    }
-    files.add(
-        "base/kustomization.yaml",
-        kustomization(&json!({ "resources": resources, "namespace": args.namespace }))?,
-    );
-    for (name, namespace) in &args.overlay {
-        let overlay = json!({ "resources": ["../../base"], "namespace": namespace });
-        files.add(format!("overlays/{name}/kustomization.yaml"), kustomization(&overlay)?);
-    }
-    if let Some(patch) = patch {
-        files.add("workload-patch.yaml", patch);
-    }
+    let mesh = Mesh {
+        delivery: args.delivery()?,
+        clusters: &args.cluster,
+        hosts: &args.host,
+        gateways: &args.gateway,
+        workload: &args.workload,
+        namespace: &args.namespace,
+        name: &args.name,
+        failure_policy: args.on_trap.into(),
+        reject_underscores: args.reject_underscores,
+    };
     let folder = args.output.out.display();
-    files.finish(&args.output, &format!("apply it: kubectl apply --server-side -k {folder}/base"))
+    let (files, next) = if args.chart {
+        (helm(&sources.subject, &mesh), format!("install it: helm install {} {folder}", args.name))
+    } else {
+        let files = kustomize(&sources.subject, &mesh, &args.overlay);
+        (files, format!("apply it: kubectl apply --server-side -k {folder}/base"))
+    };
+    args.output.write(&files.map_err(|refusal| sources.failure(refusal))?, &next)
 }
 
-/// What the proxies' deployment needs, as a patch with remarks; `None` if nothing.
-fn workload_patch(args: &Istio, variables: &[String]) -> Option<Result<String, Failure>> {
-    let mut remarks = String::new();
-    let mut template = json!({});
-    if args.delivery == Delivery::ConfigMap {
-        remarks.push_str("# Mounts both ConfigMaps into the proxies.\n");
-        template["metadata"] = mounts(&args.name);
-    }
-    if !variables.is_empty() {
-        let secret = format!("{}-secrets", args.name);
-        let values: String = variables.iter().map(|name| format!(" --from-literal={name}=…")).collect();
-        let namespace = &args.namespace;
-        remarks.push_str(&format!(
-            "# Gives the proxies the secrets that the config names, from a Secret that is yours to make:\n\
-             #   kubectl create secret generic {secret} --namespace {namespace}{values}\n\
-             # A sidecar that is injected needs `image: auto` beside `name: istio-proxy`.\n"
-        ));
-        let from = |name: &String| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": secret, "key": name } } });
-        let variables: Vec<Value> = variables.iter().map(from).collect();
-        template["spec"] = json!({ "containers": [{ "name": "istio-proxy", "env": variables }] });
-    }
-    if remarks.is_empty() {
-        return None;
-    }
-    remarks.push_str(
-        "# For a gateway or a workload with a sidecar:\n\
-         #   kubectl patch deployment NAME --patch-file workload-patch.yaml\n",
-    );
-    Some(yaml(&json!({ "spec": { "template": template } })).map(|patch| format!("{remarks}{patch}")))
-}
-
-/// An object and the file it goes to.
-pub(super) struct Object {
-    pub(super) file: String,
-    pub(super) value: Value,
-    remark: &'static str,
-}
-
-struct Objects<'a> {
-    args: &'a Istio,
-    sources: &'a Sources,
-}
-
-impl Objects<'_> {
-    fn all(&self) -> Result<Vec<Object>, Failure> {
-        let object = |file: &str, value, remark| Object { file: file.to_owned(), value, remark };
-        let mut all = match self.args.delivery {
-            Delivery::WasmPlugin => vec![object(
-                "wasmplugin",
-                self.wasm_plugin()?,
-                "The filter and its experiments. STATS is behind authentication, so a JWT claim can be the unit.",
-            )],
-            Delivery::ConfigMap => {
-                let policy = FailurePolicy::from(self.args.on_trap);
-                let experiments = ecds(self.sources, MODULE, policy)?;
-                let module = Base64::encode_string(&self.sources.module.bytes);
-                vec![
-                    object(
-                        "experiments",
-                        config_map(&self.named("experiments"), "data", "ecds.yaml", experiments)?,
-                        "The experiments. Proxies that mount it follow it; kubelet takes up to a minute to bring it.",
-                    ),
-                    object(
-                        "filter",
-                        config_map(&self.named("filter"), "binaryData", "splitway.wasm", module)?,
-                        "The compiled filter. Too large for `kubectl apply` without --server-side.",
-                    ),
-                    object(
-                        "envoyfilter",
-                        self.http_filter()?,
-                        "Puts the filter before the router; its config comes from the mounted ConfigMap.",
-                    ),
-                ]
+impl Istio {
+    fn delivery(&self) -> Result<istio::Delivery<'_>, Failure> {
+        match (self.delivery, &self.image, &self.digest, &self.url) {
+            (Delivery::ConfigMap, ..) => Ok(istio::Delivery::ConfigMap),
+            (Delivery::WasmPlugin, Some(image), Some(digest), _) => {
+                Ok(istio::Delivery::Image { image, digest })
             }
-        };
-        all.push(object("proxy", self.proxy()?, "Gives the metrics their labels (at a proxy's start)."));
-        all.push(object(
-            "virtualservice",
-            self.virtual_service(),
-            "Sends a request where its variant says, all others to the first cluster.",
-        ));
-        for (index, value) in self.destination_rules().into_iter().enumerate() {
-            let file =
-                if index == 0 { "destinationrule".to_owned() } else { format!("destinationrule-{index}") };
-            all.push(object(&file, value, "The subsets that the variants' clusters are."));
+            (Delivery::WasmPlugin, _, _, Some(url)) => Ok(istio::Delivery::Url(url)),
+            (Delivery::WasmPlugin, ..) => Err(Failure::Usage(
+                "a WasmPlugin needs --image with --digest, or --url; --delivery config-map needs none of them"
+                    .to_owned(),
+            )),
         }
-        all.push(object(
-            "podmonitor",
-            self.pod_monitor(),
-            "Scrapes what the filter counts (Prometheus operator).",
-        ));
-        Ok(all)
-    }
-
-    fn named(&self, what: &str) -> String {
-        format!("{}-{what}", self.args.name)
-    }
-
-    fn meta(&self, name: &str) -> Value {
-        json!({
-            "name": name,
-            "namespace": self.args.namespace,
-            "labels": { "app.kubernetes.io/name": "splitway" },
-        })
-    }
-
-    fn workload(&self) -> Value {
-        self.args
-            .workload
-            .iter()
-            .map(|(key, value)| (key.clone(), value.as_str().into()))
-            .collect::<Map<_, _>>()
-            .into()
-    }
-
-    fn wasm_plugin(&self) -> Result<Value, Failure> {
-        let (url, sha256) = match (&self.args.image, &self.args.digest, &self.args.url) {
-            (Some(image), Some(digest), _) => {
-                let plain = image.strip_prefix("oci://").unwrap_or(image);
-                let (plain, _) = plain.split_once('@').unwrap_or((plain, ""));
-                // A colon behind the last slash begins a tag, one before it a port.
-                let name = plain
-                    .rsplit_once(':')
-                    .map_or(plain, |(name, tag)| if tag.contains('/') { plain } else { name });
-                (
-                    format!("oci://{name}@{digest}"),
-                    digest.strip_prefix("sha256:").unwrap_or(digest).to_owned(),
-                )
-            }
-            (_, _, Some(url)) => (url.clone(), self.sources.module.sha256.clone()),
-            _ => {
-                let why =
-                    "a WasmPlugin needs --image with --digest, or --url; --delivery config-map needs neither";
-                return Err(Failure::Usage(why.to_owned()));
-            }
-        };
-        let config: Value = serde_json::from_str(&self.sources.json)?;
-        let mut plugin = json!({
-            "apiVersion": "extensions.istio.io/v1alpha1",
-            "kind": "WasmPlugin",
-            "metadata": self.meta(&self.args.name),
-            "spec": {
-                "selector": { "matchLabels": self.workload() },
-                "url": url,
-                "sha256": sha256,
-                "imagePullPolicy": "IfNotPresent",
-                "phase": "STATS",
-                "failStrategy": match FailurePolicy::from(self.args.on_trap) {
-                    FailurePolicy::Reload => "FAIL_RELOAD",
-                    FailurePolicy::Open => "FAIL_OPEN",
-                    FailurePolicy::Closed => "FAIL_CLOSE",
-                },
-                "pluginName": "splitway",
-                "pluginConfig": config,
-            },
-        });
-        if !self.sources.variables.is_empty() {
-            // From the proxy's container, which has them from a Secret: see workload-patch.yaml.
-            let from_host = |name: &String| json!({ "name": name, "valueFrom": "HOST" });
-            let variables: Vec<Value> = self.sources.variables.iter().map(from_host).collect();
-            plugin["spec"]["vmConfig"] = json!({ "env": variables });
-        }
-        Ok(plugin)
-    }
-
-    /// A snippet of the Envoy deployment, as JSON.
-    fn snippet(&self, name: &str) -> Result<Value, Failure> {
-        let clusters =
-            [deployment::Cluster { name: "none".to_owned(), host: "127.0.0.1".to_owned(), port: 1 }];
-        let deployment = Deployment {
-            listen: ("", 0),
-            admin: ("", 0),
-            wasm: MODULE,
-            config_dir: EXPERIMENTS,
-            clusters: &clusters,
-            capabilities: &self.sources.module.capabilities,
-            failure_policy: self.args.on_trap.into(),
-            variables: &self.sources.variables,
-            reject_underscores: self.args.reject_underscores,
-            is_inside: false,
-            own_headers: &[],
-        };
-        let broken = |error: String| Failure::Usage(error);
-        let snippets = deployment.snippets().map_err(|error| broken(format!("{error:#}")))?;
-        let snippet = snippets.into_iter().find(|snippet| snippet.name == name);
-        let text = snippet.map(|snippet| snippet.text).unwrap_or_default();
-        serde_saphyr::from_str(&text).map_err(|error| broken(error.to_string()))
-    }
-
-    fn http_filter(&self) -> Result<Value, Failure> {
-        let filter = self.snippet("http-filter")?;
-        let match_router = json!({
-            "listener": { "filterChain": { "filter": {
-                "name": "envoy.filters.network.http_connection_manager",
-                "subFilter": { "name": "envoy.filters.http.router" },
-            } } },
-        });
-        Ok(self.envoy_filter(
-            &self.args.name,
-            json!([{
-                "applyTo": "HTTP_FILTER",
-                "match": match_router,
-                "patch": { "operation": "INSERT_BEFORE", "value": filter[0] },
-            }]),
-        ))
-    }
-
-    fn proxy(&self) -> Result<Value, Failure> {
-        let manager = json!({ "listener": { "filterChain": { "filter": {
-            "name": "envoy.filters.network.http_connection_manager",
-        } } } });
-        let stats = self.snippet("stats")?;
-        let mut patches =
-            vec![json!({ "applyTo": "BOOTSTRAP", "patch": { "operation": "MERGE", "value": stats } })];
-        let mut fields = self.snippet("connection-manager")?;
-        if let Value::Object(fields) = &mut fields {
-            // Istio has it, and Envoy refuses an upgrade that is there twice.
-            fields.remove("upgrade_configs");
-        }
-        if fields != json!({}) {
-            fields["@type"] = HTTP_CONNECTION_MANAGER.into();
-            patches.push(json!({
-                "applyTo": "NETWORK_FILTER",
-                "match": manager,
-                "patch": { "operation": "MERGE", "value": {
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": fields,
-                } },
-            }));
-        }
-        Ok(self.envoy_filter(&self.named("proxy"), patches.into()))
-    }
-
-    fn envoy_filter(&self, name: &str, patches: Value) -> Value {
-        json!({
-            "apiVersion": "networking.istio.io/v1alpha3",
-            "kind": "EnvoyFilter",
-            "metadata": self.meta(name),
-            "spec": { "workloadSelector": { "labels": self.workload() }, "configPatches": patches },
-        })
-    }
-
-    fn virtual_service(&self) -> Value {
-        let destination = |cluster: &Cluster| {
-            let mut destination = json!({ "host": cluster.host });
-            if let Some(port) = cluster.port {
-                destination["port"] = json!({ "number": port });
-            }
-            if !cluster.labels.is_empty() {
-                destination["subset"] = cluster.name.as_str().into();
-            }
-            destination
-        };
-        let clusters = &self.args.cluster;
-        // Istio cannot copy to a cluster that a header names, so each copy is a route of its own.
-        let shadows = self.sources.shadows();
-        let copies = clusters.iter().filter(|cluster| shadows.contains(cluster.name.as_str()));
-        let copies: Vec<Option<&Cluster>> = copies.map(Some).chain([None]).collect();
-        // Any cluster that is not listed takes the first one, too: an unknown name fails nobody.
-        let targets = clusters.iter().map(|cluster| (Some(cluster), cluster));
-        let targets: Vec<_> = targets.chain(clusters.first().map(|first| (None, first))).collect();
-        let mut routes = Vec::new();
-        for (wanted, cluster) in targets {
-            for copy in &copies {
-                let mut name =
-                    wanted.map_or("default".to_owned(), |wanted| format!("splitway-{}", wanted.name));
-                let mut headers = serde_json::Map::new();
-                if let Some(wanted) = wanted {
-                    headers.insert(splitway_engine::CLUSTER.to_owned(), json!({ "exact": wanted.name }));
-                }
-                if let Some(copy) = copy {
-                    name.push_str(&format!("-copied-to-{}", copy.name));
-                    headers.insert(splitway_engine::SHADOW.to_owned(), json!({ "exact": copy.name }));
-                }
-                let mut route = json!({ "name": name, "route": [{ "destination": destination(cluster) }] });
-                if !headers.is_empty() {
-                    route["match"] = json!([{ "headers": headers }]);
-                }
-                if let Some(copy) = copy {
-                    route["mirror"] = destination(copy);
-                }
-                routes.push(route);
-            }
-        }
-        let mut spec = json!({ "hosts": self.args.host, "http": routes });
-        if !self.args.gateway.is_empty() {
-            spec["gateways"] = json!(self.args.gateway);
-        }
-        json!({
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "VirtualService",
-            "metadata": self.meta(&self.args.name),
-            "spec": spec,
-        })
-    }
-
-    /// One per service that has subsets.
-    fn destination_rules(&self) -> Vec<Value> {
-        let mut hosts: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        for cluster in self.args.cluster.iter().filter(|cluster| !cluster.labels.is_empty()) {
-            let subset = json!({ "name": cluster.name, "labels": cluster.labels });
-            hosts.entry(&cluster.host).or_default().push(subset);
-        }
-        hosts
-            .into_iter()
-            .enumerate()
-            .map(|(index, (host, subsets))| {
-                let name = if index == 0 { self.args.name.clone() } else { self.named(&index.to_string()) };
-                json!({
-                    "apiVersion": "networking.istio.io/v1",
-                    "kind": "DestinationRule",
-                    "metadata": self.meta(&name),
-                    "spec": { "host": host, "subsets": subsets },
-                })
-            })
-            .collect()
-    }
-
-    fn pod_monitor(&self) -> Value {
-        json!({
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PodMonitor",
-            "metadata": self.meta(&self.args.name),
-            "spec": {
-                "selector": { "matchLabels": self.workload() },
-                "podMetricsEndpoints": [{
-                    "port": "http-envoy-prom",
-                    "path": "/stats/prometheus",
-                    "interval": "15s",
-                    "metricRelabelings": [{
-                        "sourceLabels": ["__name__"],
-                        "regex": "splitway_.*|envoy_extension_config_discovery_.*|envoy_wasm_.*",
-                        "action": "keep",
-                    }],
-                }],
-            },
-        })
     }
 }
 
-/// The annotations by which Istio's injection mounts volumes into the proxy's container. Its template writes
-/// `name: KEY` and then the value.
-fn mounts(name: &str) -> Value {
-    let volumes = json!({
-        "splitway-experiments": { "configMap": { "name": format!("{name}-experiments") } },
-        "splitway-filter": { "configMap": { "name": format!("{name}-filter") } },
-    });
-    let mounts = json!({
-        "splitway-experiments": { "mountPath": EXPERIMENTS, "readOnly": true },
-        "splitway-filter": { "mountPath": "/etc/splitway/filter", "readOnly": true },
-    });
-    json!({ "annotations": {
-        "sidecar.istio.io/userVolume": volumes.to_string(),
-        "sidecar.istio.io/userVolumeMount": mounts.to_string(),
-    } })
-}
-
-fn kustomization(rest: &Value) -> Result<String, Failure> {
-    let mut all = json!({ "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization" });
-    if let (Value::Object(all), Value::Object(rest)) = (&mut all, rest) {
-        all.extend(rest.clone());
+fn digest(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(text.to_owned());
     }
-    yaml(&all)
+    Err("expected `sha256:` and 64 hexadecimal digits".to_owned())
 }

@@ -1,77 +1,49 @@
-//! `splitway render prometheus`: rules, with the plan's shares as constants.
+//! `splitway render prometheus`.
 
-use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use serde_json::{Value, json};
-use splitway_engine::DEFAULT_NAMESPACE;
+use clap::{Args, ValueEnum};
+use splitway_deploy::prometheus;
 
-use super::args::{Prometheus, RuleFormat};
-use super::kubernetes::yaml;
+use super::args::object_name;
+use super::sources::failure;
 use crate::input::{self, Input};
-use crate::outcome::{Failure, Outcome, print};
+use crate::outcome::{Outcome, print};
 
-const RULES: &str = include_str!("rules.yaml");
+#[derive(Debug, Args)]
+pub(crate) struct Prometheus {
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Time for which shares are planned (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
+    at: Option<splitway_engine::Timestamp>,
+    /// `file` for Prometheus' `rule_files`, `object` for a PrometheusRule of the Prometheus operator
+    #[arg(long, value_name = "FORMAT", default_value = "file")]
+    format: RuleFormat,
+    /// Name of the object
+    #[arg(long, default_value = "splitway", value_parser = object_name)]
+    name: String,
+    /// Namespace of the object
+    #[arg(long, value_parser = object_name)]
+    namespace: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuleFormat {
+    File,
+    Object,
+}
 
 pub(super) fn run(args: &Prometheus) -> Outcome {
-    let (_, plan) = Input::read_all(&args.config)?.plan()?;
+    let input = Input::read_all(&args.config)?;
+    let (_, plan) = input.plan()?;
     let now = input::at(args.at);
-    let mut text = RULES.to_owned();
-    let _ = write!(
-        text,
-        "\n  # The plan of config {}.\n  - name: splitway-plan\n    rules:",
-        plan.content_hash()
-    );
-    // The default namespace is no label.
-    let namespace = match plan.namespace() {
-        DEFAULT_NAMESPACE => String::new(),
-        named => format!("splitway_namespace: {}, ", quoted(named)),
-    };
-    if let Some(version) = shown_version(plan.content_hash()) {
-        let _ = write!(
-            text,
-            "\n      - record: splitway:rendered_version\n        expr: vector({version})\n        labels: {{ {} }}",
-            namespace.trim_end_matches(", ")
-        );
-    }
-    for (_, experiment) in plan.experiments() {
-        if plan.is_killed() || !experiment.is_live(now) || experiment.active_buckets(now) == 0 {
-            continue;
-        }
-        for (variant, share) in experiment.variants().iter().zip(experiment.shares()) {
-            let _ = write!(
-                text,
-                "\n      - record: splitway:planned_share\n        expr: vector({})\n        labels: {{ {namespace}experiment: {}, variant: {} }}",
-                share,
-                quoted(experiment.id()),
-                quoted(variant.id()),
-            );
-        }
-    }
     match args.format {
-        RuleFormat::File => print(&text),
+        RuleFormat::File => print(&prometheus::rules(&plan, now)),
         RuleFormat::Object => {
-            let groups: Value =
-                serde_saphyr::from_str(&text).map_err(|error| Failure::Usage(error.to_string()))?;
-            let mut object = json!({
-                "apiVersion": "monitoring.coreos.com/v1",
-                "kind": "PrometheusRule",
-                "metadata": { "name": args.name, "labels": { "app.kubernetes.io/name": "splitway" } },
-                "spec": groups,
-            });
-            if let Some(namespace) = &args.namespace {
-                object["metadata"]["namespace"] = namespace.as_str().into();
-            }
-            print(yaml(&object)?.trim_end())
+            let object = prometheus::object(&plan, now, &args.name, args.namespace.as_deref());
+            print(object.map_err(|refusal| failure(&input, refusal))?.trim_end())
         }
     }
-}
-
-/// A config's version as the gauge `splitway_config_version` shows it: the first 48 of its bits.
-fn shown_version(content_hash: &str) -> Option<u64> {
-    u64::from_str_radix(content_hash.get(..12)?, 16).ok()
-}
-
-/// An id may look like a number or a truth value.
-fn quoted(id: &str) -> String {
-    format!("\"{id}\"")
 }

@@ -247,7 +247,7 @@ impl HostName {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Underscores {
-    /// Lets them pass, as `envoy/bootstrap.yaml` does.
+    /// Lets them pass, as `deploy/envoy/bootstrap.yaml` does.
     #[default]
     Allow,
     /// Answers 400: an option of `splitway render`.

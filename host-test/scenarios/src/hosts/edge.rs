@@ -1,5 +1,5 @@
 //! What Envoy's listener does with a request before the filter sees it, for the hosts that have
-//! no Envoy. `envoy/bootstrap.yaml` is the reference: it is the edge (`use_remote_address`).
+//! no Envoy. `deploy/envoy/bootstrap.yaml` is the reference: it is the edge (`use_remote_address`).
 
 use proxy_wasm_host::Headers;
 

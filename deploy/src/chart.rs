@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::args::{Delivery, Istio};
-use super::istio::Object;
-use super::kubernetes::yaml;
-use super::{Files, Sources};
-use crate::outcome::Failure;
+use crate::files::Files;
+use crate::kubernetes::yaml;
+use crate::object::Object;
+use crate::refusal::Refusal;
+use crate::subject::Subject;
 
 /// A place in an object that a value of the chart fills: the object's kind, where, the value's
 /// name, and how many blanks its YAML is indented by (none: one line).
@@ -19,16 +19,8 @@ const HOLES: [(&str, &str, &str, Option<usize>); 6] = [
     ("VirtualService", "/spec/gateways", "gateways", Some(4)),
 ];
 
-pub(super) fn write(
-    args: &Istio,
-    sources: &Sources,
-    objects: &[Object],
-    files: &mut Files,
-) -> Result<(), Failure> {
-    if args.delivery != Delivery::WasmPlugin {
-        let why = "the chart delivers by WasmPlugin: its ConfigMap would not be the one that was checked";
-        return Err(Failure::Usage(why.to_owned()));
-    }
+/// Adds the chart of `objects` to `files`.
+pub(crate) fn write(subject: &Subject, objects: &[Object], files: &mut Files) -> Result<(), Refusal> {
     let mut values = json!({});
     for object in objects {
         let mut value = object.value.clone();
@@ -60,12 +52,15 @@ pub(super) fn write(
         "description": "A/B traffic splitting in the proxies of an Istio mesh",
         "type": "application",
         "version": env!("CARGO_PKG_VERSION"),
-        "appVersion": sources.plan.content_hash(),
+        "appVersion": subject.plan.content_hash(),
     });
     files.add("Chart.yaml", yaml(&chart)?);
     files.add(
         "values.yaml",
-        format!("# What installations differ in. `experiments` is the document.\n{}", yaml(&values)?),
+        format!(
+            "# The values that differ between installations. `experiments` is the config.\n{}",
+            yaml(&values)?
+        ),
     );
     Ok(())
 }

@@ -1,37 +1,36 @@
 //! The compiled filter: its bytes, its digest, what it uses.
 
-use std::path::Path;
-
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Parser, Payload, TypeRef};
 
-use crate::filter_module;
-use crate::outcome::Failure;
-
 /// A module that is to be deployed.
-pub(crate) struct Module {
-    pub(crate) bytes: Vec<u8>,
-    /// 64 hexadecimal digits.
-    pub(crate) sha256: String,
+#[derive(Debug)]
+pub struct Module {
+    /// The file's content.
+    pub bytes: Vec<u8>,
+    /// The SHA-256 of the bytes: 64 hexadecimal digits.
+    pub sha256: String,
     /// What it imports of the proxy, and the callbacks it has, sorted: Envoy's `allowed_capabilities`.
-    pub(crate) capabilities: Vec<String>,
+    pub capabilities: Vec<String>,
 }
 
 impl Module {
-    pub(crate) fn read(given: Option<&Path>) -> Result<Self, Failure> {
-        let path = filter_module::find(given).map_err(|error| Failure::Usage(error.to_string()))?;
-        let name = path.display().to_string();
-        let bytes = std::fs::read(&path).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-        let capabilities = capabilities(&bytes)
-            .map_err(|error| Failure::Usage(format!("{name} is no WebAssembly module: {error}")))?;
+    /// The module `bytes`.
+    ///
+    /// # Errors
+    /// When they are not a proxy-wasm module; the text says what they are instead.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
+        let capabilities =
+            capabilities(&bytes).map_err(|error| format!("is not a WebAssembly module: {error}"))?;
         if !capabilities.iter().any(|name| name.starts_with("proxy_on_")) {
-            return Err(Failure::Usage(format!("{name} is no proxy-wasm module: it has no callbacks")));
+            return Err("is not a proxy-wasm module: it exports no callbacks".to_owned());
         }
         Ok(Self { sha256: hex(&Sha256::digest(&bytes)), bytes, capabilities })
     }
 
     /// A name that no other module has, so that a new one can lie beside the old one.
-    pub(crate) fn file_name(&self) -> String {
+    #[must_use]
+    pub fn file_name(&self) -> String {
         format!("splitway-{}.wasm", self.sha256.get(..12).unwrap_or_default())
     }
 }
@@ -63,6 +62,6 @@ fn capabilities(bytes: &[u8]) -> wasmparser::Result<Vec<String>> {
     Ok(names)
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
