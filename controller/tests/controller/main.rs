@@ -1,4 +1,5 @@
 //! The adapters on the real thing: SQLite, files, a real Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod delivery;
 mod store;
