@@ -11,4 +11,11 @@
 
 pub mod delivery;
 pub mod evidence;
+mod intent;
+mod run;
 pub mod store;
+mod turn;
+
+pub use intent::IntentFolder;
+pub use run::{Request, run};
+pub use turn::{Core, CoreError, Outcome};
