@@ -3,5 +3,6 @@
 
 mod delivery;
 mod full_disk;
+mod killed;
 mod life;
 mod store;
