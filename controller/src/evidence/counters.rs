@@ -122,8 +122,9 @@ fn has_restarted(before: &Report, now: &Report) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
+    #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
     use super::*;
 
     fn report(uptime: u64, version: u64, good: u64, bad: u64) -> Report {

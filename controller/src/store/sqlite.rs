@@ -6,7 +6,9 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use splitway_control::{Corrupt, Head, Sealed, State};
 
-use super::{Row, Store, StoreError, holder};
+use super::contract::{Row, Store};
+use super::error::StoreError;
+use super::lock;
 
 const FILE: &str = "events.db";
 
@@ -25,7 +27,7 @@ impl Sqlite {
     /// Another controller holds it, or it cannot be written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder)?;
-        let lock = holder::hold(folder)?;
+        let lock = lock::hold(folder)?;
         let connection = Connection::open(folder.join(FILE))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
