@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -100,6 +100,12 @@ impl Envoy {
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
         self.process.admin()
+    }
+
+    /// The folder that it watches, with `ecds.yaml` in it.
+    #[must_use]
+    pub fn watched_folder(&self) -> &Path {
+        self.config.path()
     }
 
     /// The id of Envoy's process.
