@@ -5,6 +5,7 @@ mod life;
 mod log;
 mod model;
 mod month;
+mod pages;
 mod policies;
 mod queue;
 mod rehearsal;
