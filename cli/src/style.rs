@@ -51,6 +51,7 @@ impl Style {
         self.painted(AnsiColor::Red.on_default() | Effects::BOLD, text)
     }
 
+    #[cfg(any(feature = "analysis", feature = "host"))]
     pub(crate) fn yellow(self, text: &str) -> String {
         self.painted(AnsiColor::Yellow.on_default() | Effects::BOLD, text)
     }

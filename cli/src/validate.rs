@@ -1,12 +1,30 @@
 //! `splitway validate`.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use serde::Serialize;
 use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems};
 
-use crate::args::Validate;
 use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
+    #[arg(required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+    /// Also check the launch rules: owner, hypothesis, end, metrics, guardrails, and that no secret is a sample
+    #[arg(long)]
+    launch: bool,
+    /// Exit 1 for warnings too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();
