@@ -1,12 +1,39 @@
 //! `splitway allocate`: free buckets of a shared layer for one experiment.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Code, Path, Problem, Segment, read_wire, wire};
 
-use crate::args::Allocate;
 use crate::edit::{Editor, experiment, inclusive, settle};
 use crate::input::Input;
 use crate::outcome::{Failure, Outcome};
+use crate::values::share;
+
+#[derive(Debug, Args)]
+pub(crate) struct Allocate {
+    /// Config file; only the buckets of this experiment may be missing
+    file: PathBuf,
+    /// Experiment of the variant
+    experiment: String,
+    #[command(flatten)]
+    amount: Amount,
+    /// Write the file; without it the change is printed
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Amount {
+    /// Share of the layer that the experiment owns afterwards, such as 20%
+    #[arg(long, value_parser = share)]
+    share: Option<f64>,
+    /// Number of buckets (of 10,000) that the experiment owns afterwards
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    buckets: Option<u32>,
+}
 
 pub(crate) fn run(args: &Allocate) -> Outcome {
     let input = Input::read(&args.file)?;

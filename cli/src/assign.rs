@@ -1,20 +1,52 @@
 //! `splitway assign`: ids in, rows out, as fast as the hashes go.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
 use splitway_engine::{Decision, Plan, Reason, Source, Step, Timestamp, Trace, VariantId};
 
-use crate::args::Assign;
 use crate::carrier::Carrier;
 use crate::explain::{Asked, WHY_LEFT_OUT};
 use crate::input;
 use crate::outcome::{Exit, Failure, Outcome};
 use crate::requests::{self, Decider};
+use crate::values::{pair, time};
 
 /// Large enough that system calls do not show.
 const BUFFER: usize = 1 << 16;
+
+#[derive(Debug, Args)]
+pub(crate) struct Assign {
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Unit source that the ids belong to, such as `cookie:uid`; the config must name it [default: the first]
+    #[arg(long, value_name = "SOURCE")]
+    unit_kind: Option<String>,
+    /// Requests to decide instead of ids: one JSON object per line, or an access log in JSON; `-` is stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["unit_kind", "method", "path", "host", "header", "cookie"])]
+    requests: Option<PathBuf>,
+    /// Method of the request that carries the ids
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// Path of that request, with its query
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// Host of that request
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// Header of that request; may be repeated
+    #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
+    header: Vec<(String, String)>,
+    /// Cookie of that request; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
+    cookie: Vec<(String, String)>,
+    /// Time of the decision (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Timestamp>,
+}
 
 pub(crate) fn run(args: &Assign) -> Outcome {
     let plan = input::plan(&args.config)?;

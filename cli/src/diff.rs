@@ -1,12 +1,31 @@
 //! `splitway diff`: who moves between two configs.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use splitway_engine::Timestamp;
 use splitway_engine::diff::{Change, Flow, Later, NOTHING, Side, diff};
 
-use crate::args::Diff;
 use crate::input::{self, Input};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
+use crate::values::{Question, share};
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Old config, a file or a folder
+    old: PathBuf,
+    /// New config, a file or a folder
+    new: PathBuf,
+    /// Exit 1 if a larger share moves in any experiment, such as 1%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    max_moved: Option<f64>,
+    /// Number of units to simulate where bucketings cannot be compared exactly
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    units: u32,
+    #[command(flatten)]
+    asked: Question,
+}
 
 pub(crate) fn run(args: &Diff) -> Outcome {
     let (old, new) = (side(&args.old)?, side(&args.new)?);

@@ -1,12 +1,42 @@
 //! `splitway explain`.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use splitway_engine::guardrail::Tripped;
 use splitway_engine::{Explanation, Plan, RequestView, Timestamp, VariantId, did_you_mean};
 
-use crate::args::Explain;
 use crate::input;
 use crate::outcome::{Failure, Outcome, print, print_answer};
 use crate::style::Style;
+use crate::values::{Question, pair};
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Method of the request
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// Path of the request, with its query
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// Host of the request
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// Header of the request; may be repeated
+    #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
+    header: Vec<(String, String)>,
+    /// Cookie of the request; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
+    cookie: Vec<(String, String)>,
+    /// Treat this variant as switched off by a guardrail; may be repeated
+    #[arg(long, value_name = "EXPERIMENT/VARIANT", value_parser = |text: &str| pair(text, '/'))]
+    tripped: Vec<(String, String)>,
+    #[command(flatten)]
+    asked: Question,
+}
 
 pub(crate) fn run(args: &Explain) -> Outcome {
     let plan = input::plan(&args.config)?;

@@ -2,15 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use pretty_yaml::config::{FormatOptions, LayoutOptions};
 use splitway_engine::Document;
 
-use crate::args::Fmt;
 use crate::input::{Input, config_files};
 use crate::outcome::{Exit, Failure, Outcome, print};
 
 /// As wide as the examples are.
 const WIDTH: usize = 110;
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// Configs, or folders with configs; `-` formats stdin to stdout
+    #[arg(required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+    /// Change nothing; exit 1 if a file is not formatted
+    #[arg(long)]
+    check: bool,
+}
 
 pub(crate) fn run(args: &Fmt) -> Outcome {
     let mut files = Vec::new();

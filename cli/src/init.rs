@@ -2,15 +2,49 @@
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use splitway_engine::{Document, Secrets, compile_with};
 
-use crate::args::Init;
 use crate::outcome::{Failure, Outcome, print};
 
 /// Beside the config, so that editors need no network.
 const SCHEMA: &str = "splitway.schema.json";
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The file to write; `-` is stdout
+    #[arg(long, value_name = "FILE", default_value = "splitway.yaml")]
+    out: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    force: bool,
+    /// Ask no questions and use the defaults
+    #[arg(long, short)]
+    yes: bool,
+    /// Name of the service; it goes into every hash and labels the metrics
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Where a request carries its unit, such as header:x-user-id or cookie:uid
+    #[arg(long, value_name = "SOURCE")]
+    unit: Option<String>,
+    /// Id of the experiment
+    #[arg(long, value_name = "ID")]
+    experiment: Option<String>,
+    /// Id of the variant that is tried against the control
+    #[arg(long, value_name = "ID")]
+    variant: Option<String>,
+    /// Cluster that serves the variant [default: the control's, with a request header]
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Share of the traffic that takes part
+    #[arg(long, value_name = "SHARE")]
+    traffic: Option<String>,
+    /// Secret key for the pseudonyms of units in logs [default: a random one]
+    #[arg(long, value_name = "KEY")]
+    exposure_key: Option<String>,
+}
 
 pub(crate) fn run(args: &Init) -> Outcome {
     let answers = Answers::of(args)?;

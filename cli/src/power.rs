@@ -91,7 +91,7 @@ pub(crate) struct Power {
     #[arg(long, value_name = "N")]
     daily: Option<f64>,
     /// Time of the config's ramp (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
+    #[arg(long, value_name = "TIME", value_parser = crate::values::time)]
     at: Option<Timestamp>,
     /// Print JSON
     #[arg(long)]

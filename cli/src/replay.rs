@@ -1,14 +1,32 @@
 //! `splitway replay`: recorded requests through two configs, and who would get something else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::args::Replay;
 use crate::input;
 use crate::outcome::{Exit, Outcome, print, print_answer};
 use crate::requests::{self, Decider};
 use crate::style::Style;
+use crate::values::{Question, share};
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Old config, a file or a folder
+    old: PathBuf,
+    /// New config, a file or a folder
+    new: PathBuf,
+    /// The requests: one JSON object per line, or an access log in JSON; `-` is stdin
+    #[arg(long, value_name = "FILE", required = true)]
+    requests: PathBuf,
+    /// Exit 1 if a larger share of the requests moves in any experiment, such as 1%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    max_moved: Option<f64>,
+    #[command(flatten)]
+    asked: Question,
+}
 
 pub(crate) fn run(args: &Replay) -> Outcome {
     let (old, new) =

@@ -1,15 +1,35 @@
 //! `splitway reweight`: new weights, and the fewest units that change variant.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Path, read_wire, wire};
 
-use crate::args::Reweight;
 use crate::edit::{Editor, experiment, inclusive, settle};
 use crate::input::Input;
 use crate::outcome::{Failure, Outcome};
+use crate::values::pair;
 
 /// A variant's runs of buckets, half-open.
 type Runs = Vec<(u32, u32)>;
+
+#[derive(Debug, Args)]
+pub(crate) struct Reweight {
+    /// Config file
+    file: PathBuf,
+    /// Experiment of the variant
+    experiment: String,
+    /// Weight of each variant, in any unit
+    #[arg(required = true, value_name = "VARIANT=WEIGHT", value_parser = weight)]
+    weights: Vec<(String, f64)>,
+    /// Variant to remove; may be repeated
+    #[arg(long, value_name = "VARIANT")]
+    remove: Vec<String>,
+    /// Write the file; without it the change is printed
+    #[arg(long)]
+    write: bool,
+}
 
 pub(crate) fn run(args: &Reweight) -> Outcome {
     let input = Input::read(&args.file)?;
@@ -180,4 +200,12 @@ fn merged(runs: &[(u32, u32)]) -> Runs {
         }
     }
     all
+}
+
+fn weight(text: &str) -> Result<(String, f64), String> {
+    let (variant, weight) = pair(text, '=')?;
+    match weight.parse::<f64>() {
+        Ok(weight) if (0.0..=1e9).contains(&weight) => Ok((variant, weight)),
+        _ => Err("expected a weight from 0 to 1,000,000,000".to_owned()),
+    }
 }

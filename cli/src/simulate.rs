@@ -1,18 +1,36 @@
 //! `splitway simulate`: what a config does to many units.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use splitway_engine::bucketing::BUCKETS;
 use splitway_engine::{Decision, Plan, Reason, Step, Timestamp, Trace, read_wire};
 
-use crate::args::Simulate;
 use crate::carrier::Carrier;
 use crate::input::{self, Input};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::simulation::{Report, Setting};
 use crate::style::{self, Style};
+use crate::values::Question;
 
 /// Bins of the uniformity test, 100 buckets wide.
 pub(crate) const BINS: usize = 100;
+
+#[derive(Debug, Args)]
+pub(crate) struct Simulate {
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Also write shares and independence as an SVG picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Number of units, named unit-0, unit-1, …
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    units: u32,
+    #[command(flatten)]
+    asked: Question,
+}
 
 pub(crate) fn run(args: &Simulate) -> Outcome {
     let (document, plan) = Input::read_all(&args.config)?.plan()?;

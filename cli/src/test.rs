@@ -1,7 +1,8 @@
 //! `splitway test`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 use splitway_engine::{Document, Path as Place};
@@ -13,11 +14,35 @@ use splitway_scenarios::hosts::in_process::InProcess;
 use splitway_scenarios::hosts::wasmtime::Wasmtime;
 use splitway_scenarios::{Difference, Host, HostName, Loaded, find, parse};
 
-use crate::args::Test;
 use crate::filter_module;
 use crate::input::Input;
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Scenario files, or folders with scenario files
+    #[arg(required = true, value_name = "DIR|FILE")]
+    paths: Vec<PathBuf>,
+    /// Config for scenarios that have none: a file, or several files or a folder
+    #[arg(long, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Compiled filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` built]
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// Host that runs them: Splitway as a library, or the compiled filter in wasmtime or in a real Envoy
+    #[arg(long, value_name = "HOST", default_value = "wasmtime", value_parser = ["in-process", "wasmtime", "envoy"])]
+    host: String,
+    /// Run only scenarios with this text in their name
+    #[arg(long, value_name = "NAME")]
+    filter: Option<String>,
+    /// Write a JUnit report to this file
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn run(args: &Test) -> Outcome {
     let scenarios = read(args)?;

@@ -1,14 +1,43 @@
 //! `splitway token`: a signed QA override.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use splitway_engine::qa_token::{Choice, Claims, MAX_LIFETIME_MS, sign};
 use splitway_engine::{Secrets, Timestamp, read_wire, wire};
 
-use crate::args::Token;
 use crate::edit::experiment;
 use crate::input::{self, Input};
 use crate::outcome::{Failure, Outcome, print, print_answer};
+use crate::values::Question;
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
+    #[arg(long, required = true, value_name = "FILE|DIR")]
+    config: Vec<PathBuf>,
+    /// Experiment of the variant
+    #[arg(long, value_name = "ID", requires = "variant")]
+    experiment: Option<String>,
+    /// Variant that the token's bearer gets
+    #[arg(long, value_name = "ID", requires = "experiment")]
+    variant: Option<String>,
+    /// Only unit for which the token is valid [default: any]
+    #[arg(long, value_name = "UNIT")]
+    subject: Option<String>,
+    /// How long the token is valid, up to 24h
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
+    expires_in: Duration,
+    /// Id of the config's key that signs [default: the last one]
+    #[arg(long, value_name = "ID")]
+    key: Option<String>,
+    /// Make the response list the steps of the decision
+    #[arg(long)]
+    debug: bool,
+    #[command(flatten)]
+    asked: Question,
+}
 
 pub(crate) fn run(args: &Token) -> Outcome {
     let input = Input::read_all(&args.config)?;

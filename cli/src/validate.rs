@@ -1,15 +1,34 @@
 //! `splitway validate`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
 use splitway_control::Policies;
 use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems};
 
-use crate::args::Validate;
 use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
 use crate::style::Style;
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
+    #[arg(required = true, value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+    /// Also check the launch rules: owner, hypothesis, end, metrics, guardrails, and that no secret is a sample
+    #[arg(long)]
+    launch: bool,
+    /// Also report what a controller with these policies would refuse: facts, first steps, plans that cannot be decided in time
+    #[arg(long, value_name = "FILE")]
+    policies: Option<PathBuf>,
+    /// Exit 1 for warnings too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(crate) fn run(args: &Validate) -> Outcome {
     let mut reports = Vec::new();

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use clap::Args;
 use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,7 +28,6 @@ use splitway_engine::{Plan, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::args::Dev;
 use crate::filter_module;
 use crate::input;
 use crate::outcome::{Exit, Failure, Outcome};
@@ -40,6 +40,43 @@ use upstreams::Upstreams;
 
 /// How long requests that are on their way may take after Ctrl-C.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  splitway dev --config splitway.yaml
+  splitway dev --config splitway.yaml --upstream shop-v1=http://127.0.0.1:3000 --upstream shop-v2=http://127.0.0.1:3001
+Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The config, a file or a folder; `dev` reads it again when it changes
+    #[arg(long, value_name = "FILE|DIR")]
+    config: PathBuf,
+    /// Server behind the proxy for a cluster of this name; may be repeated
+    #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
+    upstream: Vec<(String, String)>,
+    /// Upstream for requests that no variant routes [default: the first one]
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    default: Option<String>,
+    /// Host name to answer for besides localhost and the own address; may be repeated
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// Compiled filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` built]
+    #[arg(long, value_name = "FILE")]
+    wasm: Option<PathBuf>,
+    /// Seed of request ids [default: a new one at each start]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+    /// Show the filter's log, exposures included, on stderr
+    #[arg(long, short)]
+    verbose: bool,
+}
 
 pub(crate) fn run(args: &Dev) -> Outcome {
     let upstreams = Upstreams::new(&args.upstream, args.default.as_deref()).map_err(Failure::Usage)?;
@@ -369,4 +406,13 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async { drop(tokio::signal::ctrl_c().await) })
+}
+
+fn upstream(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() && !url.is_empty() && !name.contains(['/', ':']) => {
+            Ok((name.to_owned(), url.to_owned()))
+        }
+        _ => Err("expected a cluster's name and its URL, such as shop-v1=http://127.0.0.1:3000".to_owned()),
+    }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Prometheus {
     #[arg(long, required = true, value_name = "FILE|DIR")]
     config: Vec<PathBuf>,
     /// Time for which shares are planned (RFC 3339) [default: now]
-    #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
+    #[arg(long, value_name = "TIME", value_parser = crate::values::time)]
     at: Option<splitway_engine::Timestamp>,
     /// `file` for Prometheus' `rule_files`, `object` for a PrometheusRule of the Prometheus operator
     #[arg(long, value_name = "FORMAT", default_value = "file")]
