@@ -22,9 +22,9 @@ type Test = Absent;
 #[cfg(not(feature = "host"))]
 type Dev = Absent;
 
-/// A/B tests in the proxy: check, try, compare and edit configs.
+/// Run A/B tests in the proxy: check, try, compare and edit configs, and analyse results.
 ///
-/// Exit codes: 0 fine, 1 problems found, 2 bad usage or an unreadable file.
+/// Exit codes: 0 success, 1 problems found, 2 wrong usage or an unreadable file.
 #[derive(Debug, Parser)]
 #[command(name = "splitway", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -39,100 +39,99 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Write a commented config to begin with, and its schema for editors
     ///
-    /// On a terminal it asks what has no flag; elsewhere, and with --yes, it takes the defaults.
+    /// On a terminal it asks for everything that no flag gives; elsewhere, and with --yes, it uses the defaults.
     #[command(
         after_help = "Example: splitway init --unit cookie:uid --experiment new-checkout --cluster checkout-v2"
     )]
     Init(Init),
-    /// Bring configs into one layout; comments and meaning stay
+    /// Format configs in one layout, keeping comments and meaning
     #[command(after_help = "Example: splitway fmt --check experiments/")]
     Fmt(Fmt),
     /// Print the config's JSON Schema
     #[command(after_help = "Example: splitway schema > config.schema.json")]
     Schema(Schema),
-    /// Run scenarios: requests under a config, and what must come of them
+    /// Run scenarios: requests under a config, with the results they must have
     ///
-    /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a file is no
-    /// scenario or the host is missing.
+    /// A scenario is a YAML file; spec/scenarios/README.md describes it. Exit 1 if one fails, 2 if a
+    /// file is not a scenario or the host cannot be started.
     #[command(
         after_help = "Example: splitway test --config splitway.yaml scenarios/ --host envoy --junit report.xml"
     )]
     Test(Test),
-    /// Assign unit ids from stdin, one a line, as NDJSON
+    /// Assign unit ids from stdin, one per line, and print NDJSON
     ///
-    /// One row per id and experiment (ordered by id), in input order. The request that is decided
-    /// has the unit, and what --path, --host, --method, --header and --cookie add; so an experiment with
-    /// targeting says `not_targeted` where the request lacks what it asks for, and one whose own unit is another
-    /// source says `no_unit`. With --requests, whole requests are decided instead of ids. `bucket` is null where none was computed. Lines that are empty, not
-    /// UTF-8, or that the source cannot carry (a `;` in a cookie) are counted on stderr: exit 1.
+    /// It prints one row per id and experiment (ordered by id), in input order. The decided request carries the unit and what
+    /// --path, --host, --method, --header and --cookie add. An experiment whose targeting asks for more returns `not_targeted`,
+    /// and one with another unit source returns `no_unit`. `bucket` is null where none was computed. With --requests, whole
+    /// requests are decided instead of ids. Lines that are empty, not UTF-8, or that the source cannot carry (a `;` in a
+    /// cookie) are counted on stderr, with exit code 1.
     #[command(
         after_help = "Examples:\n  splitway assign --config splitway.yaml < ids.txt > rows.ndjson\n  splitway assign --config splitway.yaml --path /checkout < ids.txt\n  splitway assign --config splitway.yaml --requests access.log"
     )]
     Assign(Assign),
-    /// Show every step of one decision
+    /// Explain one decision step by step
     #[command(after_help = "Example: splitway explain --config splitway.yaml --path / --cookie uid=u1")]
     Explain(Explain),
-    /// Put made-up units through a config: shares, uniformity, independence
+    /// Simulate many units to test a config's shares, uniformity and independence
     ///
-    /// Every request counts as eligible, and allow-lists are left out. Exit 1 if a share, the
+    /// Every request counts as eligible, and allow-lists are ignored. Exit 1 if a share, the
     /// spread over buckets or the independence of two experiments fails its chi-square test at
     /// p < 0.001 (Bonferroni-corrected over all tests of its kind).
     #[command(after_help = "Example: splitway simulate --config splitway.yaml --units 200000")]
     Simulate(Simulate),
-    /// Say who moves between two configs: change variant, enter or leave
+    /// Report which share of units moves between two configs: changes variant, enters or leaves
     ///
-    /// Exact, from the bucket ranges, as long as both configs divide by the same hashes; what is
-    /// not is marked as an estimate. Shares are of all units whose requests are eligible.
+    /// Shares are exact, computed from the bucket ranges, as long as both configs use the same hashes; others are
+    /// marked as estimates. They refer to all units whose requests are eligible.
     #[command(after_help = "Example: splitway diff old.yaml new.yaml --max-moved 1%")]
     Diff(Diff),
-    /// Decide recorded requests by two configs, and say who would get something else
+    /// Decide recorded requests by two configs and report what changes
     ///
-    /// A request is a JSON object on a line of its own: `method`, `path`, `host`, `time`, `headers` and `cookies`, or the line of an
-    /// access log, in which every other text is the header of that name. Requests are decided at their own time. Exit 1 if
-    /// lines are not requests, or if more move than --max-moved allows.
+    /// Each line is a request: a JSON object with `method`, `path`, `host`, `time`, `headers` and `cookies`, or a line of a JSON
+    /// access log, where every other text field is the header of that name. Requests are decided at their own time. Exit 1
+    /// if a line is not a request, or if more requests move than --max-moved allows.
     #[command(after_help = "Example: splitway replay old.yaml new.yaml --requests access.log --max-moved 1%")]
     Replay(Replay),
-    /// Try a config with real traffic: a local proxy that runs the compiled filter
+    /// Try a config with real traffic in a local proxy that runs the compiled filter
     ///
-    /// It routes as Envoy would: by the header that the filter sets to the upstream of that name,
-    /// else to the default one. Without --upstream, a built-in upstream stands for each cluster of
-    /// the config and shows what it got. The config is read again when its file changes; one that
-    /// is wrong is refused with its problems, and the last good one stays in force. Plan, counts,
-    /// last decisions and an explanation of any request are at /__splitway.
+    /// It routes as Envoy would: to the upstream that the filter's header names, else to the default one. Without
+    /// --upstream, a built-in upstream serves each cluster of the config and shows the requests it receives. The config is
+    /// read again when its file changes; an invalid one is refused with its problems, and the last valid one stays in
+    /// force. The page at /__splitway shows the plan, counts and last decisions, and explains any request.
     #[cfg_attr(feature = "host", command(after_help = DEV_EXAMPLES))]
     Dev(Dev),
-    /// Make files that are deployed as they are: Envoy, Istio, ConfigMap, Google
+    /// Generate files ready to deploy: Envoy, Istio, ConfigMap, Google, Prometheus
     #[command(after_help = "Example: splitway render configmap --config splitway.yaml")]
     Render(crate::render::Render),
-    /// Give an experiment free buckets of its layer, and write them into the file
+    /// Give an experiment free buckets of its layer and write them into the file
     #[command(after_help = "Example: splitway allocate splitway.yaml search-ranking --share 20% --write")]
     Allocate(Allocate),
-    /// Print a shell's completions
+    /// Print completions for a shell
     #[command(after_help = "Example: splitway completions bash > /etc/bash_completion.d/splitway")]
     Completions(Completions),
-    /// Write man pages, one a command
+    /// Write man pages, one per command
     #[command(after_help = "Example: splitway man --out /usr/local/share/man/man1")]
     Man(Man),
-    /// Sign a QA token: a tester gets the variant, whatever the buckets say
+    /// Sign a QA token that gives a tester a variant, whatever the buckets say
     ///
-    /// The key is the config's, under `qa_tokens`. With --debug the response tells every step of the decision.
+    /// The key is one of the config's, under `qa_tokens`. With --debug the response lists every step of the decision.
     #[command(
         after_help = "Example: splitway token --config splitway.yaml --experiment checkout --variant one-step"
     )]
     Token(Token),
     /// Change weights, add or remove variants so that the fewest units move
     ///
-    /// Writes each variant's buckets. Every variant gets a weight: 0 keeps it without units, a new
-    /// name adds a variant, --remove takes one out.
+    /// The command writes each variant's buckets. Give every variant a weight: 0 keeps a variant without units, a new name
+    /// adds one, --remove removes one.
     #[command(after_help = "Example: splitway reweight splitway.yaml checkout control=80 one-step=20")]
     Reweight(Reweight),
-    /// Say how many units an experiment needs, and how long it takes
+    /// Compute how many units an experiment needs and how long it takes
     #[command(after_help = "Example: splitway power --baseline 10% --effect 0.02 --daily 5000")]
     Power(Power),
     /// Judge experiments from exposure logs and recorded outcomes
     ///
-    /// Whether the arms have the planned shares comes first, then the guardrails, then the primary metric. Intervals hold
-    /// at every look unless --fixed. Exit 1 if an experiment is not to be shipped or its data not to be believed.
+    /// It checks first whether the arms have the planned shares, then the guardrails, then the primary metric. Intervals hold
+    /// at every look unless --fixed is given. Exit 1 if an experiment must not be shipped or its data are invalid.
     #[cfg_attr(feature = "analysis", command(after_help = ANALYZE_EXAMPLES))]
     Analyze(Analyze),
     /// Write the analysis as one self-contained HTML page
@@ -140,7 +139,7 @@ pub(crate) enum Command {
         after_help = "Example: splitway report --config splitway.yaml --exposures envoy.log --out report.html"
     )]
     Report(Report),
-    /// Turn logs or outcomes into Parquet, for analyze or any other engine
+    /// Convert logs or outcomes to Parquet, for `analyze` or another engine
     #[command(after_help = "Example: splitway compact envoy.log --out exposures.parquet")]
     Compact(Compact),
 }
@@ -150,10 +149,10 @@ pub(crate) struct Validate {
     /// Configs, YAML or JSON; a folder is one config in several files, `-` is stdin
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
-    /// Check the launch rules too: owner, hypothesis, end, metrics, guardrails, secrets that are not samples
+    /// Also check the launch rules: owner, hypothesis, end, metrics, guardrails, and that no secret is a sample
     #[arg(long)]
     pub(crate) launch: bool,
-    /// Exit 1 for warnings, too
+    /// Exit 1 for warnings too
     #[arg(long)]
     pub(crate) deny_warnings: bool,
     /// Print JSON
@@ -166,38 +165,38 @@ pub(crate) struct Init {
     /// The file to write; `-` is stdout
     #[arg(long, value_name = "FILE", default_value = "splitway.yaml")]
     pub(crate) out: PathBuf,
-    /// Replace the file if it is there
+    /// Replace an existing file
     #[arg(long)]
     pub(crate) force: bool,
-    /// Ask nothing
+    /// Ask no questions and use the defaults
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// The service: salt and metric prefix
+    /// Name of the service; it goes into every hash and labels the metrics
     #[arg(long)]
     pub(crate) namespace: Option<String>,
-    /// What is randomised, such as header:x-user-id or cookie:uid
+    /// Where a request carries its unit, such as header:x-user-id or cookie:uid
     #[arg(long, value_name = "SOURCE")]
     pub(crate) unit: Option<String>,
-    /// The experiment's id
+    /// Id of the experiment
     #[arg(long, value_name = "ID")]
     pub(crate) experiment: Option<String>,
-    /// The id of what is tried beside the control
+    /// Id of the variant that is tried against the control
     #[arg(long, value_name = "ID")]
     pub(crate) variant: Option<String>,
-    /// The cluster that serves it [default: the same, by a request header]
+    /// Cluster that serves the variant [default: the control's, with a request header]
     #[arg(long, value_name = "NAME")]
     pub(crate) cluster: Option<String>,
-    /// How much of the traffic takes part
+    /// Share of the traffic that takes part
     #[arg(long, value_name = "SHARE")]
     pub(crate) traffic: Option<String>,
-    /// The secret of the units' pseudonyms in logs [default: a random one]
+    /// Secret key for the pseudonyms of units in logs [default: a random one]
     #[arg(long, value_name = "KEY")]
     pub(crate) exposure_key: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Fmt {
-    /// Configs, or folders with such files; `-` is stdin to stdout
+    /// Configs, or folders with configs; `-` formats stdin to stdout
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
     /// Change nothing; exit 1 if a file is not formatted
@@ -207,25 +206,25 @@ pub(crate) struct Fmt {
 
 #[derive(Debug, Args)]
 pub(crate) struct Token {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// The experiment
+    /// Experiment of the variant
     #[arg(long, value_name = "ID", requires = "variant")]
     pub(crate) experiment: Option<String>,
-    /// The variant that its bearer gets
+    /// Variant that the token's bearer gets
     #[arg(long, value_name = "ID", requires = "experiment")]
     pub(crate) variant: Option<String>,
-    /// The only unit it holds for [default: any]
+    /// Only unit for which the token is valid [default: any]
     #[arg(long, value_name = "UNIT")]
     pub(crate) subject: Option<String>,
-    /// How long it holds, up to 24h
+    /// How long the token is valid, up to 24h
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::token::lifetime)]
     pub(crate) expires_in: std::time::Duration,
-    /// Which of the config's keys signs [default: the last]
+    /// Id of the config's key that signs [default: the last one]
     #[arg(long, value_name = "ID")]
     pub(crate) key: Option<String>,
-    /// Ask for the steps of the decision in the response
+    /// Make the response list the steps of the decision
     #[arg(long)]
     pub(crate) debug: bool,
     #[command(flatten)]
@@ -234,13 +233,13 @@ pub(crate) struct Token {
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// The shell
+    /// Name of the shell
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// The folder to write
+    /// Folder to write the pages to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }
@@ -251,7 +250,7 @@ pub(crate) struct Schema {
     #[cfg(feature = "host")]
     #[arg(long, conflicts_with = "markdown")]
     pub(crate) scenario: bool,
-    /// A reference for people, in Markdown
+    /// Print a reference in Markdown instead
     #[arg(long)]
     pub(crate) markdown: bool,
 }
@@ -259,22 +258,22 @@ pub(crate) struct Schema {
 #[cfg(feature = "host")]
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Scenario files, or folders with such files
+    /// Scenario files, or folders with scenario files
     #[arg(required = true, value_name = "DIR|FILE")]
     pub(crate) paths: Vec<PathBuf>,
-    /// The config of scenarios that have none of their own: a file, or several or a folder
+    /// Config for scenarios that have none: a file, or several files or a folder
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// The compiled filter [default: SPLITWAY_WASM, or what `cargo xtask build-wasm` left]
+    /// Compiled filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` built]
     #[arg(long, value_name = "FILE")]
     pub(crate) wasm: Option<PathBuf>,
-    /// Where they run: Splitway as a library, the compiled filter in wasmtime, or in a real Envoy
+    /// Host that runs them: Splitway as a library, or the compiled filter in wasmtime or in a real Envoy
     #[arg(long, value_name = "HOST", default_value = "wasmtime", value_parser = ["in-process", "wasmtime", "envoy"])]
     pub(crate) host: String,
-    /// Only scenarios with this text in their name
+    /// Run only scenarios with this text in their name
     #[arg(long, value_name = "NAME")]
     pub(crate) filter: Option<String>,
-    /// Write a JUnit report
+    /// Write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Print JSON
@@ -284,28 +283,28 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Assign {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
     /// Unit source that the ids belong to, such as `cookie:uid`; the config must name it [default: the first]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) unit_kind: Option<String>,
-    /// Requests to decide instead of ids: a JSON object a line, or an access log in JSON; `-` is stdin
+    /// Requests to decide instead of ids: one JSON object per line, or an access log in JSON; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["unit_kind", "method", "path", "host", "header", "cookie"])]
     pub(crate) requests: Option<PathBuf>,
-    /// The method of the request that carries the ids
+    /// Method of the request that carries the ids
     #[arg(long, default_value = "GET")]
     pub(crate) method: String,
-    /// Its path, with its query
+    /// Path of that request, with its query
     #[arg(long, default_value = "/")]
     pub(crate) path: String,
-    /// Its host
+    /// Host of that request
     #[arg(long, default_value = "localhost")]
     pub(crate) host: String,
-    /// A header of it; may be repeated
+    /// Header of that request; may be repeated
     #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
     pub(crate) header: Vec<(String, String)>,
-    /// A cookie of it; may be repeated
+    /// Cookie of that request; may be repeated
     #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
     pub(crate) cookie: Vec<(String, String)>,
     /// Time of the decision (RFC 3339) [default: now]
@@ -316,7 +315,7 @@ pub(crate) struct Assign {
 /// What every question has.
 #[derive(Debug, Args)]
 pub(crate) struct Asked {
-    /// Time that is asked about (RFC 3339) [default: now]
+    /// Time for which to answer (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at: Option<Timestamp>,
     /// Print JSON
@@ -326,25 +325,25 @@ pub(crate) struct Asked {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// The request's method
+    /// Method of the request
     #[arg(long, default_value = "GET")]
     pub(crate) method: String,
-    /// The request's path, with its query
+    /// Path of the request, with its query
     #[arg(long, default_value = "/")]
     pub(crate) path: String,
-    /// The request's host
+    /// Host of the request
     #[arg(long, default_value = "localhost")]
     pub(crate) host: String,
-    /// A header; may be repeated
+    /// Header of the request; may be repeated
     #[arg(long, value_name = "K:V", value_parser = |text: &str| pair(text, ':'))]
     pub(crate) header: Vec<(String, String)>,
-    /// A cookie; may be repeated
+    /// Cookie of the request; may be repeated
     #[arg(long, value_name = "K=V", value_parser = |text: &str| pair(text, '='))]
     pub(crate) cookie: Vec<(String, String)>,
-    /// A variant that a guardrail has taken out: what do its units get? May be repeated
+    /// Treat this variant as switched off by a guardrail; may be repeated
     #[arg(long, value_name = "EXPERIMENT/VARIANT", value_parser = |text: &str| pair(text, '/'))]
     pub(crate) tripped: Vec<(String, String)>,
     #[command(flatten)]
@@ -353,13 +352,13 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// Write shares and independence as a picture, too
+    /// Also write shares and independence as an SVG picture
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// How many units, named unit-0, unit-1, …
+    /// Number of units, named unit-0, unit-1, …
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
     #[command(flatten)]
@@ -376,28 +375,28 @@ Then: curl -i -H 'x-user-id: user-1' http://127.0.0.1:8000/";
 #[cfg(feature = "host")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// The config, a file or a folder; it is read again when it changes
+    /// The config, a file or a folder; `dev` reads it again when it changes
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) config: PathBuf,
-    /// A server that stands behind the proxy under a cluster's name; may be repeated
+    /// Server behind the proxy for a cluster of this name; may be repeated
     #[arg(long, value_name = "NAME=URL", value_parser = upstream)]
     pub(crate) upstream: Vec<(String, String)>,
-    /// The upstream of requests that no variant routes [default: the first one]
+    /// Upstream for requests that no variant routes [default: the first one]
     #[arg(long, value_name = "NAME", requires = "upstream")]
     pub(crate) default: Option<String>,
-    /// A host name that it answers for besides localhost and its own address; may be repeated
+    /// Host name to answer for besides localhost and the own address; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) host: Vec<String>,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub(crate) listen: String,
-    /// The filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` made]
+    /// Compiled filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` built]
     #[arg(long, value_name = "FILE")]
     pub(crate) wasm: Option<PathBuf>,
-    /// Seed of request ids [default: another one each time]
+    /// Seed of request ids [default: a new one at each start]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
     /// Show the filter's log, exposures included, on stderr
@@ -407,14 +406,14 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The config before, a file or a folder
+    /// Old config, a file or a folder
     pub(crate) old: PathBuf,
-    /// The config after, a file or a folder
+    /// New config, a file or a folder
     pub(crate) new: PathBuf,
     /// Exit 1 if a larger share moves in any experiment, such as 1%
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) max_moved: Option<f64>,
-    /// Units tried where an experiment's bucketing cannot be compared exactly
+    /// Number of units to simulate where bucketings cannot be compared exactly
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) units: u32,
     #[command(flatten)]
@@ -423,11 +422,11 @@ pub(crate) struct Diff {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// The config before, a file or a folder
+    /// Old config, a file or a folder
     pub(crate) old: PathBuf,
-    /// The config after, a file or a folder
+    /// New config, a file or a folder
     pub(crate) new: PathBuf,
-    /// The requests: a JSON object a line, or an access log in JSON; `-` is stdin
+    /// The requests: one JSON object per line, or an access log in JSON; `-` is stdin
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) requests: PathBuf,
     /// Exit 1 if a larger share of the requests moves in any experiment, such as 1%
@@ -439,13 +438,13 @@ pub(crate) struct Replay {
 
 #[derive(Debug, Args)]
 pub(crate) struct Allocate {
-    /// The config; it may lack nothing but this experiment's buckets
+    /// Config file; only the buckets of this experiment may be missing
     pub(crate) file: PathBuf,
-    /// The experiment
+    /// Id of the experiment
     pub(crate) experiment: String,
     #[command(flatten)]
     pub(crate) amount: Amount,
-    /// Write the file instead of printing the change
+    /// Write the file; without it the change is printed
     #[arg(long)]
     pub(crate) write: bool,
 }
@@ -453,27 +452,27 @@ pub(crate) struct Allocate {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Amount {
-    /// Share of the layer it shall own in all, such as 20%
+    /// Share of the layer that the experiment owns afterwards, such as 20%
     #[arg(long, value_parser = share)]
     pub(crate) share: Option<f64>,
-    /// Buckets (of 10,000) it shall own in all
+    /// Number of buckets (of 10,000) that the experiment owns afterwards
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) buckets: Option<u32>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Reweight {
-    /// The config
+    /// Config file
     pub(crate) file: PathBuf,
-    /// The experiment
+    /// Id of the experiment
     pub(crate) experiment: String,
-    /// Every variant's weight, in any unit
+    /// Weight of each variant, in any unit
     #[arg(required = true, value_name = "VARIANT=WEIGHT", value_parser = weight)]
     pub(crate) weights: Vec<(String, f64)>,
-    /// A variant to take out; may be repeated
+    /// Variant to remove; may be repeated
     #[arg(long, value_name = "VARIANT")]
     pub(crate) remove: Vec<String>,
-    /// Write the file instead of printing the change
+    /// Write the file; without it the change is printed
     #[arg(long)]
     pub(crate) write: bool,
 }
@@ -502,9 +501,7 @@ fn upstream(text: &str) -> Result<(String, String), String> {
         Some((name, url)) if !name.is_empty() && !url.is_empty() && !name.contains(['/', ':']) => {
             Ok((name.to_owned(), url.to_owned()))
         }
-        _ => Err("expected a cluster's name and where it is, such as \
-                  shop-v1=http://127.0.0.1:3000"
-            .to_owned()),
+        _ => Err("expected a cluster's name and its URL, such as shop-v1=http://127.0.0.1:3000".to_owned()),
     }
 }
 

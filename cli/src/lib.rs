@@ -26,6 +26,7 @@ mod input;
 mod manual;
 mod merge;
 mod outcome;
+mod plural;
 mod power;
 mod reference;
 mod render;

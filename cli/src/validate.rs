@@ -6,6 +6,7 @@ use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems}
 use crate::args::Validate;
 use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
+use crate::plural::counted;
 use crate::style::Style;
 
 pub(crate) fn run(args: &Validate) -> Outcome {
@@ -68,10 +69,6 @@ fn show(reports: &[Report], denies_warnings: bool) -> Result<(), Failure> {
     }
     print(text.trim_end())?;
     Ok(())
-}
-
-fn counted(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 impl Report {

@@ -13,24 +13,24 @@ pub(crate) struct Render {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Target {
-    /// A folder that Envoy runs as it is, and snippets for an Envoy that exists
+    /// Write a folder that Envoy can run, and snippets for an existing Envoy
     #[command(after_help = ENVOY_EXAMPLE)]
     Envoy(Envoy),
-    /// Manifests for Istio: the filter, the experiments, routes and subsets, scraping
+    /// Write manifests for Istio: the filter, the experiments, routes and subsets, scraping
     ///
-    /// A kustomize base, or a Helm chart of the same with --chart.
+    /// The result is a kustomize base, or a Helm chart with --chart.
     #[command(after_help = ISTIO_EXAMPLE)]
     Istio(Box<Istio>),
-    /// A ConfigMap with the experiments, on stdout
+    /// Print a ConfigMap with the experiments
     #[command(after_help = "Example: splitway render configmap --config splitway.yaml | kubectl apply -f -")]
     Configmap(Configmap),
-    /// The plugin config for Google Cloud Service Extensions, on stdout, if it fits their limits
+    /// Print the plugin config for Google Cloud Service Extensions, if it fits their limits
     #[command(after_help = "Example: splitway render google --config splitway.yaml > plugin.json")]
     #[cfg(feature = "host")]
     Google(Google),
     #[cfg(not(feature = "host"))]
     Google(crate::absent::Absent),
-    /// Prometheus rules for the config, on stdout: shares as planned, and alerts
+    /// Print Prometheus rules for the config: planned shares and alerts
     #[command(
         after_help = "Example: splitway render prometheus --config splitway.yaml > splitway.rules.yaml"
     )]
@@ -51,10 +51,10 @@ Then: kubectl apply --server-side -k deploy/base";
 /// What every target needs.
 #[derive(Debug, Args)]
 pub(crate) struct Source {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// The compiled filter [default: SPLITWAY_WASM, or what `cargo xtask build-wasm` left]
+    /// Compiled filter [default: $SPLITWAY_WASM, else the one that `cargo xtask build-wasm` built]
     #[arg(long, value_name = "FILE")]
     pub(crate) wasm: Option<PathBuf>,
 }
@@ -62,10 +62,10 @@ pub(crate) struct Source {
 /// Where files go.
 #[derive(Debug, Args)]
 pub(crate) struct Output {
-    /// The folder to write; files of the same names are replaced
+    /// Folder to write to; files of the same names are replaced
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Write nothing; exit 1 if the folder does not hold what would be written
+    /// Write nothing; exit 1 if the folder's files differ from what would be written
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -74,22 +74,22 @@ pub(crate) struct Output {
 pub(crate) struct Envoy {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// A cluster and where it is; may be repeated, the first gets what no variant routes
+    /// Cluster and its address; may be repeated, the first one gets the requests that no variant routes
     #[arg(long, required = true, value_name = "NAME=HOST:PORT", value_parser = Cluster::parse)]
     pub(crate) cluster: Vec<Cluster>,
-    /// Where the proxy listens
+    /// Address that the proxy listens on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = socket)]
     pub(crate) listen: (String, u16),
-    /// Where its admin interface listens
+    /// Address that the admin interface listens on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901", value_parser = socket)]
     pub(crate) admin: (String, u16),
-    /// Where the folder will be on the proxy's machine [default: its working directory]
+    /// Path of the folder on the proxy's machine [default: the proxy's working directory]
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) at: String,
-    /// What a trap of the filter does to requests
+    /// What happens to requests after the filter traps (crashes)
     #[arg(long, value_name = "POLICY", default_value = "reload")]
     pub(crate) on_trap: OnTrap,
-    /// Refuse every request with a `_` in a header's name (the filter removes `X_Splitway` without it)
+    /// Refuse every request with a `_` in a header's name (without this, the filter removes `X_Splitway`)
     #[arg(long)]
     pub(crate) reject_underscores: bool,
     #[command(flatten)]
@@ -100,44 +100,44 @@ pub(crate) struct Envoy {
 pub(crate) struct Istio {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// The filter's OCI image, which the proxies pull: `oci://REGISTRY/NAME[:TAG]`
+    /// OCI image of the filter that the proxies pull: `oci://REGISTRY/NAME[:TAG]`
     #[arg(long, value_name = "URL", conflicts_with = "url", requires = "digest")]
     pub(crate) image: Option<String>,
-    /// The digest of that image, as `cargo xtask oci` prints it; it then pins the image
+    /// Digest that pins the image, as `cargo xtask oci` prints it
     #[arg(long, value_name = "sha256:HEX", requires = "image", value_parser = digest)]
     pub(crate) digest: Option<String>,
-    /// Where the proxies fetch the module by HTTP, pinned by the sha256 of --wasm
+    /// URL from which the proxies fetch the module by HTTP, pinned by the sha256 of --wasm
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// How the experiments reach the proxies
     #[arg(long, value_name = "HOW", default_value = "wasm-plugin")]
     pub(crate) delivery: Delivery,
-    /// A cluster that variants name, and the service it is; labels after commas make a subset.
-    /// May be repeated, the first gets what no variant routes
+    /// Cluster that variants name, and its service; labels after commas make a subset. May be
+    /// repeated, the first one gets the requests that no variant routes
     #[arg(long, required = true, value_name = "NAME=HOST[:PORT][,LABEL=VALUE…]", value_parser = Cluster::parse)]
     pub(crate) cluster: Vec<Cluster>,
-    /// A host of the VirtualService; may be repeated
+    /// Host of the VirtualService; may be repeated
     #[arg(long, required = true, value_name = "HOST")]
     pub(crate) host: Vec<String>,
-    /// A gateway of the VirtualService; may be repeated [default: the sidecars of the mesh]
+    /// Gateway of the VirtualService; may be repeated [default: the sidecars of the mesh]
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub(crate) gateway: Vec<String>,
-    /// Which proxies run the filter; may be repeated
+    /// Label of the proxies that run the filter; may be repeated
     #[arg(long, value_name = "LABEL=VALUE", default_value = "istio=ingressgateway", value_parser = label)]
     pub(crate) workload: Vec<(String, String)>,
-    /// The namespace of all objects: that of the proxies
+    /// Namespace of all objects; the proxies must run in it
     #[arg(long, default_value = "istio-system", value_parser = object_name)]
     pub(crate) namespace: String,
-    /// The name of all objects
+    /// Name of all objects
     #[arg(long, default_value = "splitway", value_parser = object_name)]
     pub(crate) name: String,
-    /// What a trap of the filter does to requests
+    /// What happens to requests after the filter traps (crashes)
     #[arg(long, value_name = "POLICY", default_value = "reload")]
     pub(crate) on_trap: OnTrap,
-    /// Refuse every request with a `_` in a header's name (the filter removes `X_Splitway` without it)
+    /// Refuse every request with a `_` in a header's name (without this, the filter removes `X_Splitway`)
     #[arg(long)]
     pub(crate) reject_underscores: bool,
-    /// An overlay that puts everything into another namespace; may be repeated
+    /// Add an overlay that puts everything into another namespace; may be repeated
     #[arg(long, value_name = "NAME=NAMESPACE", value_parser = label)]
     pub(crate) overlay: Vec<(String, String)>,
     /// Write a Helm chart instead of a kustomize base
@@ -151,16 +151,16 @@ pub(crate) struct Istio {
 pub(crate) struct Configmap {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// `ecds` for an Envoy that follows the file, `json` for the plan alone
+    /// `ecds` for an Envoy that watches the file, `json` for the config alone
     #[arg(long, value_name = "FORMAT", default_value = "ecds")]
     pub(crate) format: Format,
-    /// Its name
+    /// Name of the ConfigMap
     #[arg(long, default_value = "splitway-experiments", value_parser = object_name)]
     pub(crate) name: String,
-    /// Its namespace
+    /// Namespace of the ConfigMap
     #[arg(long, value_parser = object_name)]
     pub(crate) namespace: Option<String>,
-    /// Where the module is in the proxy's container
+    /// Path of the module in the proxy's container
     #[arg(long, value_name = "FILE", default_value = "/etc/splitway/filter/splitway.wasm")]
     pub(crate) module: String,
 }
@@ -174,19 +174,19 @@ pub(crate) struct Google {
 
 #[derive(Debug, Args)]
 pub(crate) struct Prometheus {
-    /// The config: a file, or several or a folder, which are then one config; `-` is stdin
+    /// The config: a file, or several files or a folder that form one config; `-` is stdin
     #[arg(long, required = true, value_name = "FILE|DIR")]
     pub(crate) config: Vec<PathBuf>,
-    /// Time whose plan it is (RFC 3339) [default: now]
+    /// Time for which shares are planned (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::args::time)]
     pub(crate) at: Option<splitway_engine::Timestamp>,
     /// `file` for Prometheus' `rule_files`, `object` for a PrometheusRule of the Prometheus operator
     #[arg(long, value_name = "FORMAT", default_value = "file")]
     pub(crate) format: RuleFormat,
-    /// The object's name
+    /// Name of the object
     #[arg(long, default_value = "splitway", value_parser = object_name)]
     pub(crate) name: String,
-    /// The object's namespace
+    /// Namespace of the object
     #[arg(long, value_parser = object_name)]
     pub(crate) namespace: Option<String>,
 }
@@ -205,9 +205,9 @@ pub(crate) enum Format {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Delivery {
-    /// In the WasmPlugin: istiod pushes them
+    /// In the WasmPlugin, which istiod pushes
     WasmPlugin,
-    /// In a ConfigMap that the proxies mount and follow
+    /// In a ConfigMap that the proxies mount and watch
     ConfigMap,
 }
 
@@ -233,7 +233,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     fn parse(text: &str) -> Result<Self, String> {
         let expected =
-            || "expected a cluster's name and where it is, such as shop-v2=shop.example:80".to_owned();
+            || "expected a cluster's name and its address, such as shop-v2=shop.example:80".to_owned();
         let (name, place) = text.split_once('=').ok_or_else(expected)?;
         let mut pieces = place.split(',');
         let (host, port) = host_and_port(pieces.next().unwrap_or_default()).ok_or_else(expected)?;

@@ -26,7 +26,7 @@ pub(super) fn write(
     files: &mut Files,
 ) -> Result<(), Failure> {
     if args.delivery != Delivery::WasmPlugin {
-        let why = "the chart delivers by WasmPlugin: its ConfigMap would not be the one that was checked";
+        let why = "--chart works only with --delivery wasm-plugin: the chart's ConfigMap would not be the one that was checked";
         return Err(Failure::Usage(why.to_owned()));
     }
     let mut values = json!({});
@@ -65,7 +65,10 @@ pub(super) fn write(
     files.add("Chart.yaml", yaml(&chart)?);
     files.add(
         "values.yaml",
-        format!("# What installations differ in. `experiments` is the document.\n{}", yaml(&values)?),
+        format!(
+            "# The values that differ between installations. `experiments` is the config.\n{}",
+            yaml(&values)?
+        ),
     );
     Ok(())
 }

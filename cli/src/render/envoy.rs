@@ -14,10 +14,12 @@ pub(super) fn run(args: &Envoy) -> Outcome {
         let name = &cluster.name;
         let port = cluster.port.ok_or_else(|| Failure::Usage(format!("--cluster {name} needs a port")))?;
         if !cluster.labels.is_empty() {
-            return Err(Failure::Usage(format!("--cluster {name}: labels are for Istio's subsets")));
+            return Err(Failure::Usage(format!("--cluster {name}: only Istio's subsets have labels")));
         }
         if !is_plain(name) {
-            return Err(Failure::Usage(format!("--cluster {name}: letters, digits, `-`, `_` and `.` only")));
+            return Err(Failure::Usage(format!(
+                "expected a --cluster of letters, digits, `-`, `_` and `.`, found {name}"
+            )));
         }
         clusters.push(Cluster { name: name.clone(), host: cluster.host.clone(), port });
     }

@@ -33,21 +33,21 @@ pub(super) fn run(args: &Google) -> Outcome {
     let (module, config) = (sources.module.bytes.len(), sources.json.len());
     let mut too_much = Vec::new();
     if module + config > BYTES {
-        too_much.push(format!("module and config have {} bytes, and may have {BYTES}", module + config));
+        too_much.push(format!("module and config have {} bytes; the limit is {BYTES}", module + config));
     }
     let cost = Cost::of(&sources)?;
     if cost.instructions > INSTRUCTIONS {
         too_much.push(format!(
-            "a request takes {} wasm instructions if every experiment applies; {INSTRUCTIONS} are what 1 ms has room for",
+            "a request takes {} wasm instructions if every experiment applies; 1 ms allows {INSTRUCTIONS}",
             cost.instructions
         ));
     }
     if cost.memory > MEMORY {
-        too_much.push(format!("a VM takes {} bytes of memory, and gets {MEMORY}", cost.memory));
+        too_much.push(format!("a VM takes {} bytes of memory; the limit is {MEMORY}", cost.memory));
     }
     if !too_much.is_empty() {
         return Err(Failure::Problems(format!(
-            "too much for Google Cloud Service Extensions: {}",
+            "the config exceeds the limits of Google Cloud Service Extensions: {}",
             too_much.join("; ")
         )));
     }

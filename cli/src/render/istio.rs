@@ -134,7 +134,7 @@ impl Objects<'_> {
         all.push(object(
             "virtualservice",
             self.virtual_service(),
-            "Sends a request where its variant says, all others to the first cluster.",
+            "Sends each request to the cluster of its variant, and all others to the first cluster.",
         ));
         for (index, value) in self.destination_rules().into_iter().enumerate() {
             let file =
@@ -186,8 +186,7 @@ impl Objects<'_> {
             }
             (_, _, Some(url)) => (url.clone(), self.sources.module.sha256.clone()),
             _ => {
-                let why =
-                    "a WasmPlugin needs --image with --digest, or --url; --delivery config-map needs neither";
+                let why = "a WasmPlugin needs --image with --digest, or --url; --delivery config-map needs none of them";
                 return Err(Failure::Usage(why.to_owned()));
             }
         };

@@ -174,10 +174,10 @@ impl Files {
             .0
             .iter()
             .filter(is_stale)
-            .map(|(path, _)| format!("{} is not what the config makes", out.join(path).display()))
+            .map(|(path, _)| format!("{} differs from what the config renders", out.join(path).display()))
             .collect();
         if stale.is_empty() {
-            return print(&format!("{} files are as the config makes them", self.0.len()));
+            return print(&format!("{} files match the config", self.0.len()));
         }
         print(&stale.join("\n"))?;
         Ok(Exit::Problems)

@@ -23,9 +23,11 @@ impl Module {
         let name = path.display().to_string();
         let bytes = std::fs::read(&path).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
         let capabilities = capabilities(&bytes)
-            .map_err(|error| Failure::Usage(format!("{name} is no WebAssembly module: {error}")))?;
+            .map_err(|error| Failure::Usage(format!("{name} is not a WebAssembly module: {error}")))?;
         if !capabilities.iter().any(|name| name.starts_with("proxy_on_")) {
-            return Err(Failure::Usage(format!("{name} is no proxy-wasm module: it has no callbacks")));
+            return Err(Failure::Usage(format!(
+                "{name} is not a proxy-wasm module: it exports no callbacks"
+            )));
         }
         Ok(Self { sha256: hex(&Sha256::digest(&bytes)), bytes, capabilities })
     }

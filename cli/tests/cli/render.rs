@@ -962,7 +962,7 @@ fn what_the_target_cannot_hold_is_refused() {
         (
             "envoy --config splitway.yaml --cluster v2=127.0.0.1:1 --wasm bare.wasm --out x",
             2,
-            "no proxy-wasm module",
+            "is not a proxy-wasm module",
         ),
         (
             "istio --config splitway.yaml --cluster v2=b --host h --delivery config-map --name Shop_A --out x",
@@ -1087,7 +1087,7 @@ fn google_gets_only_what_it_can_run() {
     std::fs::write(bench.path("large.wasm"), module).unwrap();
     let ran = bench.run("render google --config splitway.yaml --wasm large.wasm");
     assert_eq!(ran.code, 1, "{}", ran.all());
-    assert!(ran.err.contains("may have 5242880"), "{}", ran.all());
+    assert!(ran.err.contains("the limit is 5242880"), "{}", ran.all());
     let ran = bench.run("render istio --config splitway.yaml --delivery config-map --host h --cluster v2=b --wasm large.wasm --out x");
     assert_eq!(ran.code, 1, "{}", ran.all());
     assert!(ran.err.contains("a ConfigMap holds at most"), "{}", ran.all());
