@@ -68,6 +68,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             let _ = writeln!(std::io::stderr(), "{text}");
             Exit::Problems
         }
+        #[cfg(feature = "host")]
+        Err(Failure::Unfit(text)) => {
+            let _ = writeln!(std::io::stderr(), "{text}");
+            Exit::Usage
+        }
         Err(Failure::Usage(text)) => {
             let _ = writeln!(std::io::stderr(), "error: {text}");
             Exit::Usage

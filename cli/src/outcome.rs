@@ -36,6 +36,9 @@ pub(crate) enum Failure {
     Problems(String),
     /// Exit 2, with what to say.
     Usage(String),
+    /// Exit 2, for files that are not what the command takes; their problems, rendered.
+    #[cfg(feature = "host")]
+    Unfit(String),
 }
 
 impl From<io::Error> for Failure {

@@ -64,8 +64,7 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
         }
     }
     if !mistakes.is_empty() {
-        let text = mistakes.join("\n");
-        return Err(Failure::Usage(text.strip_prefix("error: ").unwrap_or(&text).to_owned()));
+        return Err(Failure::Unfit(mistakes.join("\n")));
     }
     let Some(filter) = &args.filter else { return Ok(scenarios) };
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();

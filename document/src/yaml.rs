@@ -101,8 +101,14 @@ impl<'t> Builder<'t> {
                 let value = scalar(text, style, tag.as_deref(), span)?;
                 (Node { value, span: Some(place(span)) }, anchor)
             }
-            Event::SequenceStart(anchor, _) => (self.list(span, nested(below, span)?)?, anchor),
-            Event::MappingStart(anchor, _) => (self.map(span, nested(below, span)?)?, anchor),
+            Event::SequenceStart(anchor, tag) => {
+                untagged(tag.as_deref(), "seq", span)?;
+                (self.list(span, nested(below, span)?)?, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                untagged(tag.as_deref(), "map", span)?;
+                (self.map(span, nested(below, span)?)?, anchor)
+            }
             Event::Alias(id) => return self.alias(id, span, depth),
             _ => return Err(problem(Code::Syntax, span, "a value", "the end of the document")),
         };
@@ -191,20 +197,44 @@ fn extent(node: &Node) -> (usize, usize) {
 }
 
 fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: SourceSpan) -> Parsed<Value> {
-    match tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str()) {
-        Some("str") => return Ok(Value::Text(text.into_owned())),
-        None if tag.is_some() => return Err(problem(Code::Syntax, span, "no YAML tag", "one")),
-        _ => {}
+    let Some(tag) = tag else {
+        return Ok(if style == ScalarStyle::Plain { plain(text) } else { Value::Text(text.into_owned()) });
+    };
+    let name = tag.suffix.as_str();
+    let refused = || Err(problem(Code::Syntax, span, "a value without a YAML tag", &format!("`{tag}`")));
+    if !tag.is_yaml_core_schema() {
+        return refused();
     }
-    if style != ScalarStyle::Plain {
+    if name == "str" {
         return Ok(Value::Text(text.into_owned()));
     }
-    Ok(match text.as_ref() {
+    // A tag only states what the value is anyway.
+    match (name, plain(text)) {
+        ("null", Value::Null) => Ok(Value::Null),
+        ("bool", value @ Value::Bool(_)) => Ok(value),
+        ("int", value @ Value::Int(_)) | ("float", value @ (Value::Int(_) | Value::Decimal(_))) => Ok(value),
+        _ => refused(),
+    }
+}
+
+/// A list or mapping may have the tag that it has anyway (`kind`: `seq` or `map`), and no other.
+fn untagged(tag: Option<&Tag>, kind: &str, span: SourceSpan) -> Parsed<()> {
+    match tag {
+        Some(tag) if !tag.is_yaml_core_schema() || tag.suffix != kind => {
+            Err(problem(Code::Syntax, span, "a value without a YAML tag", &format!("`{tag}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A scalar without quotes.
+fn plain(text: Cow<'_, str>) -> Value {
+    match text.as_ref() {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
         plain => number(plain).unwrap_or_else(|| Value::Text(text.into_owned())),
-    })
+    }
 }
 
 /// As in the core schema: `12`, `-0.5`, `.5`, `1.`, `1e-3`.
@@ -246,7 +276,9 @@ fn number(text: &str) -> Option<Value> {
 /// What is usually meant by what the parser says.
 fn advice(said: &str) -> Option<&'static str> {
     let says = |words: &str| said.contains(words);
-    if says("tab") {
+    if says("must be followed by a valid YAML whitespace") {
+        Some("put a space behind the `:`; a tab does not count as one here")
+    } else if says("tab") {
         Some("indent with spaces, not tabs")
     } else if says("unknown anchor") {
         Some("put it in quotes: a `*` in front means something else in YAML")

@@ -27,68 +27,51 @@
 )]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test fails by panicking"))]
 
-mod actions;
-mod baggage;
 pub mod bucketing;
-mod cache;
 mod compile;
 mod decide;
-mod dedup;
 mod digest;
-#[cfg(feature = "advice")]
-mod disjoint;
-#[cfg(feature = "advice")]
-mod explain;
-mod exposure;
+mod effects;
 pub mod guardrail;
-mod headers;
 mod hex;
 mod ids;
-#[cfg(feature = "advice")]
-mod inspect;
-#[cfg(feature = "yaml")]
-mod launch;
-mod neighbours;
 mod order;
-mod partition;
 mod plan;
 pub mod qa_token;
 mod request;
-#[cfg(feature = "schema")]
-mod schema;
-mod steps;
-#[cfg(feature = "yaml")]
-mod strength;
 mod time;
+mod tools;
 pub mod wire;
 
-pub use actions::{Asked, HeaderChange, Redirection, Rewrite};
-pub use cache::{overrides_cache_control, private_cache_control};
+#[cfg(feature = "advice")]
+pub use compile::Contention;
 pub use compile::{
     MAX_EXPERIMENTS, MAX_HOLDOUTS, MAX_LAYERS, MAX_VARIANTS, Secrets, compile, compile_with, read_wire,
 };
 pub use decide::{Assignment, Decision, NoTrace, Reason, Step, Trace};
-pub use dedup::Seen;
 pub use digest::content_hash;
-#[cfg(feature = "advice")]
-pub use explain::{ExplainedStep, Explanation};
-pub use exposure::{Common, Exposure, Otlp, Served};
-pub use headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
+pub use effects::{
+    Asked, Common, Exposure, Seen, Served, Steps, WithoutTokens, overrides_cache_control,
+    private_cache_control, push_member,
+};
 pub use ids::{ChainId, ExperimentId, HoldoutId, LayerId, VariantId};
-#[cfg(feature = "advice")]
-pub use inspect::Owned;
-#[cfg(feature = "yaml")]
-pub use launch::launch_problems;
-pub use neighbours::push_member;
-pub use plan::{DEFAULT_NAMESPACE, Experiment, Layer, Plan, Sinks, Variant};
+pub use plan::headers::{CLUSTER, EXPLAIN, SHADOW, STAMP};
+pub use plan::{
+    DEFAULT_NAMESPACE, Experiment, HeaderChange, Layer, Otlp, Plan, Redirection, Rewrite, Sinks, Variant,
+};
 pub use request::{CookieAction, Entropy, HeaderPairs, MAX_VALUE, RequestView, Source, minted_unit};
-#[cfg(feature = "schema")]
-pub use schema::{SCHEMA_ID, schema};
 #[cfg(feature = "yaml")]
 pub use splitway_document::Located;
 pub use splitway_document::{
     Code, Document, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES, MAX_PROBLEMS, Path, Problem, Problems,
     Segment, Severity, Span, did_you_mean,
 };
-pub use steps::Steps;
 pub use time::Timestamp;
+#[cfg(feature = "advice")]
+pub use tools::diff;
+#[cfg(feature = "yaml")]
+pub use tools::launch_problems;
+#[cfg(feature = "advice")]
+pub use tools::{ExplainedStep, Explanation, Owned};
+#[cfg(feature = "schema")]
+pub use tools::{SCHEMA_ID, schema};

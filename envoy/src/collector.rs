@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::poll::eventually;
-use crate::tools;
+use splitway_tools::programs as tools;
 
 /// A running collector. Dropping it kills the process and waits for its end.
 #[derive(Debug)]

@@ -20,7 +20,6 @@ pub mod render;
 pub mod scene;
 pub mod skip;
 pub mod standalone;
-pub mod tools;
 pub mod upstream;
 
 pub use client::{Answer, Call, Client};
@@ -34,4 +33,5 @@ pub use proxy::{Envoy, EnvoyConfig};
 pub use render::Additions;
 pub use scene::{Scene, SceneConfig, Stage};
 pub use splitway_deploy::FailurePolicy;
+pub use splitway_tools::programs as tools;
 pub use upstream::{Reply, Seen, Upstream};

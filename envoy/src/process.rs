@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{Answer, Call, Client};
 use crate::poll::eventually;
-use crate::tools;
+use splitway_tools::programs as tools;
 
 const LOG: &str = "envoy.log";
 

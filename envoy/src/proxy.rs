@@ -15,8 +15,8 @@ use crate::exposure::Exposure;
 use crate::poll::eventually;
 use crate::process::Process;
 use crate::render::{self, Additions, Bootstrap};
-use crate::tools;
 use crate::upstream::Upstream;
+use splitway_tools::programs as tools;
 
 /// What an Envoy is started with.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::client::Client;
 use crate::process::Process;
-use crate::tools;
+use splitway_tools::programs as tools;
 
 /// A running Envoy. Dropping it kills the process and waits for its end.
 #[derive(Debug)]

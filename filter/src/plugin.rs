@@ -136,7 +136,7 @@ pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
 }
 
 /// The standard library gave up at `location`, or for want of memory without one. `xtask` puts
-/// calls of this in place of the library's own reports (`xtask/src/panics.rs`).
+/// calls of this in place of the library's own reports (`xtask/tools/src/cut`).
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn splitway_panicked(location: Option<&'static std::panic::Location<'static>>) {
     Proxy.last_words(location.map_or(("out of memory", 0), |place| (place.file(), place.line())));

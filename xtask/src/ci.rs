@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use splitway_envoy::tools;
+use splitway_tools::{edge, programs, setup, shell, wasm};
 
-use crate::{demo, edge, licences, setup, shell, suite, wasm};
+use crate::{licences, suite};
 
 /// Runs every check, stopping at the first that fails.
 pub(crate) fn run() -> Result<()> {
@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<()> {
     step("licences", licences)?;
     step("tools", || setup::setup().and_then(|()| wasm::build()).and_then(|()| edge::build().map(|_| ())))?;
     step("examples", examples)?;
-    step("demo", || demo::run(false))?;
+    step("demo", || shell::start("splitway-demo", &[]))?;
     // After the demo, whose log one of them reads.
     step("the README's commands", readme)?;
     step("tests", suite::run)
@@ -90,7 +90,7 @@ fn readme() -> Result<()> {
         }
         println!("$ {command}");
         // Where cargo's target folder is another one, so is what the demo left there.
-        let command = command.replace(" target/", &format!(" {}/", tools::target_dir()?.display()));
+        let command = command.replace(" target/", &format!(" {}/", programs::target_dir()?.display()));
         let mut bash = Command::new("bash");
         bash.args(["-ec", &command]).current_dir(shell::root());
         let printed = shell::output(bash)?;

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::shell;
+use splitway_tools::shell;
 
 /// Fails when a dependency has no licence that `deny.toml` allows.
 pub(crate) fn check() -> Result<()> {

@@ -1,26 +1,19 @@
 //! `cargo xtask`: installs the tools, builds the filter, runs the demo, the tests and CI.
 //!
-//! Rust and not shell, so that what a newcomer runs first works the same everywhere Envoy does and
-//! shares the rig with the tests.
+//! Rust and not shell, so that what a newcomer runs first works the same everywhere Envoy does. Thin, so that it is
+//! there in seconds: what needs a client, a server or a proxy is a program of its own, compiled when it is asked for.
 
-mod bench;
 mod ci;
-mod demo;
-mod edge;
-mod fastly;
 mod licences;
 mod oci;
-mod panics;
-mod setup;
-mod shell;
 mod suite;
-mod unused;
 mod vectors;
-mod wasm;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use splitway_tools::{edge, setup, shell, wasm};
 
 /// Builds, shows and tests Splitway.
 #[derive(Parser)]
@@ -41,16 +34,11 @@ enum Task {
     /// Compile the Fastly Compute example, and try it on viceroy where that is installed.
     Fastly,
     /// Split real traffic in a real Envoy, then roll the experiment back under load.
-    Demo {
-        /// Leave the proxy up until Ctrl-C, to try it with curl.
-        #[arg(long)]
-        keep: bool,
-    },
+    Demo(Rest),
     /// Run every test, those on a real Envoy included.
     Test,
     /// Measure, and keep the numbers under benches/runs/.
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(Rest),
     /// Pack the filter as an OCI image under target/oci, as Istio expects it; no daemon is needed.
     Oci,
     /// Make fresh bucketing vectors with the systems' own SDKs and compare.
@@ -59,24 +47,25 @@ enum Task {
     Ci,
 }
 
+/// The arguments of a program in a room of its own, which knows them: `--help` is answered there.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
+}
+
 fn main() -> ExitCode {
-    let result = match Arguments::parse().task {
+    shell::report(match Arguments::parse().task {
         Task::Setup => setup::setup(),
         Task::BuildWasm => setup::wasm_target(setup::TARGET).and_then(|()| wasm::build()),
         Task::Edge => setup::wasm_target(setup::EDGE_TARGET).and_then(|()| edge::build().map(|_| ())),
-        Task::Fastly => fastly::run(),
-        Task::Demo { keep } => demo::run(keep),
+        Task::Fastly => shell::start("splitway-viceroy", &[]),
+        Task::Demo(rest) => shell::start("splitway-demo", &rest.arguments),
         Task::Test => suite::run(),
-        Task::Bench(bench) => bench::run(bench),
+        Task::Bench(rest) => shell::start("splitway-bench-runner", &rest.arguments),
         Task::Oci => oci::run(),
         Task::Vectors => vectors::run(shell::root()),
         Task::Ci => ci::run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

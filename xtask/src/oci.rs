@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use splitway_envoy::tools;
+use splitway_tools::programs;
 
 const CONFIG: &str = "application/vnd.module.wasm.config.v1+json";
 const CONTENT: &str = "application/vnd.module.wasm.content.layer.v1+wasm";
@@ -17,9 +17,9 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Writes `target/oci` and prints the image's digest.
 pub(crate) fn run() -> Result<()> {
-    let wasm = tools::filter_wasm()?;
+    let wasm = programs::filter_wasm()?;
     let module = fs::read(&wasm).with_context(|| wasm.display().to_string())?;
-    let folder = tools::target_dir()?.join("oci");
+    let folder = programs::target_dir()?.join("oci");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{edge, setup, shell, wasm};
+use splitway_tools::{edge, setup, shell, wasm};
 
 /// Builds what the tests need, runs them, and ends with `N passed, N failed, N skipped`.
 pub(crate) fn run() -> Result<()> {

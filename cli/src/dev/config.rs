@@ -42,7 +42,9 @@ impl Refusal {
     /// Every problem, with its place.
     pub(super) fn text(&self, style: Style) -> String {
         match self {
-            Self::Unreadable(Failure::Problems(text) | Failure::Usage(text)) => text.clone(),
+            Self::Unreadable(Failure::Problems(text) | Failure::Usage(text) | Failure::Unfit(text)) => {
+                text.clone()
+            }
             Self::Unreadable(Failure::ClosedPipe) => "the file's other end is closed".to_owned(),
             Self::Wrong { input, problems } => rendered(input, problems, style),
         }

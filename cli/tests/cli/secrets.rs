@@ -221,6 +221,9 @@ fn every_published_sample_is_refused() {
             .unwrap()
             .iter()
             .any(|problem| problem["path"] == "exposure.key" && problem["code"] == "launch");
-        assert!(is_refused, "`{sample}` is in this repository, and launch takes it: engine/src/strength.rs");
+        assert!(
+            is_refused,
+            "`{sample}` is in this repository, and launch takes it: engine/src/tools/strength.rs"
+        );
     }
 }

@@ -69,7 +69,10 @@ fn the_first_mistakes_are_usage() {
     let nowhere = [("SPLITWAY_WASM", "nothing.wasm")];
     usage(&bench.run_in("test s", b"", &nowhere), &["SPLITWAY_WASM", "--wasm FILE", "--host in-process"]);
     let broken = Bench::new(&[("s.yaml", "confg: {}\n")]);
-    usage(&broken.run("test s.yaml"), &["unknown field `confg`", "did you mean `config`?", "s.yaml:1:1"]);
+    usage(
+        &broken.run("test s.yaml"),
+        &["error[unknown_field]: `confg` is not a field here", "did you mean `config`?", "s.yaml:1:1"],
+    );
 }
 
 #[test]

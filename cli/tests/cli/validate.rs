@@ -102,7 +102,7 @@ fn usage_is_2() {
     for args in ["validate", "validate absent.yaml", "frobnicate", "assign --config absent.yaml"] {
         assert_eq!(bench.run(args).code, 2, "{args}");
     }
-    for command in ["validate", "schema", "assign", "explain", "simulate", "diff", "allocate", "reweight"] {
+    for command in ["validate", "schema", "explain", "simulate", "diff", "allocate", "reweight"] {
         let ran = bench.run(&format!("{command} --help"));
         assert!(ran.code == 0 && ran.out.contains("Example: splitway"), "{}", ran.all());
     }
@@ -115,4 +115,32 @@ fn long_lines_are_cut_around_the_place() {
         "{{\"version\":1,\"unit\":[{{\"cookie\":\"{pad}\"}}],\"experiments\":[{{\"id\":\"A\",\"variants\":[{{\"id\":\"a\"}}],\"name\":\"{pad}\"}}]}}"
     );
     insta::assert_snapshot!(Bench::new(&[("long.json", &config)]).run("validate long.json").all());
+}
+
+/// A share that rounds to no bucket is no mistake of the config's form, and nobody would get the variant.
+#[test]
+fn weights_that_get_no_bucket_are_warned_of() {
+    let config = "version: 1\nunit: [{ cookie: uid }]\nexperiments:\n  - id: button\n    variants:\n      - { id: a, weight: 100000 }\n      - { id: b, weight: 1 }\n      - { id: c, weight: 0 }\n";
+    let bench = Bench::new(&[("a.yaml", config), ("b.yaml", &config.replace("100000", "1000"))]);
+    let ran = bench.run("validate a.yaml");
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert_eq!(ran.out.matches("warning[").count(), 1, "{}", ran.all());
+    assert!(ran.out.contains("`b` gets nobody: its share rounds to no bucket"), "{}", ran.all());
+    assert!(ran.out.contains(" --> a.yaml:7:26"), "{}", ran.all());
+    assert_eq!(bench.run("validate --deny-warnings a.yaml").code, 1);
+    assert!(!bench.run("validate b.yaml").out.contains("warning"));
+}
+
+#[test]
+fn tags_that_state_what_a_value_is_change_nothing() {
+    let plain = "version: 1\nunit: [{ cookie: uid }]\nexperiments:\n  - id: button\n    variants: [{ id: a }, { id: b }]\n";
+    let tagged = plain
+        .replace("1\n", "!!int 1\n")
+        .replace("[{ cookie", "!!seq [!!map { cookie")
+        .replace("button", "!!str button");
+    let bench = Bench::new(&[("a.yaml", plain), ("b.yaml", &tagged)]);
+    let version =
+        |file: &str| bench.run(&format!("validate {file}")).out.split(' ').next_back().unwrap().to_owned();
+    assert_eq!(version("a.yaml"), version("b.yaml"));
+    assert!(version("a.yaml").trim().len() == 16, "{}", version("a.yaml"));
 }

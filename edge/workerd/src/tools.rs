@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use splitway_envoy::tools::target_dir;
+use splitway_tools::programs::target_dir;
 
 /// workerd's binary for this machine.
 ///

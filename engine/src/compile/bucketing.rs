@@ -3,15 +3,15 @@
 
 use splitway_document::{ADVICE, Code, MESSAGES, Place, Problem, describe_text, prose};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::bucketing::{
     BUCKETS, Dialect, Eppo, EppoParameters, Flagd, FlagdParameters, GrowthBook, GrowthBookFilter,
     GrowthBookParameters, HashVersion, LaunchDarkly, LaunchDarklyParameters, Optimizely, OptimizelyGroup,
     OptimizelyParameters, ParameterError, PlanOut, PlanOutParameters, Split as SplitDialect, SplitParameters,
     Statsig, StatsigParameters, Unleash, UnleashParameters,
 };
-use crate::partition::Partition;
-use crate::plan::{Split, VariantId};
+use crate::ids::VariantId;
+use crate::plan::{Partition, Split};
 use crate::wire;
 
 /// LaunchDarkly's weights are of this.

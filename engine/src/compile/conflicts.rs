@@ -1,11 +1,13 @@
 //! What experiments of different layers act on that only one can have.
 
 #[cfg(feature = "advice")]
-use super::{Compiler, experiment::Draft};
-use crate::actions::{Claim, HeaderChange, VariantActions, When};
+use super::compiler::Compiler;
+#[cfg(feature = "advice")]
+use super::draft::Draft;
+use crate::ids::LayerId;
 #[cfg(feature = "advice")]
 use crate::plan::Plan;
-use crate::plan::{Experiment, LayerId};
+use crate::plan::{Claim, Experiment, HeaderChange, VariantActions, When};
 
 /// Something that a request or response has once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +122,7 @@ impl Compiler<'_> {
     /// Warns of experiments that are left out of requests for which another one comes first; `positions` are their
     /// places in the document.
     pub(super) fn warn_of_conflicts(&mut self, plan: &Plan, positions: &[usize]) {
-        use crate::disjoint::can_meet;
+        use super::disjoint::can_meet;
         use splitway_document::{Code, Place, Problem};
 
         let experiments = &plan.experiments;
@@ -182,6 +184,54 @@ impl Compiler<'_> {
                 )
             }));
         }
+    }
+}
+
+/// Two experiments of different layers that act on the same things, of which a request can have only one.
+#[cfg(feature = "advice")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contention {
+    /// The one whose id sorts first.
+    pub first: crate::ids::ExperimentId,
+    /// The other one.
+    pub second: crate::ids::ExperimentId,
+    /// What both act on: `cluster`, `request header x-checkout`.
+    pub things: Vec<String>,
+}
+
+#[cfg(feature = "advice")]
+impl Plan {
+    /// Every pair of experiments that can meet in one request and act on the same thing there. One of the two is
+    /// not entered then.
+    #[must_use]
+    pub fn contentions(&self) -> Vec<Contention> {
+        let mut pairs = std::collections::BTreeMap::<(usize, usize), Vec<String>>::new();
+        for (thing, all) in claimants(&self.experiments, self.tokens.is_some()) {
+            for (place, one) in all.iter().enumerate() {
+                for other in all.iter().skip(place.saturating_add(1)) {
+                    let found =
+                        self.experiments.get(one.experiment).zip(self.experiments.get(other.experiment));
+                    let Some((a, b)) = found else { continue };
+                    if one.layer == other.layer || one.shared && other.shared {
+                        continue;
+                    }
+                    if super::disjoint::can_meet(self, (a, one.when), (b, other.when)) {
+                        let key =
+                            (one.experiment.min(other.experiment), one.experiment.max(other.experiment));
+                        let things = pairs.entry(key).or_default();
+                        let name = thing.to_string();
+                        if !things.contains(&name) {
+                            things.push(name);
+                        }
+                    }
+                }
+            }
+        }
+        let handle = |index: usize| u16::try_from(index).map(crate::ids::ExperimentId).ok();
+        let contention = |((first, second), things)| {
+            Some(Contention { first: handle(first)?, second: handle(second)?, things })
+        };
+        pairs.into_iter().filter_map(contention).collect()
     }
 }
 

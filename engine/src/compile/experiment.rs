@@ -2,11 +2,12 @@
 
 use splitway_document::{ADVICE, Code, Place, Problem, describe_text, prose};
 
-use super::Compiler;
-use super::layers::{NO_LAYER, TrafficDraft, handle};
+use super::compiler::Compiler;
+use super::draft::{Draft, NO_LAYER, TrafficDraft, handle};
 use super::values::Parts;
+use crate::ids::VariantId;
 use crate::order::insert_by;
-use crate::plan::{ChainId, Experiment, ExperimentId, Gate, Traffic, Variant, VariantId};
+use crate::plan::{Experiment, Gate, Traffic, Variant};
 use crate::request::Rule;
 use crate::time::Timestamp;
 use crate::wire;
@@ -17,21 +18,6 @@ const MAX_OVERRIDES: usize = 1_000;
 /// Highest priority, and the one of experiments that state none.
 const MAX_PRIORITY: u32 = 1000;
 const DEFAULT_PRIORITY: u32 = 50;
-
-/// An experiment that does not know its layer yet.
-pub(super) struct Draft<'c> {
-    pub(super) handle: ExperimentId,
-    /// Its index in the document, for problems.
-    pub(super) position: usize,
-    pub(super) layer: &'c str,
-    pub(super) chain: ChainId,
-    /// Its bucket ranges, if it states them.
-    pub(super) stated: Option<Vec<(u32, u32)>>,
-    pub(super) traffic: TrafficDraft,
-    /// It will take no units any more, so it need not own buckets.
-    pub(super) is_over: bool,
-    pub(super) experiment: Experiment,
-}
 
 impl<'c> Compiler<'c> {
     /// The experiments, ordered by id.

@@ -2,10 +2,9 @@
 
 use splitway_document::{Code, Place, describe_text, prose, said};
 
-use super::Compiler;
-use crate::exposure::{ExposurePolicy, Otlp};
-use crate::plan::Sinks;
-use crate::{headers, wire};
+use super::compiler::Compiler;
+use crate::plan::{ExposurePolicy, Otlp, Sinks, headers};
+use crate::wire;
 
 /// Shortest secret key of the pseudonym, in bytes.
 const MIN_KEY: usize = 16;

@@ -2,9 +2,10 @@
 
 use splitway_document::{Code, Place, prose};
 
-use super::layers::handle;
+use super::compiler::Compiler;
+use super::draft::handle;
+use super::limits::MAX_GUARDRAILS;
 use super::values::Parts;
-use super::{Compiler, MAX_GUARDRAILS};
 use crate::digest::digest_of_guardrail;
 use crate::guardrail::{Guardrail, Metric, SLOTS};
 use crate::ids::VariantId;

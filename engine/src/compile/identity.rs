@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 use splitway_document::{Code, Place, describe_text};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::request::{BOTS, ConsentPolicy, Mint, Provisional, Rule, Source, Subject, Test, Text};
 use crate::wire;
 

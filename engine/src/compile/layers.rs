@@ -2,12 +2,13 @@
 
 use splitway_document::{Code, Place, Problem, did_you_mean, prose};
 
-use super::experiment::Draft;
+use super::compiler::Compiler;
+use super::draft::Draft;
+use super::limits::MAX_LAYERS;
 use super::values::Parts;
-use super::{Compiler, MAX_LAYERS};
 use crate::bucketing::{BUCKETS, SaltedHash};
-use crate::partition::Partition;
-use crate::plan::{ChainId, Experiment, ExperimentId, Holdout, HoldoutId, Layer, LayerId, Slot, Traffic};
+use crate::ids::{ChainId, HoldoutId, LayerId};
+use crate::plan::{Experiment, Holdout, Layer, Partition, Slot, Traffic};
 use crate::wire;
 
 impl<'c> Compiler<'c> {
@@ -227,30 +228,4 @@ impl<'c> Compiler<'c> {
             &found,
         );
     }
-}
-
-/// How much of what an experiment owns is active.
-pub(super) enum TrafficDraft {
-    Fixed(Parts),
-    Ramp(Vec<(crate::time::Timestamp, Parts)>),
-}
-
-impl TrafficDraft {
-    fn of(&self, owned: u32) -> Traffic {
-        match self {
-            Self::Fixed(share) => Traffic::Fixed(share.of(owned)),
-            Self::Ramp(steps) => {
-                Traffic::Ramp(steps.iter().map(|(at, share)| (*at, share.of(owned))).collect())
-            }
-        }
-    }
-}
-
-/// Kept apart from the handle's own type so that a draft can be made before
-/// its layer is known.
-pub(super) const NO_LAYER: LayerId = LayerId(u16::MAX);
-
-/// The handle of the experiment at `rank` in the order of ids.
-pub(super) fn handle(rank: usize) -> ExperimentId {
-    ExperimentId(u16::try_from(rank).unwrap_or(u16::MAX))
 }

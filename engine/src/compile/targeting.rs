@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use regex_lite::{Regex, RegexBuilder};
 use splitway_document::{Code, Place, Problem, describe_text, prose};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::bucketing::{BUCKETS, SaltedHash};
 use crate::request::{Bounds, Rule, Subject, Test, Text, Version};
 use crate::wire;
@@ -185,8 +185,7 @@ impl<'c> Compiler<'c> {
         if let (Some(only), 1) = (tests.pop(), count) {
             return only;
         }
-        let expected =
-            "exactly one of equals, one_of, prefix, suffix, contains, glob, regex, exists, number, version";
+        let expected = "exactly one of equals, one_of (with a value at least), prefix, suffix, contains, glob, regex, exists, number, version";
         match count {
             0 => self.error(at, Code::MissingField, expected, "none"),
             _ => self.error(at, Code::InvalidValue, expected, &prose!("{count} of them")),

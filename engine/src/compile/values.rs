@@ -2,7 +2,7 @@
 
 use splitway_document::{ADVICE, Code, Place, Problem, describe_text, parse_duration, prose};
 
-use super::Compiler;
+use super::compiler::Compiler;
 use crate::bucketing::BUCKETS;
 use crate::time::Timestamp;
 use crate::wire;

@@ -1,13 +1,13 @@
 //! Variants: their shares and what they do.
 
-use splitway_document::{Code, Place, Problem, describe_number, describe_text, prose};
+use splitway_document::{ADVICE, Code, Place, Problem, describe_number, describe_text, prose};
 
-use super::{Compiler, MAX_VARIANTS};
-use crate::actions::{HeaderChange, PathRewrite, Redirect, VariantActions};
+use super::compiler::Compiler;
+use super::limits::MAX_VARIANTS;
 use crate::bucketing::BUCKETS;
-use crate::partition::Partition;
-use crate::plan::{Split, Variant, VariantId};
-use crate::{headers, wire};
+use crate::ids::VariantId;
+use crate::plan::{HeaderChange, Partition, PathRewrite, Redirect, Split, Variant, VariantActions, headers};
+use crate::wire;
 
 /// Longest replacement of a path's match, in bytes.
 const MAX_REPLACEMENT: usize = 1024;
@@ -41,6 +41,9 @@ impl<'c> Compiler<'c> {
             });
         }
         self.check_division(list, variants);
+        if matches!(experiment.bucketing, None | Some(wire::Bucketing::Splitway(_))) {
+            self.warn_of_lost_weights(list, variants);
+        }
         compiled
     }
 
@@ -59,6 +62,21 @@ impl<'c> Compiler<'c> {
     }
 
     /// Checks weights or explicit buckets.
+    /// Weights so small that no bucket is left for them.
+    fn warn_of_lost_weights(&mut self, list: Place<'_>, variants: &[wire::Variant]) {
+        let Some(claims) = ranges_of(variants).filter(|_| ADVICE) else { return };
+        for (index, (id, variant)) in variant_ids().zip(variants).enumerate() {
+            let Some(weight) = variant.weight.filter(|weight| *weight > 0.0) else { continue };
+            if !claims.is_empty() && !claims.iter().any(|(_, _, owner)| *owner == id) {
+                let expected = "a weight of at least one bucket in 10,000, or 0";
+                let path = list.index(index).key("weight").path();
+                let problem = Problem::error(path, Code::InvalidValue, expected, &describe_number(weight));
+                let nobody = || prose!("`{}` gets nobody: its share rounds to no bucket", variant.id);
+                self.problems.push(problem.warning().suggest(nobody));
+            }
+        }
+    }
+
     fn check_division(&mut self, list: Place<'_>, variants: &[wire::Variant]) {
         let explicit = variants.iter().any(|variant| !variant.buckets.is_empty());
         let weighted = variants.iter().any(|variant| variant.weight.is_some());

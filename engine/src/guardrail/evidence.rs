@@ -81,6 +81,16 @@ pub fn above_share(control: Count, variant: Count, share: f64) -> f64 {
     above_limit(bad, share)
 }
 
+/// The same for one of several independent strata, such as proxies: the sum over the strata is the evidence of all of
+/// them. Unlike [`above_share`] it is negative where a stratum speaks against a difference, without which the sum
+/// would exceed a bound more often than it may.
+#[cfg(feature = "advice")]
+#[must_use]
+pub fn stratum_above_share(control: Count, variant: Count, share: f64) -> f64 {
+    let bad = Count { units: control.bad.saturating_add(variant.bad), bad: variant.bad };
+    if bad.units == 0 { 0.0 } else { bad.mixed() + bad.surprise(bad.rate().min(share)) }
+}
+
 /// The rate of the control with which a variant `tolerated` above it explains best what was seen.
 fn best_tolerated(control: Count, variant: Count, tolerated: f64) -> f64 {
     let part = |count: u32, rate: f64| if count == 0 { 0.0 } else { f64::from(count) / rate };

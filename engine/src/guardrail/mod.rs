@@ -35,6 +35,8 @@ mod outcome;
 mod rule;
 mod window;
 
+#[cfg(feature = "advice")]
+pub use evidence::stratum_above_share;
 pub use evidence::{Count, above_control, above_limit, above_share};
 pub use metric::Metric;
 pub use outcome::Outcome;
