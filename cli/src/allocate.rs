@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Allocate) -> Outcome {
         (None, buckets) => buckets.unwrap_or_default(),
     };
     if wanted == 0 {
-        return Err(Failure::Usage("a share of at least 0.01%, which is one bucket".to_owned()));
+        return Err(Failure::Usage("--share must be at least 0.01% (one bucket)".to_owned()));
     }
     let others = Others::of(&config, own)?;
     let ranges = inclusive(&allocated(own, &others, wanted)?);
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Allocate) -> Outcome {
     let outcome = settle(&input, &args.file, text, &config, args.write, is_next)?;
     eprintln!("{} owns {wanted} of {BUCKETS} buckets", args.experiment);
     if !others.unallocated.is_empty() {
-        eprintln!("still to be given buckets: {}", others.unallocated.join(", "));
+        eprintln!("experiments that still need buckets: {}", others.unallocated.join(", "));
     }
     Ok(outcome)
 }
@@ -101,7 +101,7 @@ impl Others {
             }
             for [first, last] in &other.buckets {
                 let range = taken.get_mut(*first as usize..=*last as usize).ok_or_else(|| {
-                    Failure::Problems(format!("`{}` has a bad range [{first}, {last}]", other.id))
+                    Failure::Problems(format!("`{}` has an invalid range [{first}, {last}]", other.id))
                 })?;
                 range.fill(true);
             }
@@ -159,10 +159,10 @@ fn allocated(own: &wire::Experiment, others: &Others, wanted: u32) -> Result<Vec
         return Ok(ranges);
     }
     let free: u32 = others.free.iter().map(|(start, end)| end - start).sum();
-    let mut text = format!("layer `{}` has {free} free buckets; {left} are missing", others.layer);
+    let mut text = format!("layer `{}` has {free} free buckets, which is {left} too few", others.layer);
     if !others.over.is_empty() {
         text.push_str(&format!(
-            "; these are over and still hold some: {} (take their `buckets` out)",
+            "; these experiments are over and still own some: {} (remove their `buckets`)",
             others.over.join(", ")
         ));
     }

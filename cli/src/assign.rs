@@ -11,6 +11,7 @@ use crate::carrier::Carrier;
 use crate::explain::{Asked, WHY_LEFT_OUT};
 use crate::input;
 use crate::outcome::{Exit, Failure, Outcome};
+use crate::plural::counted;
 use crate::requests::{self, Decider};
 use crate::values::{pair, time};
 
@@ -73,10 +74,10 @@ pub(crate) fn run(args: &Assign) -> Outcome {
     for (count, what) in [
         (skipped.empty, "empty"),
         (skipped.not_utf8, "not UTF-8"),
-        (skipped.not_carried, &*format!("nothing that {source} can carry")),
+        (skipped.not_carried, &*format!("not a value that {source} can carry")),
     ] {
         if count > 0 {
-            eprintln!("{count} line{} skipped: {what}", if count == 1 { "" } else { "s" });
+            eprintln!("{} skipped: {what}", counted(count, "line"));
         }
     }
     Ok(if skipped == Skipped::default() { Exit::Fine } else { Exit::Problems })
@@ -125,7 +126,10 @@ fn source<'p>(plan: &'p Plan, kind: Option<&str>) -> Result<&'p Source, Failure>
     };
     declared().find(|source| source.to_string() == kind).ok_or_else(|| {
         let known: Vec<String> = declared().map(ToString::to_string).collect();
-        Failure::Usage(format!("no unit `{kind}` in the config; it has {}", known.join(", ")))
+        Failure::Usage(format!(
+            "expected one of the config's unit sources, {}; found `{kind}`",
+            known.join(", ")
+        ))
     })
 }
 

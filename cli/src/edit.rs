@@ -142,7 +142,10 @@ impl<'d> Editor<'d> {
         for (start, end, replacement) in &self.edits {
             // Two places with one text: a YAML alias.
             let kept = self.text.get(done..*start).ok_or_else(|| {
-                Failure::Problems("one piece of text stands for several values (a YAML alias)".to_owned())
+                Failure::Problems(
+                    "one piece of text gives several values (a YAML alias), so it cannot be edited alone"
+                        .to_owned(),
+                )
             })?;
             text.extend(kept);
             text.push_str(replacement);
@@ -214,7 +217,9 @@ impl<'d> Editor<'d> {
 }
 
 fn lost(path: &Path) -> Failure {
-    Failure::Problems(format!("{path} has no place in the text; is the file JSON with tabs?"))
+    Failure::Problems(format!(
+        "cannot find {path} in the source text (a JSON file indented with tabs cannot be edited in place)"
+    ))
 }
 
 /// The experiment `id` and its index.
@@ -242,7 +247,7 @@ pub(crate) fn settle(
 ) -> Outcome {
     let changed = Input::of(&input.name, text);
     let unfit = || {
-        let why = "this layout cannot be edited without changing something else; nothing is written";
+        let why = "this layout cannot be edited without changing something else, so nothing was written";
         Failure::Problems(why.to_owned())
     };
     let document = changed.document().map_err(|_| unfit())?;

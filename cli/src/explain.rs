@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Explain) -> Outcome {
 }
 
 /// Why a header of a request that is asked about is not looked at.
-pub(crate) const WHY_LEFT_OUT: &str = "only the proxy sets it, clients' copies are removed";
+pub(crate) const WHY_LEFT_OUT: &str = "only the proxy sets it, and copies from clients are removed";
 
 /// A request that somebody asks about.
 pub(crate) struct Asked<'a> {
@@ -115,7 +115,7 @@ fn tripped(plan: &Plan, names: &[(String, String)]) -> Result<Tripped, Failure> 
         let index = index
             .ok_or_else(|| unknown(&format!("variant `{variant}` in `{name}`"), variant, &mut known()))?;
         if !plan.guardrails().iter().any(|rail| rail.experiment() == id && rail.enforces()) {
-            eprintln!("`{name}` has no guardrail that takes a variant out: this shows what one would do");
+            eprintln!("`{name}` has no guardrail that switches variants off; this shows what one would do");
         }
         tripped.add(id, index);
     }

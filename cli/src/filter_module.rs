@@ -29,8 +29,8 @@ pub(crate) fn find(explicit: Option<&Path>) -> Result<PathBuf> {
     match built.find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!(
-            "the compiled filter is not there: build it with `cargo xtask build-wasm` in Splitway's \
-             repository, or name one with --wasm FILE or SPLITWAY_WASM"
+            "the compiled filter was not found: build it with `cargo xtask build-wasm` in Splitway's \
+             repository, or give one with --wasm FILE or SPLITWAY_WASM"
         ),
     }
 }
@@ -39,8 +39,8 @@ fn must_be_wasm(path: &Path, named_by: &str) -> Result<PathBuf> {
     let mut magic = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
     match read {
-        _ if !path.is_file() => bail!("{}, which {named_by} names, is not a file", path.display()),
+        _ if !path.is_file() => bail!("{}, given by {named_by}, is not a file", path.display()),
         Ok(()) if &magic == b"\0asm" => Ok(path.to_owned()),
-        _ => bail!("{}, which {named_by} names, is not WebAssembly", path.display()),
+        _ => bail!("{}, given by {named_by}, is not WebAssembly", path.display()),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Fmt) -> Outcome {
         let (json, yaml): (Vec<PathBuf>, Vec<PathBuf>) =
             config_files(path)?.into_iter().partition(|file| file.extension().is_some_and(|e| e == "json"));
         for file in json {
-            eprintln!("left as it is: {} is JSON, and only YAML is formatted", file.display());
+            eprintln!("left unchanged: {} is JSON, and only YAML is formatted", file.display());
         }
         files.extend(yaml);
     }
@@ -55,13 +55,10 @@ pub(crate) fn run(args: &Fmt) -> Outcome {
     let verb = if args.check { "is not formatted" } else { "formatted" };
     let mut lines: Vec<String> = unformatted.iter().map(|name| format!("{name}: {verb}")).collect();
     if lines.is_empty() {
-        lines.push(format!(
-            "{} as they should be",
-            if files.len() == 1 { "1 file is" } else { "all files are" }
-        ));
-        if files.len() == 1 {
-            lines = vec![format!("{} is as it should be", files[0].display())];
-        }
+        lines.push(match files.as_slice() {
+            [file] => format!("{} is already formatted", file.display()),
+            _ => "all files are already formatted".to_owned(),
+        });
     }
     print(&lines.join("\n"))?;
     Ok(if args.check && !unformatted.is_empty() { Exit::Problems } else { Exit::Fine })
@@ -69,18 +66,19 @@ pub(crate) fn run(args: &Fmt) -> Outcome {
 
 fn formatted(input: &Input) -> Result<String, Failure> {
     if input.text.trim_start().starts_with('{') {
-        return Err(Failure::Usage(format!("{}: JSON is not formatted, only YAML", input.name)));
+        return Err(Failure::Usage(format!("{} is JSON, and only YAML is formatted", input.name)));
     }
     let before = input.document().map_err(|problems| input.refuse(&problems))?;
     let options = FormatOptions {
         layout: LayoutOptions { print_width: WIDTH, ..LayoutOptions::default() },
         ..FormatOptions::default()
     };
-    let unable = |why: String| Failure::Problems(format!("{}: {why}; it is left as it is", input.name));
+    let unable =
+        |why: String| Failure::Problems(format!("{}: {why}; the file is left unchanged", input.name));
     let text = pretty_yaml::format_text(&input.text, &options).map_err(|error| unable(error.to_string()))?;
     let after = Document::from_yaml(&text).map_err(|problems| unable(problems.to_string()))?;
     if splitway_engine::content_hash(&before) != splitway_engine::content_hash(&after) {
-        return Err(unable("formatting would change what it means".to_owned()));
+        return Err(unable("formatting would change its meaning".to_owned()));
     }
     Ok(text)
 }

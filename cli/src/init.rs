@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Init) -> Outcome {
         return print(text.trim_end());
     }
     if args.out.exists() && !args.force {
-        return Err(Failure::Usage(format!("{} is there already; --force replaces it", args.out.display())));
+        return Err(Failure::Usage(format!("{} exists; --force replaces it", args.out.display())));
     }
     let folder = args.out.parent().unwrap_or(Path::new(""));
     let schema = folder.join(SCHEMA);
@@ -123,7 +123,7 @@ impl Answers {
             }
             _ => {
                 return Err(Failure::Usage(format!(
-                    "--unit is such as header:x-user-id or cookie:uid, not `{unit}`"
+                    "--unit: expected a source such as header:x-user-id or cookie:uid, found `{unit}`"
                 )));
             }
         };
@@ -153,7 +153,9 @@ impl Answers {
         };
         let all = [namespace, name, experiment, variant, traffic];
         if let Some(odd) = all.into_iter().chain(&self.cluster).find(|text| !plain(text)) {
-            return Err(Failure::Usage(format!("`{odd}`: letters, digits, `-`, `_` and `.` only")));
+            return Err(Failure::Usage(format!(
+                "expected only letters, digits, `-`, `_` and `.`, found `{odd}`"
+            )));
         }
         let mut text = format!(
             "\

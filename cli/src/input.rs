@@ -31,7 +31,9 @@ impl Input {
             let name = path.display().to_string();
             let files = config_files(path)?;
             if files.is_empty() {
-                return Err(Failure::Usage(format!("{name}: no .yaml, .yml or .json in this folder")));
+                return Err(Failure::Usage(format!(
+                    "{name}: the folder contains no .yaml, .yml or .json file"
+                )));
             }
             return Self::merge(name, &files);
         }
@@ -73,7 +75,7 @@ impl Input {
         read.map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            Failure::Problems(format!("{name}: not UTF-8 at byte {at}"))
+            Failure::Problems(format!("{name}: the text is not UTF-8 at byte {at}"))
         })?;
         Ok(Self { name, text, merged: None })
     }
@@ -113,7 +115,9 @@ impl Input {
     /// Refuses several files where one is to be edited.
     pub(crate) fn must_be_one(&self) -> Result<(), Failure> {
         match self.merged {
-            Some(_) => Err(Failure::Usage(format!("{}: name the one file to edit", self.name))),
+            Some(_) => {
+                Err(Failure::Usage(format!("{}: expected the one file to edit, found several", self.name)))
+            }
             None => Ok(()),
         }
     }
@@ -148,7 +152,7 @@ pub(crate) fn config_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !foreign.is_empty() {
         let names: Vec<String> = foreign.iter().map(|file| file.display().to_string()).collect();
         let are = if names.len() == 1 { "is not a config" } else { "are not configs" };
-        eprintln!("left out: {} {are} (no field of a config in it)", names.join(", "));
+        eprintln!("left out: {} {are} (without any field of a config)", names.join(", "));
     }
     Ok(configs)
 }
@@ -203,7 +207,9 @@ pub(crate) fn plan(paths: &[PathBuf]) -> Result<Plan, Failure> {
     };
     let (_, plan) = input.plan_with(Secrets::Optional(&lookup))?;
     for name in missing.take() {
-        eprintln!("{name} is not set here: what depends on this secret of the config is left out");
+        eprintln!(
+            "the environment variable {name} is not set: everything that depends on this secret of the config is left out"
+        );
     }
     Ok(plan)
 }
@@ -224,7 +230,7 @@ pub(crate) fn at(given: Option<Timestamp>) -> Timestamp {
 /// Refuses stdin where a file is to be written.
 pub(crate) fn must_be_file(path: &PathBuf) -> Result<(), Failure> {
     if path == Path::new("-") {
-        return Err(Failure::Usage("--write needs a file, not stdin".to_owned()));
+        return Err(Failure::Usage("--write needs a file instead of stdin".to_owned()));
     }
     Ok(())
 }

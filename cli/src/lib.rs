@@ -25,6 +25,7 @@ mod input;
 mod manual;
 mod merge;
 mod outcome;
+mod plural;
 mod power;
 mod reference;
 mod render;

@@ -22,10 +22,10 @@ const MIN_UNITS: u64 = 10_000;
 /// Of group-sequential bounds.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Spending {
-    /// Little early, almost all at the end
+    /// Spend little early and almost all at the end
     #[default]
     ObrienFleming,
-    /// Evenly
+    /// Spend evenly
     Pocock,
 }
 
@@ -42,25 +42,25 @@ impl From<Spending> for group_sequential::Spending {
 #[command(group(ArgGroup::new("metric").required(true).args(["baseline", "deviation", "observed"])))]
 #[command(group(ArgGroup::new("question").required(true).args(["effect", "units", "config", "observed"]).multiple(true)))]
 pub(crate) struct Power {
-    /// The control's share of units that do it, such as 10% or 0.1: the metric is a share
+    /// Share of the control's units that convert, such as 10% or 0.1, for a metric that is a share
     #[arg(long, value_name = "SHARE", value_parser = baseline)]
     baseline: Option<f64>,
-    /// Standard deviation of the metric over units: it is a mean, or a ratio (standard error times root of units)
+    /// Standard deviation over units, for a metric that is a mean or a ratio (standard error times root of units)
     #[arg(long, value_name = "SD")]
     deviation: Option<f64>,
-    /// What `splitway analyze --json` printed: deviation, arms, traffic and method are those seen, of the primary metric
+    /// Output of `splitway analyze --json`; deviation, arms, traffic and method of the primary metric come from it
     #[arg(long, value_name = "FILE", requires = "experiment", conflicts_with_all = ["daily", "ratio"])]
     observed: Option<PathBuf>,
-    /// Absolute effect to find, such as 0.02; for a share 2% is the same, two points [default: the config's]
+    /// Absolute effect to detect, such as 0.02; for a share, 2% means two points, too [default: the config's]
     #[arg(long, value_name = "DIFFERENCE", value_parser = effect, allow_hyphen_values = true)]
     effect: Option<Effect>,
-    /// Units in the control: says the smallest effect that they find
+    /// Compute the smallest effect that this number of units in the control can detect
     #[arg(long, value_name = "N", conflicts_with = "effect")]
     units: Option<f64>,
-    /// A config, to take level, power, effect, arms and traffic from
+    /// Config that gives level, power, effect, arms and traffic
     #[arg(long, value_name = "FILE", requires = "experiment")]
     config: Option<PathBuf>,
-    /// Which of the experiments
+    /// Id of the experiment
     #[arg(long, value_name = "ID")]
     experiment: Option<String>,
     /// Plan for one look at the end (`analyze --fixed`), instead of intervals that hold at every look
@@ -69,28 +69,28 @@ pub(crate) struct Power {
     /// Plan for these looks (`analyze --looks`): shares of the units, the last one 1, such as 0.5,1
     #[arg(long, value_name = "SHARES", value_delimiter = ',', conflicts_with = "fixed")]
     looks: Vec<f64>,
-    /// How planned looks spend the level
+    /// How planned looks spend the significance level
     #[arg(long, value_enum, default_value_t, requires = "looks")]
     spending: Spending,
-    /// How many arms share the level, the control among them: each treatment has alpha / (arms - 1)
+    /// Number of arms that share the level, with the control; each treatment gets alpha / (arms - 1)
     #[arg(long, value_name = "N", conflicts_with_all = ["config", "observed"], value_parser = clap::value_parser!(u32).range(2..))]
     arms: Option<u32>,
-    /// Units an arm around which `analyze` makes its intervals narrowest [default: the config's, or 10000]
+    /// Units per arm at which the intervals of `analyze` are narrowest [default: the config's, or 10000]
     #[arg(long, value_name = "N", conflicts_with_all = ["fixed", "looks"], value_parser = clap::value_parser!(u64).range(1..))]
     min_units: Option<u64>,
     /// Two-sided significance level of the experiment [default: the config's, or 0.05]
     #[arg(long)]
     alpha: Option<f64>,
-    /// Probability of finding the effect [default: the config's, or 0.8]
+    /// Probability of detecting the effect [default: the config's, or 0.8]
     #[arg(long)]
     power: Option<f64>,
-    /// Units of the treatment for each of the control [default: the config's, or 1]
+    /// Units of the treatment per unit of the control [default: the config's, or 1]
     #[arg(long)]
     ratio: Option<f64>,
-    /// New units a day, for the duration; of these, the config's traffic enters
+    /// New units per day, to compute the duration; the config's traffic share of them enters
     #[arg(long, value_name = "N")]
     daily: Option<f64>,
-    /// Time of the config's ramp (RFC 3339) [default: now]
+    /// Time at which the config's ramp is read (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", value_parser = crate::values::time)]
     at: Option<Timestamp>,
     /// Print JSON
@@ -165,7 +165,7 @@ pub(crate) fn run(args: &Power) -> Outcome {
     let deviation = args.deviation.or(of(|seen| seen.deviation));
     let daily = args.daily.or(of(|seen| seen.daily));
     if args.baseline.is_none() && args.effect.is_some_and(|effect| effect.is_percent) {
-        let problem = "--effect: a percentage is for a share with --baseline; expected an absolute difference in the \
+        let problem = "--effect: a percentage needs a share with --baseline; expected an absolute difference in the \
                        metric's own unit, such as 0.02";
         return Err(Failure::Usage(problem.to_owned()));
     }
@@ -177,8 +177,8 @@ pub(crate) fn run(args: &Power) -> Outcome {
         (Some(units), _) => vec![found(args.baseline, deviation, units, &design, &looks).map_err(refuse)?],
         (None, Some(effect)) => MULTIPLES.iter().map(|multiple| effect * multiple).collect(),
         (None, None) => {
-            let problem = "no effect: neither --effect, nor the experiment's `analysis.minimum_detectable_effect` in the \
-                           config, which has no default; or ask with --units N for the smallest effect they find";
+            let problem = "no effect is given: use --effect or `analysis.minimum_detectable_effect` of the experiment in the \
+                           config; or compute the smallest detectable effect with --units N";
             return Err(Failure::Usage(problem.to_owned()));
         }
     };
@@ -239,12 +239,12 @@ fn looks(args: &Power, seen: Option<&Seen>, min_units: u64) -> Result<Looks, Fai
         let spending = args.spending.into();
         group_sequential::bounds(spending, &args.looks, ALPHA).map_err(|error| refuse(error.to_string()))?;
         if args.looks.last() != Some(&1.0) {
-            return Err(refuse("expected all planned looks, the last one at 1".to_owned()));
+            return Err(refuse("expected all planned looks, with 1 as the last one".to_owned()));
         }
         return Ok(Looks::Planned { spending, times: args.looks.clone() });
     }
     if method.is_some_and(|method| method.get("planned").is_some()) && !args.fixed {
-        let problem = "the analysis was one of planned looks: say them with --looks, or --fixed";
+        let problem = "the analysis used planned looks; give them with --looks, or use --fixed";
         return Err(Failure::Usage(problem.to_owned()));
     }
     if args.fixed || method.is_some_and(|method| method.as_str() == Some("fixed")) {
@@ -281,7 +281,7 @@ fn effect(text: &str) -> Result<Effect, String> {
     let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite());
     let number = number.ok_or_else(|| {
-        "expected an absolute difference such as 0.02, or for a share 2%, which is two points".to_owned()
+        "expected an absolute difference such as 0.02, or 2% for two points of a share".to_owned()
     })?;
     Ok(Effect { value: number / scale, is_percent: scale != 1.0 })
 }
@@ -365,7 +365,7 @@ impl Answer {
         let method = match looks {
             Looks::Once => "fixed: one look at the end, as with `analyze --fixed`".to_owned(),
             Looks::Always { .. } => format!(
-                "sequential: intervals that hold at every look, as `analyze` makes them, narrowest at {} units an arm",
+                "sequential: intervals that hold at every look, as `analyze` makes them, narrowest at {} units per arm",
                 self.min_units_per_arm.unwrap_or_default()
             ),
             Looks::Planned { spending, times } => {
@@ -388,7 +388,7 @@ impl Answer {
             }
         };
         let mut text = format!(
-            "{method}\n{shared}, power {}, {} in the treatment for each unit in the control\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
+            "{method}\n{shared}, power {}, treatment to control {}:1\n\n{:>12} {:>10} {:>14} {:>14} {:>8}\n",
             self.power,
             round(self.ratio),
             "effect",

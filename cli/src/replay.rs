@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::input;
 use crate::outcome::{Exit, Outcome, print, print_answer};
+use crate::plural::counted;
 use crate::requests::{self, Decider};
 use crate::style::Style;
 use crate::values::{Question, share};
@@ -175,24 +176,19 @@ struct Flow {
     example: String,
 }
 
-fn counted(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 impl Answer {
     fn text(&self, is_over: bool) -> String {
         let mut lines =
             vec![format!("{}, config {} and then {}", counted(self.requests, "request"), self.old, self.new)];
         for found in &self.experiments {
-            let all =
-                format!("{} of {}", counted(found.requests, "request"), counted(found.units as u64, "unit"));
+            let all = format!("{} of {}", counted(found.requests, "request"), counted(found.units, "unit"));
             lines.push(match found.moved {
                 0 => format!("{}: nobody moves ({all})", found.experiment),
                 moved => format!(
                     "{}: {} of {} move, {:.2} % ({all})",
                     found.experiment,
                     counted(moved, "request"),
-                    counted(found.moved_units as u64, "unit"),
+                    counted(found.moved_units, "unit"),
                     found.moved_share * 100.0
                 ),
             });
@@ -202,7 +198,7 @@ impl Answer {
                     flow.from,
                     flow.to,
                     counted(flow.requests, "request"),
-                    counted(flow.units as u64, "unit"),
+                    counted(flow.units, "unit"),
                     flow.example
                 )
             }));

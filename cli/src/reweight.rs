@@ -40,7 +40,9 @@ pub(crate) fn run(args: &Reweight) -> Outcome {
     let names = names(args, old)?;
     let compiled = plan.find(&args.experiment).map(|(_, experiment)| experiment);
     let compiled = compiled.filter(|experiment| experiment.hash().is_some()).ok_or_else(|| {
-        Failure::Problems("its bucketing dialect divides the units, not `buckets`".to_owned())
+        Failure::Problems(
+            "the experiment's bucketing dialect divides the units, so `buckets` cannot be written".to_owned(),
+        )
     })?;
     let mut current: Vec<Runs> = vec![Runs::new(); names.len()];
     let mut orphaned = Runs::new();
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &Reweight) -> Outcome {
         .variants
         .iter()
         .rposition(stays)
-        .ok_or_else(|| Failure::Usage("at least one of the old variants must stay".to_owned()))?;
+        .ok_or_else(|| Failure::Usage("at least one of the existing variants must remain".to_owned()))?;
     let mut editor = Editor::new(&input, &document);
     let mut variants = Vec::new();
     for (i, variant) in old.variants.iter().enumerate() {
@@ -89,7 +91,7 @@ pub(crate) fn run(args: &Reweight) -> Outcome {
     let moved: u32 =
         BUCKETS - sizes.iter().zip(&targets).map(|(size, target)| *size.min(target)).sum::<u32>();
     eprintln!(
-        "{}: {}% of its units change variant, the least possible",
+        "{}: {}% of its units change variant, the smallest possible share",
         args.experiment,
         f64::from(moved) * 100.0 / f64::from(BUCKETS)
     );
@@ -103,17 +105,17 @@ fn names(args: &Reweight, old: &wire::Experiment) -> Result<Vec<(String, f64)>, 
     let is_old = |id: &str| old.variants.iter().any(|variant| variant.id == id);
     for (position, (name, _)) in args.weights.iter().enumerate() {
         if args.weights.iter().skip(position + 1).any(|(other, _)| other == name) {
-            return usage(format!("`{name}` has two weights"));
+            return usage(format!("`{name}` is given two weights"));
         }
     }
     if let Some(name) = args.remove.iter().find(|name| !is_old(name)) {
-        return usage(format!("there is no variant `{name}` to remove"));
+        return usage(format!("expected --remove to name a variant of the experiment, found `{name}`"));
     }
     if let Some((name, _)) = args.weights.iter().find(|(name, _)| args.remove.contains(name)) {
-        return usage(format!("`{name}` cannot have a weight and be removed"));
+        return usage(format!("`{name}` cannot get a weight and be removed"));
     }
     if args.weights.iter().map(|(_, weight)| weight).sum::<f64>() <= 0.0 {
-        return usage("at least one weight above 0".to_owned());
+        return usage("at least one weight must be above 0".to_owned());
     }
     let mut names = Vec::new();
     for variant in old.variants.iter().filter(|variant| !args.remove.contains(&variant.id)) {
@@ -121,7 +123,7 @@ fn names(args: &Reweight, old: &wire::Experiment) -> Result<Vec<(String, f64)>, 
             Some(pair) => names.push(pair.clone()),
             None => {
                 let id = &variant.id;
-                return usage(format!("no weight for `{id}`: give {id}=…, or --remove {id}"));
+                return usage(format!("`{id}` has no weight: give {id}=…, or --remove {id}"));
             }
         }
     }

@@ -8,6 +8,7 @@ use splitway_engine::{Experiment, HoldoutId, Plan, Timestamp, wire};
 use splitway_stats::srm::{self, ChiSquare, goodness};
 
 use crate::drawing::{self, Bars, Relation};
+use crate::plural::counted;
 use crate::simulate::{BINS, Tally};
 use crate::style::Style;
 
@@ -127,7 +128,7 @@ impl Report {
                 .collect(),
         });
         let all: Vec<Bars<'_>> = bars.collect();
-        drawing::svg(&format!("{} units at {}", self.units, self.at), &all, |row, column| {
+        drawing::svg(&format!("{} at {}", counted(self.units, "unit"), self.at), &all, |row, column| {
             self.relation(row, column)
         })
     }
@@ -248,15 +249,18 @@ fn common(one: &[u64], other: &[u64]) -> f64 {
 impl Report {
     /// For people, in so many columns.
     pub(crate) fn shown(&self, style: Style, width: usize) -> String {
-        let mut text = format!("{} units at {}\n", self.units, self.at);
+        let mut text = format!("{} at {}\n", counted(self.units, "unit"), self.at);
         for experiment in &self.experiments {
             text.push_str(&experiment.shown(style, width));
         }
         if self.independence.is_empty() {
-            text.push_str("\nindependence: no two experiments of different layers took units\n");
+            text.push_str("\nindependence: not tested, no two experiments of different layers had units\n");
         } else {
-            let _ =
-                writeln!(text, "\nindependence: {} pairs, the least independent:", self.independence.len());
+            let _ = writeln!(
+                text,
+                "\nindependence, pairs tested: {}; the least independent:",
+                self.independence.len()
+            );
         }
         for pair in self.independence.iter().take(SHOWN_PAIRS) {
             let [one, other] = &pair.experiments;
@@ -269,8 +273,7 @@ impl Report {
         }
         text.push_str(&match self.failed {
             0 => style.green("all tests passed"),
-            1 => style.red(&format!("1 test failed (p < {ALPHA}, corrected)")),
-            failed => style.red(&format!("{failed} tests failed (p < {ALPHA}, corrected)")),
+            failed => style.red(&format!("{} failed (p < {ALPHA}, corrected)", counted(failed, "test"))),
         });
         text
     }
@@ -297,21 +300,29 @@ impl ExperimentReport {
             let _ = if width >= WIDE {
                 writeln!(
                     text,
-                    "  {:<20} {bar} planned {planned:>8}, observed {observed:>8}: {} units, {:.0} expected",
-                    variant.variant, variant.units, variant.expected_units
+                    "  {:<20} {bar} planned {planned:>8}, observed {observed:>8}: {}, {:.0} expected",
+                    variant.variant,
+                    counted(variant.units, "unit"),
+                    variant.expected_units
                 )
             } else {
                 writeln!(
                     text,
-                    "  {:<20} {bar} {observed:>8} of {planned:>8}, {} units",
-                    variant.variant, variant.units
+                    "  {:<20} {bar} {observed:>8} of {planned:>8}, {}",
+                    variant.variant,
+                    counted(variant.units, "unit")
                 )
             };
         }
         let p = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}"));
         let _ = writeln!(text, "  shares p = {}, uniformity p = {}", p(self.p_shares), p(self.p_uniform));
         if let Some(units) = self.units_needed {
-            let _ = writeln!(text, "  {} units an arm need {units} units in all", self.min_units_per_arm);
+            let _ = writeln!(
+                text,
+                "  {} per arm need {} in all",
+                counted(self.min_units_per_arm, "unit"),
+                counted(units, "unit")
+            );
         }
         text
     }

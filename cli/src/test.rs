@@ -96,7 +96,7 @@ fn read(args: &Test) -> Result<Vec<Loaded>, Failure> {
     scenarios.retain(|scenario| scenario.name.contains(filter.as_str()));
     if scenarios.is_empty() {
         let names = names.join(", ");
-        return Err(Failure::Usage(format!("no scenario has `{filter}` in its name; there are {names}")));
+        return Err(Failure::Usage(format!("no scenario has `{filter}` in its name; found {names}")));
     }
     Ok(scenarios)
 }
@@ -118,13 +118,13 @@ fn open(args: &Test) -> Result<Box<dyn Host>, Failure> {
     let wasm = || {
         filter_module::find(args.wasm.as_deref()).map_err(|error| {
             Failure::Usage(format!(
-                "{error:#}; name one with --wasm FILE, or try --host in-process, which needs none"
+                "{error:#}; give one with --wasm FILE, or use --host in-process, which needs none"
             ))
         })
     };
     Ok(match args.host.as_str() {
         "in-process" if args.wasm.is_some() => {
-            let text = "in-process runs Splitway as a library: leave out --wasm, or say --host wasmtime";
+            let text = "--host in-process runs Splitway as a library and takes no --wasm; leave it out or use --host wasmtime";
             return Err(Failure::Usage(text.to_owned()));
         }
         "in-process" => Box::new(InProcess),
@@ -236,7 +236,7 @@ fn why_not(scenario: &Loaded) -> String {
             let only: Vec<&str> = hosts.only.iter().map(|host| HostName::as_str(*host)).collect();
             format!("only on {}: {}", only.join(", "), hosts.reason)
         }
-        None => "it has a module of its own, which is no part of Splitway's logic".to_owned(),
+        None => "it runs a module of its own, not Splitway's".to_owned(),
     }
 }
 

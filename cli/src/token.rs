@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Token) -> Outcome {
     let (document, plan) = input.plan_with(Secrets::Optional(&input::variable))?;
     let config = read_wire(&document);
     let tokens = config.qa_tokens.as_ref().ok_or_else(|| {
-        let why = "the config takes no tokens: add `qa_tokens` with a header, cookie or query, and a key";
+        let why = "the config accepts no tokens: add `qa_tokens` with a header, cookie or query, and a key";
         Failure::Usage(format!("{}: {why}", input.name))
     })?;
     let key = key(tokens, args.key.as_deref())?;
@@ -54,12 +54,12 @@ pub(crate) fn run(args: &Token) -> Outcome {
             Some(Choice { experiment: experiment.clone(), variant: variant.clone() })
         }
         _ if args.debug => None,
-        _ => return Err(Failure::Usage("--experiment and --variant, or --debug".to_owned())),
+        _ => return Err(Failure::Usage("give --experiment with --variant, or --debug".to_owned())),
     };
     let now = input::at(args.asked.at);
     let lifetime = i64::try_from(args.expires_in.as_millis()).unwrap_or(i64::MAX);
     if !(1_000..=MAX_LIFETIME_MS).contains(&lifetime) {
-        return Err(Failure::Usage("--expires-in is from 1s to 24h".to_owned()));
+        return Err(Failure::Usage("--expires-in must be from 1s to 24h".to_owned()));
     }
     let expires = now.0.saturating_add(lifetime) / 1_000;
     let claims =
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Token) -> Outcome {
         }));
     }
     print(&token)?;
-    eprintln!("ends {ends}");
+    eprintln!("valid until {ends}");
     for way in ways {
         eprintln!("send it: curl {way}");
     }
@@ -93,7 +93,7 @@ fn key<'c>(tokens: &'c wire::QaTokens, id: Option<&str>) -> Result<&'c wire::QaK
     found.ok_or_else(|| {
         let known: Vec<&str> = tokens.keys.iter().map(|key| key.id.as_str()).collect();
         Failure::Usage(format!(
-            "no key `{}` in qa_tokens; there are {}",
+            "qa_tokens has no key `{}`; expected one of {}",
             id.unwrap_or_default(),
             known.join(", ")
         ))
@@ -108,7 +108,7 @@ fn secret(key: &wire::QaKey) -> Result<Vec<u8>, Failure> {
             let name = &variable.env;
             let what = format!("the secret of the key `{}` is in the environment variable {name}", key.id);
             Failure::Usage(format!(
-                "{what}, which is not set here: export {name}=…, the value that the proxies have"
+                "{what}, which is not set: export {name}=… with the value that the proxies use"
             ))
         }),
     }

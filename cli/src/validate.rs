@@ -9,6 +9,7 @@ use splitway_engine::{Problem, Secrets, Severity, compile_with, launch_problems}
 
 use crate::input::{Input, variable};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
+use crate::plural::counted;
 use crate::style::Style;
 
 #[derive(Debug, Args)]
@@ -98,10 +99,6 @@ fn show(reports: &[Report], denies_warnings: bool) -> Result<(), Failure> {
     }
     print(text.trim_end())?;
     Ok(())
-}
-
-fn counted(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 impl Report {

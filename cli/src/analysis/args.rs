@@ -17,7 +17,7 @@ Examples:
 /// What is analysed, and by what.
 #[derive(Debug, Args)]
 pub(crate) struct Data {
-    /// The config that the exposures were decided by
+    /// Config that decided the exposures
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// Exposures: the proxy's log, an access log, OTLP JSON, NDJSON, or Parquet; `-` is stdin
@@ -26,76 +26,76 @@ pub(crate) struct Data {
     /// Outcomes: NDJSON, CSV or Parquet with unit, time, metric, value
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) outcomes: Vec<PathBuf>,
-    /// The outcomes have the units as they are, not as the log shows them
+    /// The outcomes have plain units, not the pseudonyms of the log
     #[arg(long)]
     pub(crate) raw_units: bool,
-    /// What a metric is: NAME=sum(x), count(x), any(x), mean(x), p95(x), or a quotient; may be repeated
+    /// Define a metric: NAME=sum(x), count(x), any(x), mean(x), p95(x), or a quotient; may be repeated
     ///
-    /// A metric that the config names and no --metric defines is the sum of the outcomes of its name, per unit;
-    /// `http_5xx_rate`, `latency_mean` and `latency_p95` (or another quantile) are taken from the exposures. A quantile is
-    /// that of single outcomes, and needs the data: a summary has none.
+    /// A metric that the config names and no --metric defines is the sum of the outcomes of that name, per unit;
+    /// `http_5xx_rate`, `latency_mean` and `latency_p95` (or another quantile) come from the exposures. A quantile is
+    /// computed over single outcomes and needs the data: a summary does not contain it.
     #[arg(long, value_name = "NAME=FORMULA")]
     pub(crate) metric: Vec<String>,
     /// Cut off (winsorise) a metric's number of each unit: NAME=p99.5 or NAME=500; may be repeated
     ///
-    /// A percentile is that of all units of the experiment, whichever their variant, and cuts at its counterpart (p0.5), too; a
-    /// number cuts at itself and its negative. Of a quotient what stands above is cut.
+    /// A percentile is computed over all units of the experiment, in all variants; the opposite percentile (p0.5) caps low
+    /// values. A number caps at itself and at its negative. Of a quotient, the numerator is capped.
     #[arg(long, value_name = "NAME=CAP")]
     pub(crate) cap: Vec<String>,
-    /// A metric of which less is better, as `metrics.lower_is_better` of the config; may be repeated
+    /// Metric where less is better, like `metrics.lower_is_better` of the config; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) lower_is_better: Vec<String>,
-    /// A metric of which more is better; may be repeated
+    /// Metric where more is better; may be repeated
     ///
-    /// So it is of all metrics but guardrails: a guardrail of which nothing is said must not move either way.
+    /// This is the default for all metrics except guardrails: a guardrail without a direction must not move either way.
     #[arg(long, value_name = "NAME")]
     pub(crate) higher_is_better: Vec<String>,
-    /// A config that decided earlier exposures of the log; may be repeated
+    /// Config that decided earlier exposures of the log; may be repeated
     ///
-    /// Exposures in a log of a version that is neither given nor accepted are left out.
+    /// Exposures of a version that is neither given nor accepted are left out.
     #[arg(long, value_name = "FILE")]
     pub(crate) older_config: Vec<PathBuf>,
-    /// A version of the config whose exposures count without its file, or `any`; may be repeated
+    /// Version of the config whose exposures count without its file, or `any`; may be repeated
     ///
-    /// They are compared with --config. Whoever can write into the log can write a record of a version that you do not name.
+    /// Its exposures are compared with --config. `any` also accepts records that somebody else wrote into the log.
     #[arg(long, value_name = "VERSION")]
     pub(crate) accept_version: Vec<String>,
-    /// How long after a unit's first exposure its outcomes count, such as 7d [default: for ever]
+    /// How long after a unit's first exposure its outcomes count, such as 7d [default: without end]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) window: Option<i64>,
-    /// Take the same outcomes so long before it as covariates (CUPED), such as 14d
+    /// Use the same outcomes of this long before the first exposure as covariates (CUPED), such as 14d
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) before: Option<i64>,
-    /// Count outcomes this little before the first exposure, too, as applications' clocks are not the proxy's; 0s for none
+    /// Also count outcomes this long before the first exposure, because clocks differ; 0s for none
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tolerance)]
     pub(crate) clock_tolerance: i64,
-    /// Leave out units whose window is not over at the last outcome
+    /// Leave out units whose window had not ended at the last outcome
     #[arg(long, requires = "window")]
     pub(crate) complete_only: bool,
-    /// A field of the exposures by which units are grouped, as it is at the first one
+    /// Field of a unit's first exposure by which units are grouped
     ///
-    /// It must not depend on the variant: the cluster does where variants route.
+    /// It must not depend on the variant: the cluster does if variants route.
     #[arg(long, value_name = "FIELD")]
     pub(crate) segment: Option<String>,
-    /// Only this experiment
+    /// Analyse only this experiment
     #[arg(long, value_name = "ID")]
     pub(crate) experiment: Option<String>,
-    /// Decide by intervals for one look, planned beforehand, instead of those that hold at every look
+    /// Decide by intervals for one planned look, instead of those that hold at every look
     #[arg(long)]
     pub(crate) fixed: bool,
-    /// Decide by bounds for a few planned looks: shares of the planned units at the looks so far, such as 0.25,0.5
+    /// Decide by bounds for a few planned looks; give the shares of the planned units at the looks so far, such as 0.25,0.5
     #[arg(long, value_name = "SHARES", value_delimiter = ',', conflicts_with = "fixed")]
     pub(crate) looks: Vec<f64>,
-    /// How planned looks spend the level
+    /// How planned looks spend the significance level
     #[arg(long, value_enum, default_value_t, requires = "looks")]
     pub(crate) spending: Spending,
-    /// Leave out the units of this file, one a line, as the log shows them
+    /// Leave out the units of this file, one per line, written as in the log
     #[arg(long, value_name = "FILE")]
     pub(crate) exclude: Option<PathBuf>,
-    /// Leave out units with more exposures in an experiment, as bots
+    /// Leave out units with more exposures in an experiment than this, as bots
     #[arg(long, value_name = "N")]
     pub(crate) max_exposures: Option<u64>,
-    /// Stop at malformed lines, instead of counting them
+    /// Stop at malformed lines instead of counting them
     #[arg(long)]
     pub(crate) strict: bool,
     /// Read the result of the printed query (CSV) instead of data
@@ -119,29 +119,29 @@ pub(crate) struct Analyze {
 pub(crate) struct Report {
     #[command(flatten)]
     pub(crate) data: Data,
-    /// Where the page goes
+    /// File to write the page to
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Compact {
-    /// Logs, or outcomes
+    /// Logs, or outcomes with --outcomes
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// The Parquet file
+    /// Parquet file to write
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// They are outcomes
+    /// The files are outcomes, not logs
     #[arg(long)]
     pub(crate) outcomes: bool,
-    /// Show the outcomes' units as the exposures of this config show them
+    /// Replace the outcomes' units by the pseudonyms that this config gives them in exposures
     #[arg(long, value_name = "FILE", requires = "outcomes")]
     pub(crate) config: Option<PathBuf>,
-    /// A field of the exposures by which units are grouped
+    /// Field of the exposures by which units are grouped
     #[arg(long, value_name = "FIELD", conflicts_with = "outcomes")]
     pub(crate) segment: Option<String>,
-    /// Stop at malformed lines, instead of counting them
+    /// Stop at malformed lines instead of counting them
     #[arg(long)]
     pub(crate) strict: bool,
 }

@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use crate::input::{self, Input};
 use crate::outcome::{Exit, Failure, Outcome, print, print_answer};
+use crate::plural::counted;
 use crate::style::Style;
 use args::{Analyze, Compact, Data, Report};
 
@@ -55,9 +56,8 @@ pub(crate) fn report(args: &Report) -> Outcome {
     let failed = |error| Failure::Usage(format!("{}: {error}", args.out.display()));
     std::fs::write(place.path(), page).map_err(failed)?;
     place.keep()?;
-    let count = analysis.experiments.len();
-    let experiments = if count == 1 { "experiment" } else { "experiments" };
-    print(&format!("{}: {count} {experiments}", args.out.display()))?;
+    let experiments = counted(analysis.experiments.len(), "experiment");
+    print(&format!("{}: {experiments}", args.out.display()))?;
     Ok(exit(&analysis))
 }
 
@@ -98,7 +98,7 @@ impl Place {
             return Err(wrong("exists and is not a regular file"));
         }
         if inputs.any(|input| input.canonicalize().is_ok_and(|input| input == to)) {
-            return Err(wrong("is read, so it cannot be written: choose another name for --out"));
+            return Err(wrong("is an input, so it cannot be written: choose another name for --out"));
         }
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
@@ -279,12 +279,14 @@ fn text(analysis: &Analysis, style: Style) -> String {
     }
     if let Some(Unexposed { outcomes, units }) = analysis.unexposed.filter(|found| found.outcomes > 0) {
         text.push_str(&format!(
-            "{outcomes} outcomes are of {units} units that the exposures do not show: left out\n"
+            "{} of {} that the exposures do not contain: left out\n",
+            counted(outcomes, "outcome"),
+            counted(units, "unit")
         ));
     }
     for (experiment, units) in &analysis.unknown_experiments {
         let experiment = ingest::visible(experiment);
-        text.push_str(&format!("{experiment} is not in the config: {units} units passed over\n"));
+        text.push_str(&format!("{experiment} is not in the config: {} left out\n", counted(units, "unit")));
     }
     for found in &analysis.experiments {
         text.push('\n');
@@ -309,9 +311,9 @@ fn judgement(found: &Judgement, style: Style) -> String {
     }
     for arm in &found.arms {
         text.push_str(&format!(
-            "  {:<20} {:>10} units, {:.2}% (planned {:.2}%)\n",
+            "  {:<20} {:>16}, {:.2}% (planned {:.2}%)\n",
             arm.variant,
-            arm.units,
+            counted(arm.units, "unit"),
             arm.observed * 100.0,
             arm.planned * 100.0
         ));

@@ -31,11 +31,12 @@ use tokio::sync::mpsc;
 use crate::filter_module;
 use crate::input;
 use crate::outcome::{Exit, Failure, Outcome};
+use crate::plural::counted;
 use crate::style::Style;
 use board::{Board, Decided, Record};
 use config::{Config, Watch};
 use filter::{Filter, Running, lock};
-use output::{Output, counted};
+use output::Output;
 use upstreams::Upstreams;
 
 /// How long requests that are on their way may take after Ctrl-C.
@@ -83,12 +84,12 @@ pub(crate) fn run(args: &Dev) -> Outcome {
     let listen = listen_address(&args.listen).map_err(Failure::Usage)?;
     if let Some(name) = upstreams.leads_to(listen) {
         let why = format!(
-            "--upstream {name} is where the proxy itself listens, {listen}; requests would go in circles"
+            "--upstream {name} is the address that the proxy itself listens on, {listen}; requests would loop"
         );
         return Err(Failure::Usage(why));
     }
     if args.config.as_os_str() == "-" {
-        return Err(Failure::Usage("--config needs a file that can be watched, not stdin".to_owned()));
+        return Err(Failure::Usage("--config needs a file that can be watched instead of stdin".to_owned()));
     }
     // Before it is read, so that no change goes unseen.
     let watch = Watch::new(&args.config);
@@ -126,7 +127,7 @@ fn cannot_listen(listen: SocketAddr, error: &io::Error) -> Failure {
              one with --listen 127.0.0.1:0"
         ),
         io::ErrorKind::PermissionDenied => {
-            format!("{listen}: {error}; ports below 1024 are the system's, take one above")
+            format!("{listen}: {error}; ports below 1024 are reserved for the system; use a higher one")
         }
         _ => format!("cannot listen on {listen}: {error}"),
     })
@@ -250,14 +251,15 @@ impl App {
         {
             let authority = self.upstreams.authority(&cluster).unwrap_or_default();
             let role = if cluster == self.upstreams.default() { ", the default" } else { "" };
-            let built_in = if self.upstreams.are_built_in() { " (built in, shows what it got)" } else { "" };
+            let built_in = if self.upstreams.are_built_in() { " (built in, shows each request)" } else { "" };
             self.output.remark(&format!("cluster      {cluster} at http://{authority}{built_in}{role}"))?;
         }
         if let Some(example) = example(plan, address) {
             self.output.remark(&format!("try          {}", style.bold(&example)))?;
         }
         if !address.ip().is_loopback() {
-            self.output.warn(&format!("everybody who reaches {address} sees the page, with requests in it"));
+            self.output
+                .warn(&format!("everybody who can reach {address} sees the page and the requests on it"));
         }
         self.warn_about(&running.config);
         self.output.log(&running.take_logs());
@@ -327,7 +329,7 @@ impl App {
         let clusters = match self.upstreams.clusters(&config.plan).await {
             Ok(clusters) => clusters,
             Err(error) => {
-                let text = format!("no built-in upstream can be started for it: {error}");
+                let text = format!("cannot start a built-in upstream for it: {error}");
                 return self.refuse(now, &text, text.clone());
             }
         };
@@ -345,7 +347,7 @@ impl App {
             }
             // The engine took it and the filter did not: they are of different versions.
             Err(error) => {
-                let text = format!("the filter refuses it, and may be of another version: {error}");
+                let text = format!("the filter refuses it (it may be of another version): {error}");
                 self.refuse(now, &text, text.clone())
             }
         }
@@ -363,9 +365,8 @@ impl App {
         let is_current = std::ptr::eq(Arc::as_ptr(&self.running()), running);
         let disagrees = self.board().add(&running.config.plan, decided, &record, is_current);
         if disagrees {
-            self.output.warn(
-                "the filter decided otherwise than this command's engine would: is the .wasm of another version?",
-            );
+            self.output
+                .warn("the filter and this command decided differently; the .wasm may be of another version");
         }
         if let Err(error) = self.output.request(&record) {
             // The receiver is gone only when the process ends.

@@ -7,6 +7,7 @@ use proxy_wasm_host::{LogEntry, LogLevel, LogSource};
 use serde_json::json;
 
 use super::board::Record;
+use crate::plural::counted;
 use crate::style::Style;
 
 /// How lines are printed.
@@ -122,10 +123,6 @@ fn line(record: &Record, style: Style) -> String {
 /// The time of day of an RFC 3339 time.
 fn clock(time: &str) -> &str {
     time.split_once('T').map_or(time, |(_, clock)| clock)
-}
-
-pub(super) fn counted(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// What a client sends must not steer the terminal.

@@ -54,7 +54,7 @@ pub(super) async fn serve(
 ) -> Result<Response<Body>, Infallible> {
     if let Err(host) = hosts::check(&request, own, &app.hosts) {
         let why = format!(
-            "splitway dev: no answer for the host `{}`; if it is yours, start with --host NAME\n",
+            "splitway dev: it does not answer for the host `{}`; allow it with --host NAME\n",
             host.escape_debug()
         );
         return Ok(text(StatusCode::MISDIRECTED_REQUEST, why));
@@ -88,12 +88,12 @@ fn proxied_request(
     request: &Request<Incoming>,
 ) -> Result<proxy_wasm_host::Request, (StatusCode, &'static str)> {
     if request.method() == Method::CONNECT {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, "this is no forward proxy; CONNECT has no route"));
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "this is not a forward proxy: CONNECT has no route"));
     }
     let uri = request.uri();
     let path = uri.path_and_query().map_or("", |path| path.as_str());
     if !path.starts_with('/') {
-        return Err((StatusCode::NOT_FOUND, "no route for a path that does not begin with /"));
+        return Err((StatusCode::NOT_FOUND, "there is no route for a path that does not begin with /"));
     }
     let host = request.headers().get(hyper::header::HOST).map(HeaderValue::as_bytes);
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes()).or(host);
@@ -273,7 +273,7 @@ impl Flight {
         let Some(answer) = self.end(None) else {
             return text(
                 StatusCode::GATEWAY_TIMEOUT,
-                "splitway dev: the module did not let the request go\n",
+                "splitway dev: the filter did not continue the request\n",
             );
         };
         let mut response = Response::new(full(answer.body));

@@ -97,7 +97,7 @@ impl Body for Copy {
                 self.is_whole = true;
                 None
             }
-            None => Some(Err("the request ended before its body did, or the copy was too far behind".into())),
+            None => Some(Err("the request ended before its body, or the copy was too far behind".into())),
         })
     }
 

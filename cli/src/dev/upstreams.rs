@@ -41,7 +41,9 @@ impl Upstreams {
         let mut read: Vec<(String, String)> = Vec::new();
         for (name, url) in given {
             if read.iter().any(|(known, _)| known == name) {
-                return Err(format!("--upstream {name} is given twice; a cluster has one server here"));
+                return Err(format!(
+                    "--upstream {name} is given twice; a cluster can have only one server here"
+                ));
             }
             read.push((
                 name.clone(),
@@ -52,7 +54,10 @@ impl Upstreams {
         let default = match (default, names.first()) {
             (Some(name), _) if names.contains(&name) => name,
             (Some(name), _) => {
-                return Err(format!("--default {name} is none of the upstreams: {}", names.join(", ")));
+                return Err(format!(
+                    "--default {name} does not name an upstream; expected one of {}",
+                    names.join(", ")
+                ));
             }
             (None, Some(first)) => first,
             (None, None) => BUILT_IN,
@@ -125,7 +130,7 @@ impl Upstreams {
 fn authority(url: &str) -> Result<String, String> {
     const EXAMPLE: &str = "expected a URL such as http://127.0.0.1:3000";
     if url.starts_with("https://") {
-        return Err("https is not spoken here; name the server's plain http port".to_owned());
+        return Err("https is not supported here; give the server's plain http port".to_owned());
     }
     let uri: Uri = url.parse().map_err(|_| EXAMPLE.to_owned())?;
     let is_plain = matches!(uri.scheme_str(), None | Some("http"));
@@ -135,7 +140,9 @@ fn authority(url: &str) -> Result<String, String> {
         return Err(EXAMPLE.to_owned());
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(format!("a path is not part of an upstream; requests keep theirs: http://{authority}"));
+        return Err(format!(
+            "an upstream must not have a path, because requests keep their own; expected http://{authority}"
+        ));
     }
     Ok(authority.to_string())
 }

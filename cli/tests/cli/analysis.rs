@@ -327,7 +327,7 @@ fn planned_looks_quantiles_and_power_from_what_was_seen() {
     assert!((bound - 2.9626).abs() < 1e-3, "{bound}");
 
     let ran = bench.run("power --observed seen.json --experiment button --effect 0.02");
-    assert!(ran.code == 2 && ran.err.contains("say them with --looks, or --fixed"), "{}", ran.all());
+    assert!(ran.code == 2 && ran.err.contains("give them with --looks, or use --fixed"), "{}", ran.all());
     let ran = bench.run("power --observed seen.json --experiment button --effect 0.02 --fixed --json");
     assert_eq!(ran.code, 0, "{}", ran.all());
     let row = &ran.json()["rows"][3];
@@ -362,18 +362,18 @@ fn nothing_is_written_over_what_is_read_or_by_what_failed() {
     #[cfg(unix)]
     std::os::unix::fs::symlink(bench.path("envoy.log"), bench.path("link.log")).unwrap();
     for (command, code, said) in [
-        ("compact envoy.log --out envoy.log", 2, "envoy.log: is read"),
-        ("compact envoy.log --out ./envoy.log", 2, "is read"),
+        ("compact envoy.log --out envoy.log", 2, "envoy.log: is an input"),
+        ("compact envoy.log --out ./envoy.log", 2, "is an input"),
         #[cfg(unix)]
-        ("compact envoy.log --out link.log", 2, "is read"),
-        ("compact orders.csv --outcomes --config splitway.yaml --out splitway.yaml", 2, "is read"),
+        ("compact envoy.log --out link.log", 2, "is an input"),
+        ("compact orders.csv --outcomes --config splitway.yaml --out splitway.yaml", 2, "is an input"),
         ("compact missing.log --out good.parquet", 2, "missing.log"),
         ("compact broken.log --strict --out good.parquet", 1, "broken.log:3002: "),
         ("compact orders.csv --out good.parquet", 2, "no exposures"),
         ("compact envoy.log --out .", 2, "is not a regular file"),
         ("compact envoy.log --out none/e.parquet", 2, "none/e.parquet"),
-        (&format!("report {DATA} --out orders.csv"), 2, "orders.csv: is read"),
-        (&format!("report {DATA} --out envoy.log"), 2, "envoy.log: is read"),
+        (&format!("report {DATA} --out orders.csv"), 2, "orders.csv: is an input"),
+        (&format!("report {DATA} --out envoy.log"), 2, "envoy.log: is an input"),
         ("report --config splitway.yaml --exposures missing.log --out good.parquet", 2, "missing.log"),
     ] {
         let ran = bench.run(command);
@@ -563,7 +563,7 @@ fn outcomes_of_nobody_and_files_given_twice_are_told() {
     .unwrap();
     let ran = bench.run(&format!("analyze {DATA}"));
     assert!(
-        ran.out.contains("3 outcomes are of 2 units that the exposures do not show: left out"),
+        ran.out.contains("3 outcomes of 2 units that the exposures do not contain: left out"),
         "{}",
         ran.all()
     );

@@ -59,7 +59,7 @@ fn lines_without_rows_are_counted() {
     assert_eq!(
         ran.err,
         "1 line skipped: empty\n1 line skipped: not UTF-8\n\
-         2 lines skipped: nothing that cookie:uid can carry\n"
+         2 lines skipped: not a value that cookie:uid can carry\n"
     );
 }
 
@@ -87,7 +87,10 @@ fn every_kind_of_source_carries_ids() {
 fn an_undeclared_source_is_refused() {
     let ran = Bench::new(&[("shop.yaml", SHOP)]).run("assign --config shop.yaml --unit-kind cookie:id");
     assert_eq!(ran.code, 2);
-    assert_eq!(ran.err, "error: no unit `cookie:id` in the config; it has cookie:uid, header:x-user\n");
+    assert_eq!(
+        ran.err,
+        "error: expected one of the config's unit sources, cookie:uid, header:x-user; found `cookie:id`\n"
+    );
 }
 
 #[test]

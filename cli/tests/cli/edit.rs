@@ -14,7 +14,7 @@ fn reweighting_keeps_everything_else() {
         "reweight_button",
         bench.run("reweight shop.yaml button control=80 big=20").all()
     );
-    assert_eq!(bench.read("shop.yaml"), SHOP, "nothing is written without --write");
+    assert_eq!(bench.read("shop.yaml"), SHOP, "nothing was written without --write");
     insta::assert_snapshot!(
         "reweight_add_remove",
         bench.run("reweight shop.yaml wording b=1 new=2 --remove a --remove c").all()
@@ -49,7 +49,7 @@ fn allocating_grows_shrinks_and_begins() {
     let bench = Bench::new(&[("third.yaml", &third)]);
     insta::assert_snapshot!("allocate_begin", bench.run("allocate third.yaml search --share 5%").all());
     let ran = bench.run("allocate third.yaml search --share 11%");
-    assert!(ran.code == 1 && ran.err.contains("1000 free buckets; 100 are missing"), "{}", ran.all());
+    assert!(ran.code == 1 && ran.err.contains("1000 free buckets, which is 100 too few"), "{}", ran.all());
 }
 
 #[test]
@@ -65,7 +65,7 @@ experiments:
     let ran = bench.run("allocate c.yaml x --share 30% --write");
     assert_eq!(
         (ran.code, ran.err.as_str()),
-        (0, "x owns 3000 of 10000 buckets\nstill to be given buckets: y\n")
+        (0, "x owns 3000 of 10000 buckets\nexperiments that still need buckets: y\n")
     );
     assert_eq!(bench.run("validate c.yaml").code, 1);
     assert_eq!(bench.run("allocate c.yaml y --share 70% --write").code, 0);
@@ -103,10 +103,10 @@ fn mistakes_are_told() {
     let bench = Bench::new(&[("shop.yaml", SHOP)]);
     for (args, code, says) in [
         ("reweight shop.yaml buton control=1", 2, "did you mean `button`?"),
-        ("reweight shop.yaml button control=1", 2, "no weight for `big`"),
-        ("reweight shop.yaml button control=0 big=0", 2, "at least one weight above 0"),
-        ("reweight shop.yaml button control=1 control=2 big=1", 2, "two weights"),
-        ("reweight shop.yaml button control=1 big=1 --remove big", 2, "cannot have a weight and be removed"),
+        ("reweight shop.yaml button control=1", 2, "`big` has no weight"),
+        ("reweight shop.yaml button control=0 big=0", 2, "at least one weight must be above 0"),
+        ("reweight shop.yaml button control=1 control=2 big=1", 2, "is given two weights"),
+        ("reweight shop.yaml button control=1 big=1 --remove big", 2, "cannot get a weight and be removed"),
         ("reweight shop.yaml search control=1 --remove ranked", 1, "unknown_reference"),
         ("allocate shop.yaml button", 2, "--share"),
         ("allocate shop.yaml button --share 0%", 2, "one bucket"),
@@ -136,7 +136,7 @@ experiments:
     let bench = Bench::new(&[("c.yaml", config)]);
     for args in ["allocate c.yaml x --share 5% --write", "reweight c.yaml y a=1 b=3 --write"] {
         let ran = bench.run(args);
-        assert!(ran.code == 1 && ran.err.contains("nothing is written"), "{args}: {}", ran.all());
+        assert!(ran.code == 1 && ran.err.contains("nothing was written"), "{args}: {}", ran.all());
     }
     assert_eq!(bench.read("c.yaml"), config);
 }

@@ -61,7 +61,7 @@ fn a_tripped_variant_is_left() {
     assert_eq!(stamp("--tripped button/big --tripped rollout/on").0, "button=control, watched=b");
     let (watched, said) = stamp("--tripped watched/b");
     assert!(
-        watched.ends_with("watched=a") && said.contains("has no guardrail that takes"),
+        watched.ends_with("watched=a") && said.contains("has no guardrail that switches"),
         "{watched}: {said}"
     );
     let shown = bench.run(&format!("{asked} --tripped button/big"));

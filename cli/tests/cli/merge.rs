@@ -70,7 +70,7 @@ fn a_syntax_error_is_told_where_it_is() {
 fn a_folder_cannot_be_edited_and_must_hold_configs() {
     let bench = bench(&[("empty/readme.txt", "nothing")]);
     for (command, why) in [
-        ("allocate config button --share 10%", "name the one file to edit"),
+        ("allocate config button --share 10%", "expected the one file to edit"),
         ("validate empty", "no .yaml, .yml or .json"),
     ] {
         let ran = bench.run(command);

@@ -105,7 +105,10 @@ fn shares_and_effects_in_percent_or_not() {
     for (wrong, says) in [
         ("--baseline 10 --effect 0.02", "expected a share above 0 and below 1 such as 0.1, or 10%"),
         ("--baseline ten --effect 0.02", "expected a share such as 10% or 0.1"),
-        ("--baseline 10% --effect two", "expected an absolute difference such as 0.02, or for a share 2%"),
+        (
+            "--baseline 10% --effect two",
+            "expected an absolute difference such as 0.02, or 2% for two points of a share",
+        ),
         ("--baseline 10% --effect 20", "takes the share beyond 0 or 100 %"),
         ("--deviation 3 --effect 2%", "expected an absolute difference in the metric's own unit"),
     ] {

@@ -61,7 +61,7 @@ fn commands_read_their_environment_and_say_what_is_missing() {
     let token = "token --config splitway.yaml --experiment button --variant new --at 2026-11-21T00:00:00Z";
     let missing = bench.run_in(token, b"", &both[..1]);
     assert_eq!(missing.code, 2, "{}", missing.all());
-    assert!(missing.err.contains("QA_KEY, which is not set here"), "{}", missing.all());
+    assert!(missing.err.contains("QA_KEY, which is not set"), "{}", missing.all());
     let signed = bench.run_in(token, b"", &both[1..]);
     assert_eq!(signed.code, 0, "{}", signed.all());
     let explain = format!(
@@ -75,8 +75,11 @@ fn commands_read_their_environment_and_say_what_is_missing() {
     assert_eq!(unknown.code, 0, "{}", unknown.all());
     assert!(!unknown.out.contains("button: new"), "{}", unknown.all());
     for name in ["EXPOSURE_KEY", "QA_KEY"] {
-        let said =
-            unknown.err.lines().filter(|line| line.starts_with(&format!("{name} is not set here"))).count();
+        let said = unknown
+            .err
+            .lines()
+            .filter(|line| line.starts_with(&format!("the environment variable {name} is not set")))
+            .count();
         assert_eq!(said, 1, "{}", unknown.all());
     }
     let assign = bench.run_in("assign --config splitway.yaml --at 2026-11-21T00:00:00Z", b"u1\n", &[]);

@@ -65,7 +65,7 @@ fn the_first_mistakes_are_usage() {
     usage(&bench.run("test s --host wasmtine"), &["in-process, wasmtime, envoy", "similar value exists"]);
     usage(&bench.run("test s --filter cook"), &["no scenario has `cook`", "a-good, b-bad, c-only"]);
     usage(&bench.run("test s --wasm nothing.wasm"), &["--wasm", "nothing.wasm", "is not a file"]);
-    usage(&bench.run("test s --wasm s/a-good.yaml --host in-process"), &["leave out --wasm"]);
+    usage(&bench.run("test s --wasm s/a-good.yaml --host in-process"), &["takes no --wasm; leave it out"]);
     let nowhere = [("SPLITWAY_WASM", "nothing.wasm")];
     usage(&bench.run_in("test s", b"", &nowhere), &["SPLITWAY_WASM", "--wasm FILE", "--host in-process"]);
     let broken = Bench::new(&[("s.yaml", "confg: {}\n")]);
@@ -83,7 +83,7 @@ fn a_missing_envoy_and_a_filter_that_is_none_are_named() {
     let tools = [("SPLITWAY_WASM", wasm.to_str().unwrap()), ("ENVOY_BIN", envoy), ("SPLITWAY_ENVOY", envoy)];
     usage(&bench.run_in("test s --host envoy", b"", &tools), &[envoy, "no file"]);
     let none = bench.run_in("test s --filter good", b"", &[("SPLITWAY_WASM", "s/a-good.yaml")]);
-    usage(&none, &["s/a-good.yaml, which SPLITWAY_WASM names, is not WebAssembly"]);
+    usage(&none, &["s/a-good.yaml, given by SPLITWAY_WASM, is not WebAssembly"]);
 }
 
 /// Exit 1 is for a scenario that fails; a module that is none is told before any is tried.

@@ -41,7 +41,7 @@ fn a_tester_gets_the_variant_until_the_token_ends() {
     assert_eq!(ran.code, 0, "{}", ran.all());
     assert_eq!(ran.out.lines().count(), 1, "only the token is on stdout: {}", ran.all());
     assert!(
-        ran.err.contains("ends 2026-11-20T00:30:00") && ran.err.contains("-H 'x-qa: v1.2026."),
+        ran.err.contains("valid until 2026-11-20T00:30:00") && ran.err.contains("-H 'x-qa: v1.2026."),
         "{}",
         ran.all()
     );
@@ -70,9 +70,9 @@ fn what_cannot_be_signed_is_told() {
         ("--experiment checkout --variant control --expires-in soon", "30m or 12h"),
         ("--experiment checkout --variant control --expires-in 2d", "from 1s to 24h"),
         ("--experiment checkout --variant control --expires-in 25h", "from 1s to 24h"),
-        ("--experiment checkout --variant control --key 2024", "there are 2025, 2026"),
+        ("--experiment checkout --variant control --key 2024", "expected one of 2025, 2026"),
         ("--experiment checkout", "--variant"),
-        ("", "--experiment and --variant, or --debug"),
+        ("", "give --experiment with --variant, or --debug"),
     ] {
         let ran = token(args);
         assert_eq!(ran.code, 2, "{args}: {}", ran.all());

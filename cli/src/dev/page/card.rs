@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Escaped;
 use crate::dev::state::{ExperimentState, GuardrailState, Harm, VariantState};
+use crate::plural::counted;
 
 /// A card, folded if nobody entered the experiment though there were `requests`, or nobody can.
 pub(super) fn experiment(html: &mut String, experiment: &ExperimentState, requests: u64) {
@@ -53,10 +54,10 @@ fn left_out(html: &mut String, experiment: &ExperimentState) {
         .iter()
         .map(|(reason, count)| format!("{count}&nbsp;{}", reason.replace('_', "&nbsp;")))
         .collect();
-    let requests = if total == 1 { "request" } else { "requests" };
     let _ = write!(
         html,
-        "<span class=\"soft out\">{total} {requests} did not enter: {}</span>",
+        "<span class=\"soft out\">{} did not enter: {}</span>",
+        counted(total, "request"),
         reasons.join(", ")
     );
 }
