@@ -148,6 +148,11 @@ fn istio() {
 }
 
 #[test]
+fn rollouts() {
+    page("rollouts.md");
+}
+
+#[test]
 fn recipes() {
     page("recipes.md");
 }

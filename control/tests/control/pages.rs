@@ -7,7 +7,8 @@ const PAGE: &str = include_str!("../../../docs/rollouts.md");
 
 /// The YAML blocks of the page.
 fn examples() -> Vec<&'static str> {
-    PAGE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+    let blocks = PAGE.split("```yaml ").skip(1).map(|rest| rest.split("```").next().unwrap());
+    blocks.map(|block| block.split_once('\n').unwrap().1).collect()
 }
 
 #[test]
