@@ -11,7 +11,7 @@ use crate::names::{define, increment, named, series};
 use crate::sink::SharedSink;
 use crate::vm::Vm;
 
-/// Most series with the labels experiment and variant; variants that would make more share those
+/// Largest number of series with the labels experiment and variant; further variants share those
 /// named `__other__`.
 const MAX_SERIES: usize = 2_000;
 
@@ -22,9 +22,9 @@ pub struct Active {
     pub plan: Plan,
     /// Its guardrails.
     pub guards: Guards,
-    /// Its way to a collector.
+    /// Its sink, if it exports to a collector.
     pub sink: Option<SharedSink>,
-    /// By experiment and variant.
+    /// Series by experiment and variant.
     series: Box<[Box<[Series]>]>,
     events: Events,
 }
@@ -36,16 +36,16 @@ struct Series {
     service: Option<Service>,
 }
 
-/// What is counted with `service_metrics`.
+/// Metrics that `service_metrics` adds.
 #[derive(Clone, Copy, Debug)]
 struct Service {
-    /// By [`Outcome::class`].
+    /// Counters by [`Outcome::class`].
     responses: [Option<u32>; 6],
     duration: Option<u32>,
 }
 
 impl Series {
-    /// How many there are for a variant.
+    /// Number of metrics per variant.
     fn count(plan: &Plan) -> usize {
         if plan.has_service_metrics() { 8 } else { 1 }
     }
@@ -82,16 +82,16 @@ struct Events {
     conflicts: Option<u32>,
 }
 
-/// What the filter counts besides assignments.
+/// Events that are counted besides assignments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A client sent a header that is ours; it was removed.
+    /// A client sent one of our headers; it was removed.
     Stripped,
     /// A request carried no unit.
     NoUnit,
     /// A path rewrite or redirect was refused (see `splitway_engine::Rewrite`).
     RewriteRefused,
-    /// A hostcall failed; the request passed without what it was for.
+    /// A hostcall failed; the request passed without its effect.
     Failure,
     /// A QA token chose a variant.
     TokenAccepted,
@@ -99,7 +99,7 @@ pub enum Event {
     TokenRejected,
     /// A bot's request passed.
     Bot,
-    /// A request without the consent that is required passed.
+    /// A request passed without the consent that the config requires.
     NoConsent,
     /// A unit was minted.
     Minted,
@@ -158,23 +158,23 @@ impl Active {
         increment(host, self.series(assignment).and_then(|series| series.assignments), 1);
     }
 
-    /// Whether records are logged; `hears` is whether the proxy would take them.
+    /// Returns true if records are logged; `hears` is true if the proxy writes such lines.
     pub(crate) fn logs(&self, hears: bool, host: &impl Log) -> bool {
         host.is_sink() || hears && self.plan.sinks().log
     }
 
-    /// Whether anybody but the log learns what became of an exchange.
+    /// Returns true if the outcome of an exchange goes anywhere but to the log.
     pub(crate) fn tells(&self) -> bool {
         self.sink.is_some() || self.counts_service()
     }
 
-    /// Whether what became of an exchange is to be counted.
+    /// Returns true if the outcome of an exchange is to be counted.
     #[must_use]
     pub fn counts_service(&self) -> bool {
         self.plan.has_service_metrics() || !self.guards.is_empty()
     }
 
-    /// Counts what became of an exchange with this assignment; `unit` is the hash of a unit that can be counted.
+    /// Counts the outcome of an exchange with this assignment; `unit` is the unit's hash, if it may be counted.
     pub fn count_service(
         &self,
         host: &impl Metrics,
@@ -197,7 +197,7 @@ impl Active {
         self.series.get(assignment.experiment.index())?.get(assignment.variant.index())
     }
 
-    /// Whether it has work for ticks.
+    /// Returns true if the config needs ticks.
     #[must_use]
     pub fn ticks(&self) -> bool {
         self.sink.is_some() || !self.guards.is_empty()
@@ -230,15 +230,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// The config in force. Without one, requests pass untouched.
+    /// Returns the config in force. Without one, requests pass untouched.
     #[must_use]
     pub fn active(&self) -> Option<Rc<Active>> {
         self.active.clone()
     }
 
-    /// Takes `json` into force, or keeps what there is and says why. Secrets that it names by a
-    /// variable come from the host's environment. An empty config is the inert one. Gives whether it
-    /// was taken.
+    /// Puts `json` into force, or keeps the current config and logs every problem. Secrets that it names by
+    /// variable come from the host's environment. An empty config does nothing. Returns true if `json` was
+    /// accepted.
     pub fn load<P>(&mut self, json: &[u8], vm: &mut Vm<P>, host: &impl Setup) -> bool {
         let parsed = if json.trim_ascii().is_empty() {
             Document::from_json(br#"{"version":1}"#)
@@ -267,7 +267,7 @@ impl Store {
         host.log(Level::Info, &line);
         let of_plan = |name: &str| named(plan.namespace(), name);
         increment(host, define(host, &of_plan("config_accepted")), 1);
-        // A gauge is a float in Prometheus, which holds 53 bits exactly: 48 of the hash's 64 are told.
+        // A gauge is a float in Prometheus, which holds 53 bits exactly: 48 of the hash's 64 are exported.
         let version = plan.content_hash().get(..12).and_then(|hex| u64::from_str_radix(hex, 16).ok());
         let since = u64::try_from(host.now().0 / 1000).ok();
         for (name, value) in [("config_version", version), ("config_since", since)] {
@@ -281,7 +281,7 @@ impl Store {
     fn refuse(&self, problems: &Problems, host: &(impl Metrics + Log)) {
         let kept = match &self.active {
             Some(active) => format!("config {} stays in force", active.plan.content_hash()),
-            // A proxy tries a config in a fresh VM; what it served before, it goes on serving.
+            // A proxy tries a config in a fresh VM; the VMs that serve keep their config.
             None => "no other is in force here".to_owned(),
         };
         host.log(Level::Error, &format!("splitway: config refused, {} problems; {kept}", problems.len()));

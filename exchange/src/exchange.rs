@@ -25,34 +25,34 @@ pub type Vm = vm::Vm<Exchange>;
 /// The state of one exchange, from request to log.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The root context that it belongs to.
+    /// The root context that the exchange belongs to.
     root: u32,
     active: Rc<Active>,
     decision: Decision,
     started: Timestamp,
     request_id: Option<String>,
-    /// The units, as exposures need them.
+    /// The units, in the form that exposures need.
     units: SmallVec<[Unit; 1]>,
     rewrite_refused: bool,
-    /// What the client asked for, where the upstream is asked for something else.
+    /// The client's URL, where the upstream gets another one.
     asked: Option<Box<Asked>>,
-    /// There were response headers.
+    /// True once response headers have arrived.
     responded: bool,
-    /// When the request had arrived whole; `None` before.
+    /// When the whole request had arrived; `None` before.
     sent_at: Option<Timestamp>,
-    /// Milliseconds from then to the response's head (see [`Outcome::waited_ms`]).
+    /// Milliseconds from `sent_at` to the response headers (see [`Outcome::waited_ms`]).
     waited_ms: Option<u64>,
-    /// It is a gRPC call.
+    /// True for a gRPC call that is in an experiment.
     is_grpc: bool,
     /// An earlier pass of the same request, which the proxy redirected to itself.
     before: Option<Box<Exchange>>,
-    /// The decision's steps, for a tester who asked for them.
+    /// The decision's steps, if a tester asked for them.
     steps: Option<String>,
-    /// The random bits of a minted unit: the passes of one request mint one unit.
+    /// The random bits of a minted unit: all passes of one request mint the same unit.
     drawn: Option<[u8; 16]>,
 }
 
-/// Randomness that is drawn once.
+/// An entropy source that draws once and then repeats.
 #[derive(Debug)]
 struct OneDraw<'h, H> {
     drawn: Cell<Option<[u8; 16]>>,
@@ -67,28 +67,28 @@ impl<H: Entropy> Entropy for OneDraw<'_, H> {
     }
 }
 
-/// The unit of a chain.
+/// The unit that one chain of sources yielded.
 #[derive(Debug)]
 struct Unit {
     chain: ChainId,
-    /// How exposures show it.
+    /// The unit as exposures show it.
     shown: Option<String>,
-    /// For `once_per: unit` and for guardrails.
+    /// The unit's hash, for `once_per: unit` and for guardrails.
     hash: Option<u64>,
-    /// It was made for this request: whether it comes back is not known yet.
+    /// True if the unit was minted for this request: nobody knows yet if the client returns it.
     is_new: bool,
 }
 
-/// What other Splitways in front have put on the request.
+/// What other Splitways in front have added to the request.
 #[derive(Debug, Default)]
 struct Passed<'r> {
     stamp: Vec<u8>,
-    /// Names and values of the headers that routes go by.
+    /// Names and values of the headers that select routes.
     routes: SmallVec<[(&'static str, &'r [u8]); 2]>,
 }
 
 impl<'r> Passed<'r> {
-    /// Takes a header, if it is one of theirs.
+    /// Keeps the header and returns true if it is a stamp or a route.
     fn take(&mut self, name: &[u8], value: &'r [u8]) -> bool {
         if name == STAMP.as_bytes() {
             push_member(&mut self.stamp, value);
@@ -100,24 +100,24 @@ impl<'r> Passed<'r> {
     }
 }
 
-/// What becomes of a request.
+/// What happens to a request next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flow {
-    /// It goes on.
+    /// The request goes on to the upstream.
     #[default]
     Continue,
-    /// It was answered here.
+    /// The request was answered here.
     Answered,
 }
 
 impl Exchange {
-    /// An exchange under `active`; it keeps that config to its end.
+    /// Starts an exchange under `active`; it keeps that config to its end.
     #[must_use]
     pub fn new(active: Rc<Active>) -> Self {
         Self::of(0, active)
     }
 
-    /// The same, of a root context.
+    /// Starts an exchange that belongs to the root context `root`.
     #[must_use]
     pub fn of(root: u32, active: Rc<Active>) -> Self {
         Self {
@@ -139,31 +139,31 @@ impl Exchange {
         }
     }
 
-    /// The root context that it belongs to; 0 where there are none.
+    /// Returns the root context that the exchange belongs to; 0 for hosts without root contexts.
     #[must_use]
     pub fn root(&self) -> u32 {
         self.root
     }
 
-    /// What was decided.
+    /// Returns the decision.
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
 
-    /// Whether [`Self::on_response`] needs to know the response's headers.
+    /// Returns true if [`Self::on_response`] needs the response's headers.
     #[must_use]
     pub fn reads_response(&self) -> bool {
         self.decision.private || self.asked.is_some() || self.is_grpc
     }
 
-    /// Whether it is a gRPC call that is in an experiment.
+    /// Returns true for a gRPC call that is in an experiment.
     #[must_use]
     pub fn is_grpc(&self) -> bool {
         self.is_grpc
     }
 
-    /// Decides for the request and acts on it.
+    /// Decides for the request and applies the decision.
     pub fn on_request(&mut self, host: &impl Host, vm: &mut Vm) -> Flow {
         self.started = host.now();
         vm.give_up(self.started, host);
@@ -208,7 +208,7 @@ impl Exchange {
             self.drawn = before.drawn;
             self.forget_routes(&mut passed, host);
         } else {
-            // Those of a later pass are of the pass before it.
+            // On a later pass, our headers come from the pass before it.
             active.count(host, Event::Stripped, stripped);
         }
         let entropy = OneDraw { drawn: Cell::new(self.drawn), host };
@@ -253,7 +253,7 @@ impl Exchange {
         flow
     }
 
-    /// The earlier pass of this request has left its own routes on it, as if others had.
+    /// Drops the routes that an earlier pass of this request has set: they look as if others had set them.
     fn forget_routes(&self, passed: &mut Passed<'_>, host: &impl Host) {
         let Some(before) = &self.before else { return };
         let plan = &before.active.plan;
@@ -278,7 +278,7 @@ impl Exchange {
                 Ok(Flow::Continue)
             }
             Redirection::To(status, location) => {
-                // One who later is in another variant must not be sent there from memory.
+                // A client that is in another variant later must not follow a cached redirect.
                 host.respond(status, &[("location", &location), ("cache-control", b"no-store")])?;
                 self.active.count(host, Event::Redirected, 1);
                 Ok(Flow::Answered)
@@ -300,8 +300,8 @@ impl Exchange {
         }
     }
 
-    /// Takes QA tokens off the request: who could read them upstream could use them. Gives the path and query that
-    /// are left if they carried some.
+    /// Removes QA tokens from the request: whoever could read them upstream could use them. Returns the path and query
+    /// without tokens if they contained some.
     fn take_tokens(&self, host: &impl Host, request: &RequestView<'_>) -> Option<Vec<u8>> {
         let without = self.active.plan.without_tokens(request)?;
         let mut failures = 0_u32;
@@ -321,7 +321,7 @@ impl Exchange {
         without.path
     }
 
-    /// Routes, rewrites and stamps the request, whose path and query without tokens are `path`.
+    /// Routes, rewrites and stamps the request; `path` is its path and query without tokens.
     fn apply(
         &mut self,
         host: &impl Host,
@@ -349,7 +349,7 @@ impl Exchange {
             }
         }
         if plan.changes_url(&self.decision) {
-            // An earlier pass has put its variant's host in the client's place.
+            // An earlier pass has replaced the client's host by its variant's.
             let first = self.before.as_ref().and_then(|before| before.asked.as_ref());
             let authority =
                 first.map_or_else(|| request.authority().to_vec(), |asked| asked.authority.clone());
@@ -365,22 +365,22 @@ impl Exchange {
         if let Some(stamp) = plan.stamp(&self.decision) {
             let stamp = merged(&passed.stamp, &stamp);
             host.set(Map::Request, STAMP, &stamp)?;
-            // Last: it cannot be taken back.
+            // Last, because filter state cannot be removed.
             if plan.fills_filter_state() && host.set_state("splitway", &stamp).is_err() {
-                // Tracing lacks a tag; the request has what it needs.
+                // Only tracing lacks a tag; the request has all it needs.
                 self.active.count(host, Event::Failure, 1);
             }
         }
         Ok(())
     }
 
-    /// Tells the upstream of the assignments, and of no others that claim to be ours.
+    /// Passes our assignments on in `baggage`, and removes entries that only pretend to be ours.
     fn pass_baggage(&self, host: &impl Host, request: &RequestView<'_>) -> Result<(), Failure> {
         let baggage = self.active.plan.baggage(&self.decision, request);
         baggage.map_or(Ok(()), |baggage| set_or_remove(host, "baggage", &baggage))
     }
 
-    /// What was not applied whole is undone, as far as hostcalls allow, and not
+    /// Undoes a decision that was applied only in part, as far as hostcalls allow. It is not
     /// claimed: no stamp, no exposure.
     fn take_back(&mut self, host: &impl Host, request: &RequestView<'_>, path: &[u8], passed: &Passed<'_>) {
         unmark(host);
@@ -410,7 +410,7 @@ impl Exchange {
         }
     }
 
-    /// Keeps what the exposures will need of the request.
+    /// Keeps what the exposures need of the request.
     fn remember(&mut self, request: &RequestView<'_>) {
         self.request_id = request_id(request).map(ToOwned::to_owned);
         self.is_grpc = request.is_grpc();
@@ -432,9 +432,9 @@ impl Exchange {
         }
     }
 
-    /// Tells the proxy's access loggers what is known before the response.
+    /// Exports to the proxy's access loggers what is known before the response.
     fn fill_filter_state(&self, host: &impl Host) {
-        // Those of other filters of this proxy, if there are.
+        // Records of other filters of this proxy, if there are any.
         let others = if self.active.plan.is_behind_another() { host.property(&[EXPOSURES]) } else { None };
         let others = others.and_then(|json| String::from_utf8(json).ok());
         let others = others.and_then(|json| Some(json.strip_suffix(']')?.to_owned()));
@@ -457,12 +457,12 @@ impl Exchange {
         }
     }
 
-    /// This pass and those before it, the last first.
+    /// Iterates over this pass and those before it, the latest first.
     fn passes(&self) -> impl Iterator<Item = &Self> {
         successors(Some(self), |pass| pass.before.as_deref())
     }
 
-    /// Whether an earlier pass of the request was in the experiment of `assignment`, of whichever config.
+    /// Returns true if an earlier pass of the request was in the experiment of `assignment`, under any config.
     fn was_entered_before(&self, assignment: &Assignment) -> bool {
         let id = |pass: &'_ Self, of: &Assignment| {
             pass.active.plan.experiment(of.experiment).map(|experiment| experiment.id().to_owned())
@@ -474,7 +474,7 @@ impl Exchange {
             })
     }
 
-    /// When the request was decided on: in the first pass.
+    /// Returns when the request was decided: in its first pass.
     fn decided(&self) -> Timestamp {
         self.passes().last().map_or(self.started, |first| first.started)
     }
@@ -483,27 +483,27 @@ impl Exchange {
         self.units.iter().find(|unit| unit.chain == assignment.chain)
     }
 
-    /// The request has arrived whole: with its head, or else with the last piece of its body.
+    /// Notes that the whole request has arrived: with its headers, or with the last piece of its body.
     pub fn on_request_end(&mut self, is_with_head: bool, host: &impl Clock) {
-        // Only guardrails want to know.
+        // Only guardrails need it.
         if self.sent_at.is_none() && !self.active.guards.is_empty() {
             self.sent_at = Some(if is_with_head { self.started } else { host.now() });
         }
     }
 
-    /// Milliseconds since the request had arrived whole.
+    /// Returns the milliseconds since the whole request had arrived.
     fn waited(&self, host: &impl Clock) -> Option<u64> {
         self.sent_at.map(|sent| milliseconds_between(sent, host.now()))
     }
 
-    /// What became of the exchange, for guardrails and metrics.
+    /// Returns the outcome of the exchange, for guardrails and metrics.
     fn outcome(&self, status: Option<u16>, host: &impl Host) -> Outcome {
         let waited_ms = if self.responded { self.waited_ms } else { self.waited(host) };
         Outcome { status, grpc_status: self.grpc_status(host), waited_ms }
     }
 
-    /// The status of a gRPC call. Where there is none, Envoy makes one of the HTTP status, UNKNOWN for 200: so it is, if
-    /// the upstream broke off, but not if the client did.
+    /// Returns the status of a gRPC call. Where there is none, Envoy derives one from the HTTP status, UNKNOWN for 200:
+    /// that is right if the upstream broke off, but not if the client did.
     fn grpc_status(&self, host: &impl Properties) -> Option<u64> {
         const UNKNOWN: u64 = 2;
         if !self.is_grpc {
@@ -514,9 +514,9 @@ impl Exchange {
         (status != UNKNOWN || flags() & flags::CLIENT_LEFT == 0).then_some(status)
     }
 
-    /// Stamps the response, whoever made it, and tells caches and the browser what
-    /// they must know. The parts do not depend on each other: one that fails is
-    /// counted, the others are done.
+    /// Stamps the response, whoever made it, and sets the headers that caches and the
+    /// browser need. The parts do not depend on each other: a failed one is
+    /// counted, the others are still done.
     pub fn on_response(&mut self, host: &impl Host) {
         self.responded = true;
         self.waited_ms = self.waited(host);
@@ -526,7 +526,7 @@ impl Exchange {
             |result: Result<(), Failure>| failures = failures.saturating_add(result.is_err().into());
         let stamp = plan.response_stamp(&self.decision);
         if plan.is_in_front_of_another() {
-            // Without a stamp of ours, one that the upstream got and sent back goes.
+            // Without a stamp of ours, remove one that the upstream received and sent back.
             if !self.decision.assignments.is_empty() {
                 check(stamp_beside(host, plan, stamp.as_deref().unwrap_or_default()));
             }
@@ -546,7 +546,7 @@ impl Exchange {
         if let Some(asked) = &self.asked {
             check(self.restore_location(host, asked));
         }
-        // Before the cookie: a response with a cookie that caches may share is the worse half.
+        // Before the cookie: a shared cache that stores a response with a cookie does more harm.
         if self.decision.private {
             check(make_private(host));
         }
@@ -567,7 +567,7 @@ impl Exchange {
         self.active.count(host, Event::Failure, failures);
     }
 
-    /// A redirect leads to where the client's own URLs are, not to the variant's.
+    /// Maps a redirect's target back to the client's own URLs.
     fn restore_location(&self, host: &impl Host, asked: &Asked) -> Result<(), Failure> {
         let block = host.pairs(Map::Response)?;
         let Some((_, location)) = block.iter().find(|(name, _)| *name == b"location") else { return Ok(()) };
@@ -577,12 +577,12 @@ impl Exchange {
         }
     }
 
-    /// The exchange is over: one exposure record per experiment, and counts.
+    /// Ends the exchange: writes one exposure record per experiment, and counts.
     pub fn on_log(self: Box<Self>, host: &impl Host, vm: &mut Vm) {
         if self.decision.quiet || self.decision.assignments.is_empty() && self.before.is_none() {
             return;
         }
-        // Only a proxy can say this; `x-envoy-original-url` could come from a client.
+        // Only the proxy can set this; `x-envoy-original-url` could come from a client.
         if !self.responded
             && host.property(&["response", "code_details"]).is_some_and(|said| said == b"internal_redirect")
         {
@@ -592,17 +592,17 @@ impl Exchange {
         self.write(host, vm);
     }
 
-    /// Writes the records of this pass, and those of earlier passes for experiments that this one is not
-    /// in: the client got one response, and each experiment has one record of it.
+    /// Writes the records of this pass, and those of earlier passes for experiments that this pass is not
+    /// in: the client got one response, so each experiment gets one record of it.
     fn write(&self, host: &impl Host, vm: &mut Vm) {
         let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
-        // Nobody would read it: what the proxy could say of the exchange need not be asked.
+        // Without a reader, do not ask the proxy for properties.
         if !self.passes().any(|pass| pass.active.logs(hears, host) || pass.active.tells()) {
             return;
         }
         let now = host.now();
         let sinks = self.active.plan.sinks();
-        // The route's cluster was asked only if one of its hosts was chosen.
+        // A route's cluster answered only if one of its hosts was chosen.
         let was_asked = host.property(&["upstream", "address"]).is_some();
         let cluster = if was_asked { host.property(&["xds", "cluster_name"]) } else { None };
         let cluster = cluster.and_then(|name| String::from_utf8(name).ok());
@@ -645,7 +645,7 @@ impl Exchange {
             for assignment in &pass.decision.assignments {
                 let id =
                     active.plan.experiment(assignment.experiment).map_or("", |experiment| experiment.id());
-                // Within one pass, each is there once.
+                // Within one pass, each experiment occurs once.
                 if self.before.is_some() {
                     if written.contains(&id) {
                         continue;
@@ -701,7 +701,7 @@ impl Pass for Exchange {
         self.active.plan.namespace()
     }
 
-    /// Nobody knows what the client got.
+    /// Writes the records of a pass whose response is unknown.
     fn abandon(&self, host: &impl Host, vm: &mut Vm) {
         let served = Served { request_id: self.request_id(), written: Some(host.now()), ..Served::default() };
         let hears = self.passes().any(|pass| pass.active.plan.sinks().log) && host.hears(Level::Info);
@@ -724,10 +724,10 @@ fn make_private(host: &impl Host) -> Result<(), Failure> {
     host.set(Map::Response, "cache-control", &private_cache_control(&existing))
 }
 
-/// The filter state that has the records of a request, for access loggers.
+/// Filter state that holds the records of a request, for access loggers.
 const EXPOSURES: &str = "splitway_exposures";
 
-/// What others say in a stamp, and what we do.
+/// Joins the stamps of others with our own.
 fn merged(others: &[u8], own: &str) -> Vec<u8> {
     let mut stamp = others.to_vec();
     push_member(&mut stamp, own.as_bytes());
@@ -749,7 +749,7 @@ fn stamp_beside(host: &impl Host, plan: &Plan, own: &str) -> Result<(), Failure>
     }
 }
 
-/// Takes the route and the stamp off a request. Best effort: it is called when
+/// Removes the routes and the stamp from a request. Best effort: it is called when
 /// hostcalls fail.
 fn unmark(host: &impl Host) {
     for name in [CLUSTER, SHADOW, STAMP] {
@@ -757,10 +757,10 @@ fn unmark(host: &impl Host) {
     }
 }
 
-/// Longest part of a request id that is kept, in bytes: every record has it, and a client may send 60 kB.
+/// Longest part of a request id that is kept, in bytes: every record contains it, and a client may send 60 kB.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The id that the proxy gave the request.
+/// Returns the id that the proxy gave the request.
 fn request_id<'a>(request: &RequestView<'a>) -> Option<&'a str> {
     let id = request.header("x-request-id")?;
     std::str::from_utf8(id.get(..MAX_REQUEST_ID).unwrap_or(id)).ok()

@@ -1,12 +1,12 @@
-//! Envoy's response flags, which a filter gets as the bits of a number.
+//! Envoy's response flags, which the proxy passes as the bits of a number.
 
-/// By bit (Envoy 1.40, `CoreResponseFlag`), with the names of Envoy's access logs.
+/// Names by bit (Envoy 1.40, `CoreResponseFlag`), as in Envoy's access logs.
 const NAMES: &[u8] = b"LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF,DO,DR,UDO";
 
 /// The client left: `DC` (HTTP/1) or `DR` (HTTP/2 and later).
 pub(crate) const CLIENT_LEFT: u64 = 1 << 14 | 1 << 28;
 
-/// The names of the flags, joined by commas; empty for none.
+/// Returns the names of the flags, joined by commas; empty for none.
 pub(crate) fn names(bits: u64) -> String {
     let mut all = String::new();
     let mut bits = bits;

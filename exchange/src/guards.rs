@@ -14,31 +14,31 @@ const ATTEMPTS: usize = 8;
 /// Where the key of units' hashes is shared.
 const HASH_KEY: &str = "splitway.guardrail_key";
 
-/// The guardrails of a plan, as this worker sees them.
+/// The guardrails of a plan, with this worker's counts.
 #[derive(Debug, Default)]
 pub struct Guards {
-    /// In the order of the plan's.
+    /// In the order of the plan's guardrails.
     rails: Box<[Rail]>,
-    /// Makes hashes of units that nobody outside can foresee.
+    /// Key of the hashes of units, so that nobody outside can predict them.
     hash_key: u64,
     tripped: RefCell<Tripped>,
 }
 
 #[derive(Debug)]
 struct Rail {
-    /// Where the window is shared.
+    /// Key of the shared window.
     key: String,
-    /// By variant; since the last merge.
+    /// Counts by variant since the last merge.
     tallies: RefCell<Vec<Tally>>,
-    /// Bits of the variants that are known to have tripped.
+    /// Bits of the variants that this worker knows have tripped.
     known: Cell<u64>,
-    /// By variant.
+    /// Gauge handles by variant.
     gauges: Box<[Option<u32>]>,
 }
 
 impl Guards {
-    /// The guardrails of `plan`, with what has tripped already. What all workers share is made here,
-    /// because the first of them to configure does so alone.
+    /// Creates the guardrails of `plan`, including those that have already tripped. Shared data is created here,
+    /// because the first worker to configure runs alone.
     pub fn new<H: Clock + Metrics + Log + SharedData + Entropy>(plan: &Plan, host: &H) -> Self {
         if !H::IS_SHARED || plan.guardrails().is_empty() {
             return Self::default();
@@ -52,7 +52,7 @@ impl Guards {
             let key = format!("splitway.guardrail.{}.{}.{index}", plan.namespace(), experiment.id());
             let known =
                 host.shared(&key).ok().and_then(|(bytes, _)| Window::tripped_in(&bytes, rail.digest()));
-            // An experiment that takes nobody now begins anew when it does again: whoever pauses it has seen why.
+            // A paused experiment starts afresh when it is resumed: whoever paused it has seen why.
             if known.is_none_or(|tripped| tripped != 0 && !experiment.is_open()) {
                 // If this fails, so will the merges, which count it.
                 let _ = host.set_shared(&key, &rail.window().to_bytes(), 0);
@@ -77,18 +77,18 @@ impl Guards {
         guards
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no guardrails.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rails.is_empty()
     }
 
-    /// The variants that are off.
+    /// Returns the variants that are off; `None` if there are none.
     pub fn tripped(&self) -> Option<Ref<'_, Tripped>> {
         self.tripped.try_borrow().ok().filter(|tripped| !tripped.is_empty())
     }
 
-    /// Counts what became of an exchange of the unit with this hash (see [`Plan::unit_hash`]). People that chose their
+    /// Counts the outcome of an exchange for the unit with this hash (see [`Plan::unit_hash`]). Units that chose their
     /// variant, and units that were moved to the control, are not counted.
     pub fn count(&self, plan: &Plan, assignment: &Assignment, unit_hash: u64, outcome: &Outcome) {
         if assignment.reason != Reason::Split {
@@ -108,7 +108,7 @@ impl Guards {
         }
     }
 
-    /// Shares this worker's counts, judges, and takes over what any worker has found. Gives how many
+    /// Merges this worker's counts, judges them, and takes over trips found by any worker. Returns how many
     /// guardrails could not be shared.
     pub fn merge(&self, plan: &Plan, host: &(impl Clock + Metrics + Log + SharedData)) -> u32 {
         let mut failures = 0_u32;
@@ -152,13 +152,13 @@ impl Guards {
                 Err(_) => return false,
             }
             for finding in &findings {
-                // Only who has written it gets here, so there is one line.
+                // Only the worker that wrote the window gets here, so the line is logged once.
                 host.log(Level::Warn, &event(plan, rail, experiment, finding, host));
             }
             self.take_over(rail, window.tripped(), state, host);
             return true;
         }
-        // Busy: the next tick has it.
+        // Other workers keep writing: the next tick tries again.
         true
     }
 
@@ -184,12 +184,12 @@ impl Guards {
     }
 }
 
-/// The key of units' hashes: drawn by the first worker that needs it, the same for all.
+/// Returns the key of the hashes of units: the first worker that needs it draws it, all use the same.
 fn hash_key(host: &(impl SharedData + Entropy)) -> u64 {
     let shared = host.shared(HASH_KEY).ok();
     let bytes = shared.map(|(bytes, _)| bytes).unwrap_or_else(|| {
         let drawn = host.bits().unwrap_or_default().to_vec();
-        // Workers that cannot share it cannot share their counts either.
+        // Workers that cannot share the key cannot share their counts either.
         let _ = host.set_shared(HASH_KEY, &drawn, 0);
         drawn
     });
@@ -203,7 +203,7 @@ fn mixed(number: u64) -> u32 {
     u32::try_from((number ^ (number >> 31)) >> 32).unwrap_or(0)
 }
 
-/// The line of the log. All texts are ids of the config.
+/// Formats the log line of a trip. All texts are ids from the config.
 fn event(
     plan: &Plan,
     rail: &Guardrail,

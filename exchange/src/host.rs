@@ -1,27 +1,27 @@
-//! What the filter needs of a proxy, one narrow trait per capability.
+//! What Splitway needs from a proxy: one narrow trait per capability.
 
 use std::ops::Range;
 
 use smallvec::SmallVec;
 use splitway_engine::{Entropy, Timestamp};
 
-/// A hostcall did not do what was asked; the status it gave.
+/// A failed hostcall, with the status that it returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(pub u32);
 
-/// Which headers.
+/// Selects a header map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Map {
-    /// Of the request.
+    /// The request's headers.
     Request,
-    /// Of the response.
+    /// The response's headers.
     Response,
 }
 
 /// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Exposures and news of the config.
+    /// Exposures and changes of the config.
     Info,
     /// Something is wrong with the config.
     Warn,
@@ -31,71 +31,71 @@ pub enum Level {
 
 /// Reading and changing headers.
 pub trait Headers {
-    /// All headers, in wire order, duplicates and non-UTF-8 values included.
+    /// Returns all headers in wire order, duplicates and non-UTF-8 values included.
     ///
     /// # Errors
-    /// When the host does not give them, or gives bytes that are no header map.
+    /// If the host refuses, or returns bytes that are not a header map.
     fn pairs(&self, map: Map) -> Result<HeaderBlock, Failure>;
     /// Replaces all values of `name`, or creates it.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn set(&self, map: Map, name: &str, value: &[u8]) -> Result<(), Failure>;
     /// Appends a value.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn add(&self, map: Map, name: &str, value: &[u8]) -> Result<(), Failure>;
     /// Removes all values of `name`.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn remove(&self, map: Map, name: &[u8]) -> Result<(), Failure>;
 }
 
 /// The time.
 pub trait Clock {
-    /// Now; the epoch if the host does not say.
+    /// Returns the current time; the epoch if the host has none.
     fn now(&self) -> Timestamp;
 }
 
-/// Counters, gauges, histograms.
+/// Counters, gauges and histograms.
 pub trait Metrics {
-    /// The handle of the counter `name`, created if needed.
+    /// Returns the handle of the counter `name`, created if needed.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn counter(&self, name: &str) -> Result<u32, Failure>;
-    /// Adds to a counter; a failure is not worth telling.
+    /// Adds to a counter; failures are ignored.
     fn increment(&self, counter: u32, by: u32);
-    /// The handle of the gauge `name`, created if needed.
+    /// Returns the handle of the gauge `name`, created if needed.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn gauge(&self, name: &str) -> Result<u32, Failure>;
-    /// The handle of the histogram `name`, created if needed.
+    /// Returns the handle of the histogram `name`, created if needed.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn histogram(&self, name: &str) -> Result<u32, Failure>;
-    /// Sets a gauge, or adds a value to a histogram; a failure is not worth telling.
+    /// Sets a gauge, or adds a value to a histogram; failures are ignored.
     fn record(&self, metric: u32, value: u64);
 }
 
 /// Data that all workers of the proxy share.
 pub trait SharedData {
-    /// Whether any other worker sees what one sets: without, no guardrail is judged.
+    /// True if other workers see what one sets. Without it, no guardrail is judged.
     const IS_SHARED: bool = true;
 
-    /// The value of `key`, and its version.
+    /// Returns the value of `key` and its version.
     ///
     /// # Errors
-    /// [`NOT_FOUND`] without one; when the host refuses.
+    /// [`NOT_FOUND`] if there is none; another status if the host refuses.
     fn shared(&self, key: &str) -> Result<(Vec<u8>, u32), Failure>;
-    /// Replaces the value of `key` if it still has that version; 0 replaces any.
+    /// Replaces the value of `key` if its version is still `version`; 0 replaces any.
     ///
     /// # Errors
-    /// [`CAS_MISMATCH`] when it has another; when the host refuses.
+    /// [`CAS_MISMATCH`] if the version differs; another status if the host refuses.
     fn set_shared(&self, key: &str, value: &[u8], version: u32) -> Result<(), Failure>;
 }
 
@@ -104,18 +104,18 @@ pub const NOT_FOUND: Failure = Failure(1);
 /// `PROXY_RESULT_CAS_MISMATCH`.
 pub const CAS_MISMATCH: Failure = Failure(8);
 
-/// What the operator gives the filter besides its config: secrets.
+/// Variables that the operator sets besides the config: secrets.
 pub trait Environment {
-    /// The bytes of the variable `name`; `None` if it is not set.
+    /// Returns the bytes of the variable `name`; `None` if it is not set.
     fn variable(&self, name: &str) -> Option<Vec<u8>>;
 }
 
-/// HTTP requests of our own.
+/// Outgoing HTTP requests.
 pub trait Callout {
-    /// Sends a request to a cluster. Gives the token that the answer will carry.
+    /// Sends a request to a cluster. Returns the token that the answer will carry.
     ///
     /// # Errors
-    /// When the host refuses, for example because it does not know the cluster.
+    /// If the host refuses, for example because it does not know the cluster.
     fn call(
         &self,
         cluster: &str,
@@ -123,10 +123,10 @@ pub trait Callout {
         body: &[u8],
         timeout_ms: u32,
     ) -> Result<u32, Failure>;
-    /// The headers of the answer that has just arrived.
+    /// Returns the headers of the answer that has just arrived.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no answer.
     fn answer(&self) -> Result<HeaderBlock, Failure>;
 }
 
@@ -135,31 +135,31 @@ pub trait Log {
     /// Writes one line.
     fn log(&self, level: Level, line: &str);
 
-    /// Whether lines of this level go anywhere.
+    /// Returns true if lines of this level are written anywhere.
     fn hears(&self, _level: Level) -> bool {
         true
     }
 
-    /// Whether the host takes every exposure by [`Self::log`] and sends it on itself, whatever sinks the
-    /// config names.
+    /// Returns true if the host takes every exposure through [`Self::log`] and exports it itself, whatever sinks
+    /// the config names.
     fn is_sink(&self) -> bool {
         false
     }
 
-    /// Whether it takes them as log records of OTLP, for a collector, and not as lines of a log.
+    /// Returns true if the host takes exposures as OTLP log records, for a collector, not as log lines.
     fn takes_otlp(&self) -> bool {
         false
     }
 }
 
-/// What the proxy knows about the exchange.
+/// Properties of the exchange that the proxy knows.
 pub trait Properties {
-    /// The value at `path`, as the host encodes it.
+    /// Returns the value at `path`, in the host's encoding.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
     /// Sets the value of the filter state `name`.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// If the host refuses.
     fn set_state(&self, name: &str, value: &[u8]) -> Result<(), Failure>;
 }
 
@@ -168,34 +168,34 @@ pub trait Respond {
     /// Ends the request with `status` and `headers`, without a body.
     ///
     /// # Errors
-    /// When the host refuses; the request then goes on.
+    /// If the host refuses; the request then goes on.
     fn respond(&self, status: u16, headers: &[(&str, &[u8])]) -> Result<(), Failure>;
 }
 
-/// All that a request needs.
+/// All capabilities that a request needs.
 pub trait Host: Headers + Clock + Metrics + Log + Properties + Respond + Entropy {}
 impl<T: Headers + Clock + Metrics + Log + Properties + Respond + Entropy> Host for T {}
 
-/// All that is needed beside requests.
+/// All capabilities that work outside requests needs.
 pub trait Background: Clock + Metrics + Log + SharedData + Callout {}
 impl<T: Clock + Metrics + Log + SharedData + Callout> Background for T {}
 
-/// All that is needed to take a config into force.
+/// All capabilities that loading a config needs.
 pub trait Setup: Clock + Metrics + Log + SharedData + Environment + Entropy {}
 impl<T: Clock + Metrics + Log + SharedData + Environment + Entropy> Setup for T {}
 
-/// Where a name and a value are.
+/// Positions of a name and a value.
 type Entry = (Range<u32>, Range<u32>);
 
-/// A header map as the host gave it: one buffer, and where in it each name and
-/// value is. Copies nothing.
+/// A header map as the host returned it: one buffer, and the position of each name and
+/// value in it. Nothing is copied.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderBlock {
     bytes: Vec<u8>,
     entries: SmallVec<[Entry; 32]>,
 }
 
-/// Most headers that are read.
+/// Largest number of headers that are read.
 const MAX_HEADERS: u32 = 10_000;
 
 impl HeaderBlock {
@@ -204,13 +204,13 @@ impl HeaderBlock {
     /// byte (all numbers 32 bits, little-endian).
     ///
     /// # Errors
-    /// For bytes that do not add up.
+    /// If lengths and bytes do not match.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, Failure> {
         let entries = entries(&bytes).ok_or(Failure(MALFORMED))?;
         Ok(Self { bytes, entries })
     }
 
-    /// A block of `pairs`.
+    /// Encodes `pairs` as a block.
     #[must_use]
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut block = Self::default();
@@ -226,7 +226,7 @@ impl HeaderBlock {
         block
     }
 
-    /// The headers in order.
+    /// Iterates over the headers in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries.iter().map(|(name, value)| (self.slice(name), self.slice(value)))
     }
@@ -239,7 +239,7 @@ impl HeaderBlock {
     }
 }
 
-/// The proxy-wasm encoding of a header map, as [`HeaderBlock::parse`] reads it.
+/// Encodes headers as proxy-wasm does and [`HeaderBlock::parse`] reads.
 #[must_use]
 pub fn encode_pairs(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
@@ -257,7 +257,7 @@ pub fn encode_pairs(pairs: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// `PROXY_RESULT_PARSE_FAILURE`, for what the host gave.
+/// `PROXY_RESULT_PARSE_FAILURE`, for bytes from the host that cannot be read.
 const MALFORMED: u32 = 4;
 
 fn entries(bytes: &[u8]) -> Option<SmallVec<[Entry; 32]>> {

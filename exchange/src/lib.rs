@@ -6,8 +6,8 @@
 //! `edge` for JavaScript, the scenarios in memory. An adapter adds nothing of its own, so hosts
 //! cannot disagree.
 //!
-//! Whatever a host's call does, a request passes: what cannot be read is absent, what cannot be
-//! applied is not claimed (no stamp, no exposure) and counted.
+//! A request passes whatever a hostcall returns: what cannot be read counts as absent; what cannot be
+//! applied is counted, and not claimed (no stamp, no exposure).
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,

@@ -1,16 +1,16 @@
-//! The names of metrics, and counting by them.
+//! Names of metrics, and counting by name.
 
 use splitway_engine::{DEFAULT_NAMESPACE, Plan};
 
 use crate::host::Metrics;
 
-/// The name that Envoy's `stats_tags` turn into labels.
+/// Returns the name that Envoy's `stats_tags` turn into labels.
 pub(crate) fn series(plan: &Plan, name: &str, experiment: &str, variant: &str) -> String {
     named(plan.namespace(), &format!("{name}.experiment.{experiment}.variant.{variant}"))
 }
 
-/// The metric `name` of a namespace. The default one is not told, so that a proxy with one config has
-/// short names.
+/// Returns the name of the metric `name` in a namespace. The default namespace is left out, so that a proxy
+/// with one config has short names.
 pub(crate) fn named(namespace: &str, name: &str) -> String {
     if namespace == DEFAULT_NAMESPACE {
         format!("splitway.{name}")

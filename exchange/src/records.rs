@@ -5,16 +5,16 @@ use splitway_engine::{Common, Exposure};
 use crate::host::{Level, Log, Metrics};
 use crate::sink::SharedSink;
 
-/// Bytes of records that one log call has: far below what a proxy or a collector of logs takes.
+/// Largest size of one log call, in bytes of records: far below the limits of proxies and log collectors.
 const LINES: usize = 32 * 1024;
 
-/// Records on their way out of one pass of an exchange.
+/// The records of one pass of an exchange, before they are written.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
-    /// Whether they are logged.
+    /// True if they are logged.
     logs: bool,
     common: Common,
-    /// For the log, a line each: every call makes the proxy write once.
+    /// Lines for the log, one per record: each log call makes the proxy write once.
     lines: String,
 }
 
@@ -23,7 +23,7 @@ impl Records {
         Self { logs, ..Self::default() }
     }
 
-    /// Gives a record to the log and to `sink`, the sinks of its plan.
+    /// Adds a record to the log and to `sink`, the sink of its plan.
     pub(crate) fn add(
         &mut self,
         exposure: &Exposure<'_>,
@@ -48,7 +48,7 @@ impl Records {
         }
     }
 
-    /// Logs what is not logged yet.
+    /// Logs the records that are not logged yet.
     pub(crate) fn flush(&mut self, host: &impl Log) {
         if !self.lines.is_empty() {
             host.log(Level::Info, &self.lines);

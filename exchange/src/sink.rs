@@ -1,7 +1,7 @@
 //! Exposures on their way to a collector (OTLP/HTTP, JSON).
 //!
-//! At least once: an answer that does not come is a failure, and what failed is sent again. What is
-//! neither delivered nor still here is counted as dropped, with its reason.
+//! Delivery is at least once: a missing answer is a failure, and failed batches are sent again. Records that are
+//! neither delivered nor buffered any more are counted as dropped, with the reason.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,35 +12,35 @@ use splitway_engine::{Common, Exposure, Otlp, Timestamp};
 use crate::host::{Background, Level, Log, Metrics};
 use crate::names::named;
 
-/// A sink: the exchanges of one config or more fill it.
+/// A sink that the exchanges of one or more configs fill.
 pub type SharedSink = Rc<RefCell<Sink>>;
 
 /// A batch is full at this size, in bytes: with its last record, it has room in 256 KiB.
 const BATCH: usize = 245_760;
-/// Most batches on their way at once.
+/// Largest number of batches in flight.
 const MAX_CALLS: usize = 8;
-/// A batch is dropped when it has failed so often: after some four minutes.
+/// A batch is dropped after this many failures: after about four minutes.
 const MAX_ATTEMPTS: u32 = 14;
-/// Times between attempts, in milliseconds: the first, and the longest.
+/// Shortest and longest time between attempts, in milliseconds.
 const BACKOFF_MS: i64 = 250;
 const MAX_BACKOFF_MS: i64 = 30_000;
-/// No record has fewer bytes.
+/// Smallest size of a record, in bytes.
 const SMALLEST: usize = 256;
 
-/// The way to one collector.
+/// The queue of batches for one collector.
 ///
-/// While all is well, several batches are on their way at once, and one that is full goes without
-/// waiting for a tick. While the collector fails, it is asked with one batch at a time, ever later.
+/// While the collector answers, several batches may be in flight, and a full one is sent without
+/// waiting for a tick. While it fails, one batch at a time is tried, at growing intervals.
 #[derive(Debug)]
 pub struct Sink {
     target: Otlp,
-    /// What each batch begins and ends with.
+    /// Start and end of each batch.
     frame: (String, &'static str),
-    /// Oldest first. Only the last can take records.
+    /// Batches, oldest first. Only the last can take records.
     batches: VecDeque<Batch>,
-    /// Bytes of the records of all batches.
+    /// Bytes of the records in all batches.
     bytes: usize,
-    /// The collector fails; `None` while all is well.
+    /// The current failure of the collector; `None` while it answers.
     trouble: Option<Retry>,
     /// Records taken since this was last counted.
     emitted: u32,
@@ -51,23 +51,23 @@ pub struct Sink {
 struct Batch {
     text: String,
     records: u32,
-    /// It is on its way: the root context that sent it, and the call's token.
+    /// Root context and token of the call in flight.
     call: Option<(u32, u32)>,
-    /// It has failed, and may have been received all the same.
+    /// The last failure. The collector may have received the batch all the same.
     failed: Option<Retry>,
 }
 
-/// What failed, and when it is tried again.
+/// A failure, and when to try again.
 #[derive(Clone, Copy, Debug)]
 struct Retry {
-    /// How often it has failed in a row.
+    /// Failures in a row.
     failures: u32,
-    /// Not before.
+    /// Earliest time of the next attempt.
     at: Timestamp,
 }
 
 impl Retry {
-    /// One more failure.
+    /// Returns the state after one more failure.
     fn after(before: Option<Self>, now: Timestamp) -> Self {
         let failures = before.map_or(0, |before| before.failures);
         let wait = BACKOFF_MS.checked_shl(failures.min(16)).unwrap_or(MAX_BACKOFF_MS);
@@ -75,15 +75,15 @@ impl Retry {
         Self { failures: failures.saturating_add(1), at }
     }
 
-    /// Whether it is too early. A clock that was set back must not make it wait for longer.
+    /// Returns true while it is too early. A clock that was set back must not prolong the wait.
     fn waits(self, now: Timestamp) -> bool {
         (1..=MAX_BACKOFF_MS).contains(&self.at.0.saturating_sub(now.0))
     }
 }
 
 impl Batch {
-    /// Whether it takes records: what is on its way stays as it is, and so does what may have been
-    /// received already.
+    /// Returns true if the batch takes records: one that is in flight or may already have been received
+    /// stays as it is.
     fn is_open(&self) -> bool {
         self.call.is_none() && self.failed.is_none() && !self.is_full()
     }
@@ -97,21 +97,21 @@ impl Batch {
     }
 }
 
-/// Which batches are to be sent.
+/// Selects the batches to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     All,
     Full,
 }
 
-/// What can become of a record, in the order of the counters.
+/// What can happen to a record, in the order of the counters.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Emitted,
     Delivered,
     /// The buffer is full.
     BufferFull,
-    /// The collector does not want it.
+    /// The collector refuses it.
     Rejected,
     /// The collector could not be reached for too long.
     GaveUp,
@@ -127,14 +127,14 @@ const COUNTERS: [&str; 5] = [
 
 /// How an attempt ended.
 enum Outcome {
-    /// Taken, but for so many records.
+    /// Accepted, except for this many records.
     Taken(u32),
     Refused,
     Failed,
 }
 
 impl Sink {
-    /// A sink for `target`; records of `namespace`.
+    /// Creates a sink for `target` that takes records of `namespace`.
     #[must_use]
     pub fn new(target: &Otlp, namespace: &str, host: &impl Metrics) -> Self {
         Self {
@@ -148,26 +148,26 @@ impl Sink {
         }
     }
 
-    /// Whether it leads to `target` for `namespace`.
+    /// Returns true if the sink leads to `target` for `namespace`.
     #[must_use]
     pub fn is_for(&self, target: &Otlp, namespace: &str) -> bool {
         self.target == *target && self.frame == Otlp::frame(namespace)
     }
 
-    /// Whether nothing waits and nothing is on its way.
+    /// Returns true if no records wait and no call is in flight.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.batches.is_empty()
     }
 
-    /// Whether a call of the root context is on its way.
+    /// Returns true if a call of the root context is in flight.
     #[must_use]
     pub fn is_sending_for(&self, root: u32) -> bool {
         self.batches.iter().any(|batch| batch.call.is_some_and(|(sender, _)| sender == root))
     }
 
-    /// Whether a batch is full and nothing speaks against sending it at once. While the collector
-    /// fails, ticks ask it.
+    /// Returns true if a batch is full and may be sent at once. While the collector
+    /// fails, only ticks try it.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.trouble.is_none()
@@ -182,7 +182,7 @@ impl Sink {
         self.batches.iter().filter(|batch| batch.call.is_some()).count()
     }
 
-    /// Takes a record, or drops it if there is no room; `common` is of its exchange.
+    /// Takes a record, or drops it if there is no room; `common` belongs to its exchange.
     pub fn push(&mut self, exposure: &Exposure<'_>, common: &mut Common, host: &impl Metrics) {
         self.emitted = self.emitted.saturating_add(1);
         let room = self.target.buffer().saturating_sub(self.bytes);
@@ -215,7 +215,7 @@ impl Sink {
         self.bytes = self.bytes.saturating_add(size);
     }
 
-    /// Sends all that waits, as far as it is time.
+    /// Sends all waiting batches that are due.
     pub fn send(&mut self, root: u32, host: &impl Background) {
         self.dispatch(What::All, root, host);
     }
@@ -239,7 +239,7 @@ impl Sink {
             match sent {
                 Ok(token) => batch.call = Some((root, token)),
                 Err(failure) => {
-                    // Most likely it is not there.
+                    // Most likely the cluster does not exist.
                     let status = failure.0.to_string();
                     self.complain(&status, host);
                     self.end(index, &Outcome::Failed, host);
@@ -249,14 +249,14 @@ impl Sink {
         }
     }
 
-    /// The batch that is to be sent next, if it is time.
+    /// Returns the batch to send next, if one is due.
     fn next(&self, what: What, host: &impl Background) -> Option<usize> {
         let calls = self.calls();
         if calls == self.batches.len() || calls >= MAX_CALLS {
             return None;
         }
         let now = host.now();
-        // One attempt tells whether the collector is well again.
+        // One attempt shows if the collector works again.
         if self.trouble.is_some_and(|trouble| calls > 0 || trouble.waits(now)) {
             return None;
         }
@@ -265,14 +265,14 @@ impl Sink {
                 && (what == What::All || batch.is_full())
                 && batch.failed.is_none_or(|retry| !retry.waits(now))
         };
-        // A batch that fails for a reason of its own does not hold up others; and one that still takes
-        // records comes last, so that a failing collector does not make many small ones.
+        // A batch that fails for its own reasons must not delay others. One that still takes
+        // records comes last, so that a failing collector does not cause many small ones.
         let due = self.batches.iter().enumerate().filter(|(_, batch)| is_due(batch));
         due.min_by_key(|(_, batch)| (batch.is_open(), batch.failures())).map(|(index, _)| index)
     }
 
-    /// Takes the answer to the call `token` of the root context. Gives whether it was this sink's.
-    /// `body` is only asked for where it says something; an `ending` root context sends all that is left.
+    /// Takes the answer to the call `token` of the root context. Returns true if the call was this sink's.
+    /// `body` is read only where it matters; an `ending` root context sends all that is left.
     pub fn answered(
         &mut self,
         (root, token): (u32, u32),
@@ -296,7 +296,7 @@ impl Sink {
             self.complain(status.unwrap_or("none"), host);
         }
         self.end(index, &outcome, host);
-        // What has waited for this follows at once, unless there is reason to wait.
+        // Batches that waited for this one follow at once, unless there is a reason to wait.
         self.dispatch(if ending { What::All } else { What::Full }, root, host);
         true
     }
@@ -307,7 +307,7 @@ impl Sink {
         host.log(Level::Warn, &format!("splitway: exposures not taken by {cluster}: status {status}"));
     }
 
-    /// The root context is gone, and with it the calls that it made.
+    /// Forgets a root context that has ended, and the calls that it made.
     pub fn forget(&mut self, root: u32, host: &impl Background) {
         let is_lost = |batch: &Batch| batch.call.is_some_and(|(sender, _)| sender == root);
         while let Some(index) = self.batches.iter().position(is_lost) {
@@ -315,7 +315,7 @@ impl Sink {
         }
     }
 
-    /// An attempt with the batch at `index` has ended.
+    /// Ends an attempt to send the batch at `index`.
     fn end(&mut self, index: usize, outcome: &Outcome, host: &impl Background) {
         let Some(batch) = self.batches.get_mut(index) else { return };
         batch.call = None;
@@ -327,7 +327,7 @@ impl Sink {
             }
             Outcome::Failed => {
                 let now = host.now();
-                // Calls that were on their way together fail for one reason.
+                // Calls that were in flight together fail for one reason.
                 if !self.trouble.is_some_and(|trouble| trouble.waits(now)) {
                     self.trouble = Some(Retry::after(self.trouble, now));
                 }

@@ -1,4 +1,4 @@
-//! What outlives a config: a swap makes a new root context in the same VM.
+//! State that outlives a config: a swap creates a new root context in the same VM.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ pub trait Pass: Sized {
     /// The proxy's id of the request.
     fn request_id(&self) -> Option<&str>;
 
-    /// Writes its records, because no next pass has come.
+    /// Writes the pass's records, because no next pass has come.
     fn abandon(&self, host: &impl Host, vm: &mut Vm<Self>);
 }
 
@@ -31,9 +31,9 @@ pub struct Vm<P> {
     sinks: Vec<SharedSink>,
 }
 
-/// Most passes that wait for the next.
+/// Largest number of passes that wait for the next one.
 const MAX_PASSES: usize = 1_000;
-/// A next pass that does not come for so long, in milliseconds, was answered in front of the filter.
+/// After this many milliseconds without a next pass, the request was answered in front of the filter.
 const LONGEST_WAIT_MS: i64 = 60_000;
 
 impl<P> Default for Vm<P> {
@@ -42,7 +42,7 @@ impl<P> Default for Vm<P> {
     }
 }
 
-/// A pass of a request that is not over.
+/// A pass of a request that continues in a later pass.
 #[derive(Debug)]
 struct Kept<P> {
     exchange: Box<P>,
@@ -57,11 +57,11 @@ fn connection(host: &impl Properties) -> Option<Vec<u8>> {
 }
 
 impl<P> Vm<P> {
-    /// The sink that `plan` asks for: the one there is, with what it holds, or a new one.
+    /// Returns the sink that `plan` asks for: the existing one, with its records, or a new one.
     pub fn sink(&mut self, plan: &Plan, host: &impl Metrics) -> Option<SharedSink> {
         let target = plan.sinks().otlp.as_ref()?;
         let namespace = plan.namespace();
-        // Those that no config uses go when they are empty.
+        // Sinks that no config uses are removed once they are empty.
         self.sinks.retain(|sink| Rc::strong_count(sink) > 1 || !sink.borrow().is_idle());
         let known = self.sinks.iter().find(|sink| sink.borrow().is_for(target, namespace));
         let sink = known.map(Rc::clone).unwrap_or_else(|| {
@@ -72,14 +72,14 @@ impl<P> Vm<P> {
         Some(sink)
     }
 
-    /// Sends what waits, in the name of the root context.
+    /// Sends all waiting records, in the name of the root context.
     pub fn send(&self, root: u32, host: &impl Background) {
         for sink in &self.sinks {
             sink.borrow_mut().send(root, host);
         }
     }
 
-    /// Whether a batch is full and may be sent at once.
+    /// Returns true if a batch is full and may be sent at once.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.sinks.iter().any(|sink| sink.borrow().is_due())
@@ -107,8 +107,8 @@ impl<P> Vm<P> {
         }
     }
 
-    /// Whether the root context may go: none of its calls is on its way, and if it is the last, nothing
-    /// waits.
+    /// Returns true if the root context may end: none of its calls is in flight and, if it is the last,
+    /// no records wait.
     #[must_use]
     pub fn may_end(&self, root: u32, is_last: bool) -> bool {
         self.sinks.iter().all(|sink| {
@@ -117,7 +117,7 @@ impl<P> Vm<P> {
         })
     }
 
-    /// The root context is gone.
+    /// Forgets a root context that has ended.
     pub fn forget(&self, root: u32, host: &impl Background) {
         for sink in &self.sinks {
             sink.borrow_mut().forget(root, host);
@@ -136,8 +136,8 @@ impl<P: Pass> Vm<P> {
         self.passes.push_back(Kept { exchange, connection: connection(host), since: host.now() });
     }
 
-    /// The pass that was before this one, if there was one: of a filter with the same namespace, on the
-    /// same connection, with the same request id; `None` for one that cannot be read.
+    /// Returns the pass before this one, if there was one: from a filter with the same namespace, on the
+    /// same connection, with the same request id. `None` for an id that cannot be read.
     pub(crate) fn earlier_pass(
         &mut self,
         namespace: &str,
@@ -156,7 +156,7 @@ impl<P: Pass> Vm<P> {
         self.passes.remove(index).map(|pass| pass.exchange)
     }
 
-    /// Lets go of passes that have waited for too long.
+    /// Writes and drops passes that have waited for too long.
     pub fn give_up(&mut self, now: Timestamp, host: &impl Host) {
         let has_waited = |pass: &Kept<P>| now.0.saturating_sub(pass.since.0) > LONGEST_WAIT_MS;
         while self.passes.front().is_some_and(has_waited) {
