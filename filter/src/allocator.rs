@@ -2,7 +2,7 @@
 //!
 //! TLSF (crate `rlsf`): constant time, and 9 kB less of module than dlmalloc, which wasi-libc
 //! brings. It would stay linked for the C library's own calls (the environment, read when a panic is
-//! told), so those are answered here.
+//! reported), so this module answers those calls.
 #![allow(unsafe_code, reason = "C's allocation functions are symbols with fixed names")]
 
 #[cfg(not(feature = "count-allocations"))]
@@ -21,7 +21,7 @@ mod counting {
 
     static COUNT: AtomicU64 = AtomicU64::new(0);
 
-    // SAFETY: all is handed through.
+    // SAFETY: every argument is passed on unchanged.
     unsafe impl GlobalAlloc for Counting {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             COUNT.fetch_add(1, Ordering::Relaxed);
@@ -38,14 +38,14 @@ mod counting {
         }
     }
 
-    /// How often memory was asked for since the start, growing included.
+    /// Returns the number of allocations since the start, including reallocations.
     #[unsafe(no_mangle)]
     pub(crate) extern "C" fn splitway_allocations() -> u64 {
         COUNT.load(Ordering::Relaxed)
     }
 }
 
-/// C's `malloc`: zeroed, because it is only ever asked for little.
+/// C's `malloc`: zeroed, because only small blocks are ever requested.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn malloc(size: usize) -> *mut u64 {
     Box::leak(vec![0_u64; size.div_ceil(8)].into_boxed_slice()).as_mut_ptr()
@@ -57,6 +57,6 @@ pub(crate) extern "C" fn calloc(count: usize, size: usize) -> *mut u64 {
     malloc(count.saturating_mul(size))
 }
 
-/// C's `free`: the environment is read once and stays.
+/// C's `free` does nothing: the environment is read once and stays.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn free(_memory: *mut u64) {}

@@ -97,10 +97,10 @@ unsafe extern "C" {
 }
 
 const OK: u32 = 0;
-/// Most variables, and most bytes of all of them, that are read: the proxy hands over those that its config names.
+/// Limits on the variables that are read, in number and in bytes together: the proxy passes those that its config names.
 const MAX_VARIABLES: usize = 4_096;
 const MAX_ENVIRONMENT: usize = 1 << 20;
-/// `PROXY_RESULT_INVALID_MEMORY_ACCESS`: the host said OK and gave no buffer.
+/// `PROXY_RESULT_INVALID_MEMORY_ACCESS`: the host returned OK without a buffer.
 const NO_BUFFER: u32 = 5;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
@@ -110,12 +110,12 @@ const CALLOUT_HEADERS: u32 = 6;
 const CRITICAL: u32 = 5;
 const PLUGIN_CONFIGURATION: u32 = 7;
 
-/// The proxy that runs us.
+/// The proxy that runs the filter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proxy;
 
 impl Proxy {
-    /// The plugin's configuration, of `size` bytes.
+    /// Reads the plugin's configuration, of `size` bytes.
     pub(crate) fn configuration(self, size: usize) -> Result<Vec<u8>, Failure> {
         if size == 0 {
             return Ok(Vec::new());
@@ -125,27 +125,27 @@ impl Proxy {
             .and_then(|bytes| if bytes.len() == size { Ok(bytes) } else { Err(Failure(NO_BUFFER)) })
     }
 
-    /// The body of a callout's answer, of `size` bytes; empty if it cannot be had.
+    /// Reads the body of a callout's answer, of `size` bytes; empty if the host does not return it.
     pub(crate) fn callout_body(self, size: usize) -> Vec<u8> {
         // SAFETY: both out-pointers are valid for the call.
         taken(|data, len| unsafe { proxy_get_buffer_bytes(CALLOUT_BODY, 0, size, data, len) })
             .unwrap_or_default()
     }
 
-    /// Asks for ticks of the current root context. Without them, sinks and guardrails
+    /// Requests ticks for the current root context. Without them, sinks and guardrails
     /// stand still.
     pub(crate) fn tick_every(self, milliseconds: u32) -> Result<(), Failure> {
         // SAFETY: a plain number.
         checked(unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
     }
 
-    /// Acts as the context `id` until the call that the host made has returned.
+    /// Acts as the context `id` until the current callback returns.
     pub(crate) fn act_as(self, id: u32) -> Result<(), Failure> {
         // SAFETY: a plain number.
         checked(unsafe { proxy_set_effective_context(id) })
     }
 
-    /// Tells the host that the root context `id`, which asked for time, may go.
+    /// Reports to the host that the root context `id`, which asked for time, may end.
     pub(crate) fn done(self, id: u32) {
         // SAFETY: plain numbers. If it fails, the host keeps the context, which does no harm.
         unsafe {
@@ -156,7 +156,7 @@ impl Proxy {
 }
 
 impl Proxy {
-    /// Logs a place in the source, without memory of its own.
+    /// Logs a source location, without allocating.
     pub(crate) fn last_words(self, (file, line): (&str, u32)) {
         const ROOM: usize = 100;
         let digits = [1_000, 100, 10, 1].map(|place| {
@@ -327,7 +327,7 @@ impl Callout for Proxy {
 }
 
 impl Environment for Proxy {
-    /// From WASI's environment: the texts `NAME=value`, each with a zero byte at its end.
+    /// Reads WASI's environment: texts of the form `NAME=value`, each ending with a zero byte.
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
         let (mut count, mut size) = (0, 0);
         // SAFETY: both out-pointers are valid for the call.
@@ -360,7 +360,7 @@ impl Log for Proxy {
 
     fn hears(&self, level: Level) -> bool {
         let mut least = 0;
-        // SAFETY: the out-pointer is valid for the call. A host that does not say may listen.
+        // SAFETY: the out-pointer is valid for the call. Without an answer, assume that lines are written.
         unsafe { proxy_get_log_level(&mut least) != OK || severity(level) >= least }
     }
 }

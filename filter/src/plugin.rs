@@ -55,7 +55,7 @@ impl<T> ById<T> {
 #[derive(Default)]
 struct Root {
     store: Store,
-    /// The host wants it to end; it was told to wait.
+    /// True if the host wants the context to end and waits for it.
     is_ending: bool,
 }
 
@@ -72,7 +72,7 @@ thread_local! {
     static VM: RefCell<Vm> = RefCell::default();
 }
 
-/// How often sinks send and guardrails are judged, in milliseconds.
+/// Time between ticks, in milliseconds: sinks send and guardrails are judged on each.
 const TICK_MS: u32 = 250;
 
 /// Nothing is borrowed across a hostcall, so this does not fail; if it did, the
@@ -81,13 +81,13 @@ fn with<T: Default>(work: impl FnOnce(&mut Contexts) -> T) -> T {
     CONTEXTS.with(|contexts| contexts.try_borrow_mut().map(|mut c| work(&mut c)).unwrap_or_default())
 }
 
-/// As [`with`], for what outlives a config. No call that is made meanwhile comes back into the filter,
-/// but for memory.
+/// As [`with`], for state that outlives a config. No hostcall made meanwhile calls back into the filter,
+/// except for memory.
 fn with_vm<T: Default>(work: impl FnOnce(&mut Vm) -> T) -> T {
     VM.with(|vm| vm.try_borrow_mut().map(|mut vm| work(&mut vm)).unwrap_or_default())
 }
 
-/// Runs `work` on a stream; one without a config in force passes untouched.
+/// Runs `work` on a stream; a stream without a config in force passes untouched.
 fn with_stream(id: u32, work: impl FnOnce(&mut Exchange)) {
     if let Some(mut exchange) = with(|contexts| contexts.streams.take(id)) {
         work(&mut exchange);
@@ -95,7 +95,7 @@ fn with_stream(id: u32, work: impl FnOnce(&mut Exchange)) {
     }
 }
 
-/// The config of a root context.
+/// Returns the config of a root context.
 fn active(root: u32) -> Option<Rc<Active>> {
     with(|contexts| contexts.roots.get(root).and_then(|root| root.store.active()))
 }
@@ -117,13 +117,13 @@ pub(crate) extern "C" fn _initialize() {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_abi_version_0_2_1() {}
 
-/// Memory for what the host hands over; `hostcalls` takes it as a `Vec`.
+/// Allocates memory for data from the host; `hostcalls` takes it over as a `Vec`.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
 }
 
-/// A new root (`parent` 0) or stream.
+/// Creates a root (`parent` 0) or a stream.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     with(|contexts| {
@@ -142,17 +142,17 @@ pub(crate) extern "C" fn splitway_panicked(location: Option<&'static std::panic:
     Proxy.last_words(location.map_or(("out of memory", 0), |place| (place.file(), place.line())));
 }
 
-/// The VM is there: nothing to do.
+/// The VM has started: nothing to do.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
     1
 }
 
-/// A config arrives. 0 refuses it.
+/// Loads a config. Returns 0 to refuse it.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_configure(root: u32, size: usize) -> u32 {
     let mut context = with(|contexts| contexts.roots.take(root)).unwrap_or_default();
-    // What could not be read is not taken for the empty config.
+    // A config that could not be read must not count as the empty one.
     let taken =
         Proxy.configuration(size).is_ok_and(|json| with_vm(|vm| context.store.load(&json, vm, &Proxy)));
     let active = context.store.active().filter(|active| taken && active.ticks());
@@ -179,7 +179,7 @@ pub(crate) extern "C" fn proxy_on_tick(root: u32) {
     end_roots();
 }
 
-/// The answer to a call of ours, or that there is none.
+/// Takes the answer to one of our calls, or its failure.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_http_call_response(
     root: u32,
@@ -193,12 +193,12 @@ pub(crate) extern "C" fn proxy_on_http_call_response(
     end_roots();
 }
 
-/// The host wants a context to end. 0 asks for time: a root context is answered to what it has sent,
-/// and the last one sends what waits.
+/// The host wants a context to end. Returning 0 asks for time: a root context waits for answers to its
+/// calls, and the last one sends the records that wait.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
     let Some(mut root) = with(|contexts| contexts.roots.take(id)) else { return 1 };
-    // What this worker has counted since the last tick.
+    // Merge the counts of this worker since the last tick.
     if let Some(active) = root.store.active() {
         active.guards.merge(&active.plan, &Proxy);
     }
@@ -209,7 +209,7 @@ pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
     u32::from(may_end(id))
 }
 
-/// Whether no root context is there that ticks and goes on.
+/// Returns true if no root context that ticks goes on.
 fn is_last() -> bool {
     let goes_on = |root: &Root| !root.is_ending && root.store.active().is_some_and(|active| active.ticks());
     with(|contexts| !contexts.roots.0.iter().any(|(_, root)| goes_on(root)))
@@ -220,7 +220,7 @@ fn may_end(id: u32) -> bool {
     with_vm(|vm| vm.may_end(id, is_last))
 }
 
-/// Tells the host about root contexts that need no more time.
+/// Reports to the host the root contexts that need no more time.
 fn end_roots() {
     let ending = |contexts: &mut Contexts| -> Vec<u32> {
         let roots = contexts.roots.0.iter();
@@ -238,7 +238,7 @@ fn end_roots() {
     }
 }
 
-/// The request's headers are there.
+/// The request's headers have arrived.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, end: u32) -> u32 {
     let mut action = CONTINUE;
@@ -253,8 +253,8 @@ pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: u32, end: u32
     action
 }
 
-/// A piece of the request's body is there; only its end is looked at. No property of Envoy 1.40 tells when a request had
-/// arrived: `response.backend_latency` has the client's upload and download in it.
+/// A piece of the request's body has arrived; only its end matters. No property of Envoy 1.40 shows when a request had
+/// arrived: `response.backend_latency` includes the client's upload and download.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_body(id: u32, _size: u32, end: u32) -> u32 {
     if end != 0 {
@@ -263,7 +263,7 @@ pub(crate) extern "C" fn proxy_on_request_body(id: u32, _size: u32, end: u32) ->
     CONTINUE
 }
 
-/// The response's headers are there, whoever made them.
+/// The response's headers have arrived, whoever made them.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: u32, _end: u32) -> u32 {
     with_stream(id, |exchange| exchange.on_response(&Proxy));
@@ -282,7 +282,7 @@ pub(crate) extern "C" fn proxy_on_log(id: u32) {
     }
 }
 
-/// A context is gone.
+/// A context has ended.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     let root = with(|contexts| {
