@@ -106,7 +106,7 @@ impl Posterior {
     }
 }
 
-/// An arm among others.
+/// One arm compared with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Standing {
     /// Probability that it has the highest value.

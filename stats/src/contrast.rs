@@ -1,4 +1,4 @@
-//! A treatment against the control at any critical value, also where events are few or come in clusters.
+//! Compares a treatment with the control at any critical value, also where events are few or clustered.
 
 use crate::Interval;
 use crate::distribution::{normal_cdf, normal_quantile};
@@ -9,7 +9,7 @@ use crate::proportion::{Share, newcombe};
 /// With fewer effective events in an arm a share's interval is Newcombe's, too: the normal one is nothing at none.
 pub const FEWEST_EVENTS: f64 = 20.0;
 
-/// Two arms' estimates, to be compared.
+/// The estimates of two arms, to be compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Contrast {
     control: Estimate,
@@ -34,7 +34,7 @@ impl Contrast {
         Self { control, treatment, rare: is_rare.then_some(shares) }
     }
 
-    /// Whether events are so few that Newcombe's interval counts.
+    /// Returns true if events are so rare that Newcombe's interval applies.
     #[must_use]
     pub fn is_rare(&self) -> bool {
         self.rare.is_some()
@@ -85,7 +85,7 @@ impl Contrast {
     }
 }
 
-/// The smallest interval that holds both.
+/// Returns the smallest interval that contains both.
 fn span(one: Interval, other: Interval) -> Interval {
     Interval { low: one.low.min(other.low), high: one.high.max(other.high) }
 }

@@ -1,32 +1,32 @@
-//! CUPED: less variance by what was known before the experiment (Deng, Xu, Kohavi, Walker 2013).
+//! CUPED: reduces variance by data from before the experiment (Deng, Xu, Kohavi, Walker 2013).
 
 use crate::Moments;
 use crate::error::Error;
 use crate::lift::{Estimate, linearised};
 
-/// What a metric is made of.
+/// The columns that make up a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The mean of a column.
     Mean(usize),
     /// The ratio of two columns' means.
     Ratio {
-        /// The column above.
+        /// The numerator's column.
         numerator: usize,
-        /// The column below.
+        /// The denominator's column.
         denominator: usize,
     },
 }
 
-/// Arms after adjustment.
+/// The arms after adjustment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adjusted {
-    /// One estimate an arm, in order. They share the pooled mean of the covariates, so only their
+    /// One estimate per arm, in order. They share the pooled mean of the covariates, so only their
     /// differences are adjusted estimates with the stated errors.
     pub arms: Vec<Estimate>,
     /// Coefficient of each covariate.
     pub theta: Vec<f64>,
-    /// Share of the metric's variance that is gone, 0 to 1.
+    /// Share of the metric's variance that the adjustment removed, 0 to 1.
     pub variance_removed: f64,
 }
 
@@ -36,7 +36,7 @@ pub struct Adjusted {
 /// variance of their own, or that others explain, get 0.
 ///
 /// # Errors
-/// No arms, fewer than two units in one, or a mean denominator of 0.
+/// If there are no arms, an arm has fewer than two units, or a mean denominator is 0.
 pub fn adjust(arms: &[&Moments], metric: Metric, covariates: &[usize]) -> Result<Adjusted, Error> {
     let parts: Vec<(f64, Vec<(usize, f64)>)> = arms
         .iter()

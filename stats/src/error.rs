@@ -1,4 +1,4 @@
-//! What can be wrong with numbers.
+//! Errors of statistical functions.
 
 use std::fmt;
 
@@ -16,21 +16,21 @@ pub enum Error {
     },
     /// Fewer units than the formula needs.
     TooFewUnits {
-        /// How many it needs.
+        /// Number of units that it needs.
         needed: f64,
-        /// How many there are.
+        /// Number of units given.
         found: f64,
     },
     /// The data do not vary, so there is nothing to scale a difference by.
     NoVariance,
     /// Two arguments that belong together have different lengths.
     Lengths {
-        /// Of the first.
+        /// Length of the first.
         first: usize,
-        /// Of the second.
+        /// Length of the second.
         second: usize,
     },
-    /// The answer is beyond every bound that was tried.
+    /// The answer lies beyond every bound that was tried.
     OutOfReach,
 }
 
@@ -52,17 +52,17 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// `value`, if it lies between 0 and 1, both excluded.
+/// Returns `value` if it lies between 0 and 1, both excluded.
 pub(crate) fn fraction(name: &'static str, value: f64) -> Result<f64, Error> {
     within(name, value, value > 0.0 && value < 1.0, "more than 0 and less than 1")
 }
 
-/// `value`, if it is finite and above 0.
+/// Returns `value` if it is finite and above 0.
 pub(crate) fn positive(name: &'static str, value: f64) -> Result<f64, Error> {
     within(name, value, value > 0.0 && value.is_finite(), "more than 0")
 }
 
-/// `value`, if `is_good`.
+/// Returns `value` if `is_good`.
 pub(crate) fn within(
     name: &'static str,
     value: f64,

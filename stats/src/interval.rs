@@ -12,16 +12,16 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The whole line: nothing is known.
+    /// The whole real line: nothing is known.
     pub const EVERYTHING: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 
-    /// `centre` plus and minus `half_width`.
+    /// Returns the interval of `centre` plus and minus `half_width`.
     #[must_use]
     pub fn around(centre: f64, half_width: f64) -> Self {
         Self { low: centre - half_width, high: centre + half_width }
     }
 
-    /// Whether `value` lies in it.
+    /// Returns true if `value` lies in the interval, bounds included.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high

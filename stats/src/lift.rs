@@ -6,7 +6,7 @@ use crate::distribution::{t_quantile, t_sf};
 use crate::error::{Error, fraction};
 use crate::{Interval, Moments};
 
-/// A number with its uncertainty.
+/// An estimate with its uncertainty.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The estimate, in the metric's unit.
@@ -15,11 +15,11 @@ pub struct Estimate {
     pub standard_error: f64,
     /// Degrees of freedom of the standard error; infinite where it is known.
     pub degrees: f64,
-    /// Units behind it.
+    /// Number of units that the estimate rests on.
     pub count: f64,
 }
 
-/// The mean of a column: standard error sqrt(s^2 / n), n - 1 degrees.
+/// Returns the mean of a column: standard error sqrt(s^2 / n), n - 1 degrees of freedom.
 ///
 /// # Errors
 /// Fewer than two units.
@@ -27,7 +27,7 @@ pub fn mean(moments: &Moments, column: usize) -> Result<Estimate, Error> {
     of_linear(moments, moments.mean(column), &[(column, 1.0)])
 }
 
-/// The ratio of two columns' means, by the delta method (Deng, Knoblich, Lu 2018, "Applying the Delta
+/// Returns the ratio of two columns' means, by the delta method (Deng, Knoblich, Lu 2018, "Applying the Delta
 /// Method in Metric Analytics", equation 3): variance (s_nn - 2 R s_nd + R^2 s_dd) / (n d^2), with d the mean
 /// denominator. Units are independent; a unit with denominator 0 counts. Not the average of ratios per unit.
 ///
@@ -38,7 +38,7 @@ pub fn ratio(moments: &Moments, numerator: usize, denominator: usize) -> Result<
     of_linear(moments, value, &weights)
 }
 
-/// The ratio, and the weights of the columns in (numerator - R denominator) / d.
+/// Returns the ratio, and the weights of the columns in (numerator - R denominator) / d.
 pub(crate) fn linearised(
     moments: &Moments,
     numerator: usize,
@@ -59,12 +59,12 @@ pub(crate) fn of_linear(moments: &Moments, value: f64, weights: &[(usize, f64)])
     Ok(Estimate { value, standard_error, degrees: count - 1.0, count })
 }
 
-/// What a treatment changes.
+/// The effect of a treatment against the control.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lift {
     /// Treatment - control.
     pub absolute: f64,
-    /// Its standard error.
+    /// Standard error of the absolute lift.
     pub standard_error: f64,
     /// Welch-Satterthwaite degrees of freedom.
     pub degrees: f64,
@@ -82,7 +82,7 @@ pub struct Lift {
     pub p: f64,
 }
 
-/// Welch's t test (1947) of two independent estimates, and intervals that exclude 0 exactly when p < alpha:
+/// Computes Welch's t test (1947) of two independent estimates, and intervals that exclude 0 exactly when p < alpha:
 /// absolute +- t se, and Fieller's (1954) for the ratio, with the same t.
 ///
 /// # Errors
@@ -110,17 +110,17 @@ pub fn lift(control: &Estimate, treatment: &Estimate, alpha: f64) -> Result<Lift
     })
 }
 
-/// (treatment - control) / |control|; `None` where the control is 0, or an arm does not vary: the ratio of, say, nothing
-/// to four events is no finding of -100 %.
+/// Returns (treatment - control) / |control|; `None` where the control is 0, or an arm does not vary: a ratio of, say, none
+/// to four events does not show a change of -100 %.
 #[must_use]
 pub fn relative(control: &Estimate, treatment: &Estimate) -> Option<f64> {
     let is_known = control.value != 0.0 && control.standard_error > 0.0 && treatment.standard_error > 0.0;
     is_known.then(|| (treatment.value - control.value) / control.value.abs())
 }
 
-/// Fieller's interval of (treatment - control) / |control|, at `critical` standard errors: from the ratios r for which
+/// Returns Fieller's interval of (treatment - control) / |control|, at `critical` standard errors: from the ratios r for which
 /// treatment - r control is within this many of its standard errors of 0, r - 1 turned round where the control is
-/// negative. Any critical value makes one, so it serves sequential bounds too. `None` where it is unbounded, or an arm
+/// negative. Any critical value works, so it serves sequential bounds too. `None` where it is unbounded, or an arm
 /// does not vary.
 #[must_use]
 pub fn relative_interval(control: &Estimate, treatment: &Estimate, critical: f64) -> Option<Interval> {

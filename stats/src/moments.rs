@@ -1,4 +1,4 @@
-//! Counts, means and cross products: all that tests on means need of the data.
+//! Counts, means and cross products: all that tests on means need from the data.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,14 +15,14 @@ pub struct Moments {
     thirds: Vec<([usize; 3], f64)>,
 }
 
-/// Sums as a data base gives them, about a centre of the caller's choice: the nearer to the mean, the fewer digits are lost.
+/// Sums as a database returns them, about a centre that the caller chooses: the nearer to the mean, the fewer digits are lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sums {
     /// Number of units.
     pub count: f64,
-    /// A number near the mean of each column.
+    /// One number per column, near its mean.
     pub centres: Vec<f64>,
-    /// Sum of each column, as it is.
+    /// Sum of each column, not centred.
     pub sums: Vec<f64>,
     /// k x k, row by row: the sum of (x_i - centre_i)(x_j - centre_j).
     pub products: Vec<f64>,
@@ -31,7 +31,7 @@ pub struct Sums {
 }
 
 impl Moments {
-    /// Of no units, with `columns` columns.
+    /// Creates moments of no units, with `columns` columns.
     #[must_use]
     pub fn new(columns: usize) -> Self {
         Self {
@@ -42,11 +42,11 @@ impl Moments {
         }
     }
 
-    /// From raw sums, as a data base gives them: `sums[i]` of column i, `products[i * k + j]` of
+    /// Computes moments from raw sums, as a database returns them: `sums[i]` of column i, `products[i * k + j]` of
     /// x_i x_j. Loses the digits that n mean^2 has more than the variance has; fine below a ratio of 10^10.
     ///
     /// # Errors
-    /// A negative or broken count, lengths that do not fit, or sums that no data have.
+    /// If a count is negative or not finite, lengths do not match, or no data can have these sums.
     pub fn from_sums(count: f64, sums: &[f64], products: &[f64]) -> Result<Self, Error> {
         let columns = sums.len();
         if products.len() != columns * columns {
@@ -65,7 +65,7 @@ impl Moments {
                 if i == j {
                     within("sum of squares", value, value >= -1e-9 * scale, "at least sum^2 / n")?;
                 }
-                // What is left of rounding is no variance.
+                // A remainder of rounding is not a variance.
                 let is_noise = i == j && value <= 1e-13 * scale;
                 cross[i * columns + j] = if is_noise { 0.0 } else { value };
             }
@@ -73,7 +73,7 @@ impl Moments {
         Ok(Self { count, means, cross, thirds: Vec::new() })
     }
 
-    /// From sums about centres, which lose no digits where the centres are near the means; with third moments.
+    /// Computes moments, third ones included, from sums about centres: no digits are lost where the centres are near the means.
     ///
     /// # Errors
     /// As [`Self::from_sums`].
@@ -106,7 +106,7 @@ impl Moments {
                         "at least sum^2 / n",
                     )?;
                 }
-                // What is left of rounding is no variance: of the squares about the centre, or of the numbers themselves.
+                // A remainder of rounding is not a variance: of the squares about the centre, or of the numbers themselves.
                 let rounding = f64::EPSILON * all.means[i].abs();
                 let least = (1e-13 * about_centre.abs()).max(4.0 * count * rounding * rounding);
                 all.cross[i * columns + j] = if i == j && value <= least { 0.0 } else { value };
@@ -127,7 +127,7 @@ impl Moments {
     /// Adds a unit (Welford 1962, updated for cross products; third moments are not kept). `values` has one per column.
     ///
     /// # Panics
-    /// If it has another number of values.
+    /// If the number of values differs from the number of columns.
     pub fn push(&mut self, values: &[f64]) {
         let columns = self.means.len();
         assert_eq!(values.len(), columns, "one value a column");
@@ -144,10 +144,10 @@ impl Moments {
         }
     }
 
-    /// Of both sets of units together (Chan, Golub, LeVeque 1979).
+    /// Returns the moments of both sets of units together (Chan, Golub, LeVeque 1979).
     ///
     /// # Errors
-    /// Another number of columns.
+    /// If the numbers of columns differ.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         let columns = self.means.len();
         if other.means.len() != columns {
@@ -188,25 +188,25 @@ impl Moments {
         Ok(())
     }
 
-    /// Number of units.
+    /// Returns the number of units.
     #[must_use]
     pub fn count(&self) -> f64 {
         self.count
     }
 
-    /// Number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.means.len()
     }
 
-    /// Mean of a column; NaN for one that there is not.
+    /// Returns the mean of a column; NaN if the column does not exist.
     #[must_use]
     pub fn mean(&self, column: usize) -> f64 {
         self.means.get(column).copied().unwrap_or(f64::NAN)
     }
 
-    /// Sample covariance (over n - 1) of two columns; NaN below two units.
+    /// Returns the sample covariance (over n - 1) of two columns; NaN below two units.
     #[must_use]
     pub fn covariance(&self, one: usize, other: usize) -> f64 {
         let columns = self.means.len();
@@ -216,8 +216,8 @@ impl Moments {
         self.cross[one * columns + other] / (self.count - 1.0)
     }
 
-    /// Skewness (third central moment / variance^1.5, over n) of the sum of `weights[i]` times column i; `None` where the
-    /// third moments of these columns are not known, or nothing varies.
+    /// Returns the skewness (third central moment / variance^1.5, over n) of the sum of `weights[i]` times column i; `None` if the
+    /// third moments of these columns are unknown, or nothing varies.
     #[must_use]
     pub fn skewness_of(&self, weights: &[(usize, f64)]) -> Option<f64> {
         let columns = self.means.len();
@@ -237,7 +237,7 @@ impl Moments {
         (square > 0.0 && skewness.is_finite()).then_some(skewness)
     }
 
-    /// Sample variance of the sum of `weights[i]` times column i.
+    /// Returns the sample variance of the sum of `weights[i]` times column i.
     #[must_use]
     pub fn variance_of(&self, weights: &[(usize, f64)]) -> f64 {
         let pairs = weights.iter().flat_map(|one| weights.iter().map(move |other| (one, other)));

@@ -1,15 +1,15 @@
 //! Several tests at once. Each function gives adjusted p values in the order given: reject those at or below
 //! alpha.
 
-/// Bonferroni: p times the number of tests. Keeps the probability of any false rejection, whatever the tests
-/// have to do with each other.
+/// Adjusts by Bonferroni: p times the number of tests. Controls the probability of any false rejection, however
+/// the tests depend on each other.
 #[must_use]
 pub fn bonferroni(p: &[f64]) -> Vec<f64> {
     let tests = p.len() as f64;
     p.iter().map(|p| (p * tests).min(1.0)).collect()
 }
 
-/// Holm (1979): the same guarantee as Bonferroni, and never fewer rejections.
+/// Adjusts by Holm (1979): the same guarantee as Bonferroni, and never fewer rejections.
 #[must_use]
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut adjusted = vec![1.0; p.len()];
@@ -21,7 +21,7 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Benjamini and Hochberg (1995): keeps the expected share of false ones among the rejections, for
+/// Adjusts by Benjamini and Hochberg (1995): controls the expected share of false rejections among all, for
 /// independent or positively dependent tests.
 #[must_use]
 pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
@@ -34,7 +34,7 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Positions, the smallest p first.
+/// Returns the positions, the smallest p first.
 fn ascending(p: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));

@@ -1,10 +1,10 @@
-//! Shares of units.
+//! Shares of units, and their comparison.
 
 use crate::distribution::{normal_cdf, normal_quantile};
 use crate::error::{Error, fraction, positive, within};
 use crate::{Interval, Moments};
 
-/// Some of a number of units.
+/// A number of successes among units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
     successes: f64,
@@ -12,29 +12,29 @@ pub struct Share {
 }
 
 impl Share {
-    /// `successes` of `units`.
+    /// Creates the share `successes` of `units`.
     ///
     /// # Errors
-    /// No units, or more successes than units.
+    /// If there are no units, or more successes than units.
     pub fn new(successes: f64, units: f64) -> Result<Self, Error> {
         positive("units", units)?;
         within("successes", successes, (0.0..=units).contains(&successes), "0 to the number of units")?;
         Ok(Self { successes, units })
     }
 
-    /// The share, 0 to 1.
+    /// Returns the share, 0 to 1.
     #[must_use]
     pub fn value(self) -> f64 {
         self.successes / self.units
     }
 
-    /// Events: successes, or as many as the effective trials count.
+    /// Returns the number of events: successes, or the count among effective trials.
     #[must_use]
     pub fn events(self) -> f64 {
         self.successes
     }
 
-    /// Wilson's score interval (1927): the shares that a score test at `alpha` does not reject.
+    /// Returns Wilson's score interval (1927): the shares that a score test at `alpha` does not reject.
     ///
     /// # Errors
     /// `alpha` outside (0, 1).
@@ -63,7 +63,7 @@ pub struct Difference {
     pub p: f64,
 }
 
-/// Newcombe's hybrid score interval (1998, method 10) of `treatment - control`, and the p value that belongs
+/// Computes Newcombe's hybrid score interval (1998, method 10) of `treatment - control`, and the p value that belongs
 /// to it. Independent units, any sizes; for small ones it keeps its level where Wald's does not.
 ///
 /// # Errors
@@ -91,15 +91,15 @@ fn newcombe_at(control: Share, treatment: Share, z: f64) -> Interval {
     }
 }
 
-/// Shares of clustered trials as shares of as many independent ones: Rao and Scott (1992, "A simple method for the
+/// Converts shares of clustered trials to shares of independent ones: Rao and Scott (1992, "A simple method for the
 /// analysis of clustered binary data"). The units of an arm are clusters, with the columns `numerator` (events) and
 /// `denominator` (trials; `None`: one a unit). An arm's design effect is the variance of its share by the delta method over
 /// that of independent trials, p (1 - p) / sum d; its trials are sum d over the largest of 1, this, and the design effect of
-/// both arms together about their common share: an arm in which nobody had an event yet tells nothing of how events
+/// both arms together about their common share: an arm without events yet does not show how events
 /// cluster. Without any event in either, or without a trial that has none, trials are (sum d)^2 / sum d^2 (Kish 1965).
 ///
 /// # Errors
-/// No trials in an arm, or more events than trials.
+/// If an arm has no trials, or more events than trials.
 pub fn clustered(
     arms: [&Moments; 2],
     numerator: usize,
@@ -114,7 +114,7 @@ pub fn clustered(
         let own = c.events / positive("trials", c.trials)?;
         let alone = c.residual(own) / (own * (1.0 - own) * c.trials);
         let trials = if common > 0.0 && common < 1.0 {
-            // `f64::max` passes over what is no number, where an arm has no event.
+            // `f64::max` ignores NaN, which an arm without events has.
             c.trials / both.max(1.0).max(alone)
         } else {
             c.trials * c.trials / positive("trials", c.squares())?
@@ -125,7 +125,7 @@ pub fn clustered(
     Ok([share(control)?, share(treatment)?])
 }
 
-/// An arm's units as clusters of trials.
+/// The units of an arm as clusters of trials.
 struct Clusters<'m> {
     units: &'m Moments,
     numerator: usize,
@@ -141,7 +141,7 @@ impl<'m> Clusters<'m> {
         Self { units, numerator, denominator, events, trials }
     }
 
-    /// The sum over units of (events - share x trials)^2.
+    /// Returns the sum over units of (events - share x trials)^2.
     fn residual(&self, share: f64) -> f64 {
         let n = self.units.count();
         let mut weights = vec![(self.numerator, 1.0)];
@@ -150,7 +150,7 @@ impl<'m> Clusters<'m> {
         (n - 1.0) * self.units.variance_of(&weights) + n * mean * mean
     }
 
-    /// The sum over units of trials^2.
+    /// Returns the sum over units of trials^2.
     fn squares(&self) -> f64 {
         let n = self.units.count();
         let mean = self.trials / n;
@@ -158,11 +158,11 @@ impl<'m> Clusters<'m> {
     }
 }
 
-/// The pooled z test of equal shares: z and its two-sided p. The square of z is Pearson's chi-square of the
+/// Computes the pooled z test of equal shares: z and its two-sided p. The square of z is Pearson's chi-square of the
 /// 2 x 2 table.
 ///
 /// # Errors
-/// Nobody or everybody succeeded.
+/// If all or none of the units succeeded.
 pub fn pooled_z(control: Share, treatment: Share) -> Result<(f64, f64), Error> {
     let pooled = (control.successes + treatment.successes) / (control.units + treatment.units);
     let variance = pooled * (1.0 - pooled) * (1.0 / control.units + 1.0 / treatment.units);

@@ -5,11 +5,11 @@ use crate::error::{Error, fraction};
 use crate::lift::{Estimate, ratio};
 use crate::{Interval, Moments};
 
-/// The `p` quantile of ascending values: linear between order statistics (Hyndman and Fan 1996, type 7; numpy's
+/// Returns the `p` quantile of ascending values: linear between order statistics (Hyndman and Fan 1996, type 7; numpy's
 /// default).
 ///
 /// # Errors
-/// No values, or `p` outside (0, 1).
+/// If there are no values, or `p` is outside (0, 1).
 pub fn quantile(ascending: &[f64], p: f64) -> Result<f64, Error> {
     fraction("p", p)?;
     at(ascending, p * (ascending.len() as f64 - 1.0))
@@ -28,7 +28,7 @@ fn at(ascending: &[f64], position: f64) -> Result<f64, Error> {
 /// assumed; n p and n (1 - p) should be 20 or more. Values of independent units, one each.
 ///
 /// # Errors
-/// No values, or `p` or `alpha` outside (0, 1).
+/// If there are no values, or `p` or `alpha` is outside (0, 1).
 pub fn interval(ascending: &[f64], p: f64, alpha: f64) -> Result<Interval, Error> {
     fraction("p", p)?;
     let z = -normal_quantile(fraction("alpha", alpha)? / 2.0);
@@ -37,7 +37,7 @@ pub fn interval(ascending: &[f64], p: f64, alpha: f64) -> Result<Interval, Error
     Ok(Interval { low: at(ascending, (p - half) * (n - 1.0))?, high: at(ascending, (p + half) * (n - 1.0))? })
 }
 
-/// The quantile with the standard error that its 95 % Woodruff interval implies: width / (2 x 1.96). Two
+/// Returns the quantile with the standard error that its 95 % Woodruff interval implies: width / (2 x 1.96). Two
 /// arms' estimates go into [`crate::lift::lift`].
 ///
 /// # Errors

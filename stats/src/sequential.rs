@@ -10,8 +10,8 @@ use crate::lift::{Estimate, Lift, relative_interval};
 ///
 /// |estimate - truth| <= sigma sqrt( 2 (t rho^2 + 1) / (t^2 rho^2) ln( sqrt(t rho^2 + 1) / alpha ) )
 ///
-/// Independent units with finite variance, and enough of them at the first look that a normal interval
-/// would do. `rho` decides when it is narrowest.
+/// It assumes independent units with finite variance, and enough of them at the first look for a normal interval
+/// to hold. `rho` decides when it is narrowest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConfidenceSequence {
     alpha: f64,
@@ -19,7 +19,7 @@ pub struct ConfidenceSequence {
 }
 
 impl ConfidenceSequence {
-    /// One that is narrowest after about `tuned_for` units: rho^2 = (-2 ln alpha + ln(-2 ln alpha) + 1) / t (the
+    /// Creates the sequence that is narrowest after about `tuned_for` units: rho^2 = (-2 ln alpha + ln(-2 ln alpha) + 1) / t (the
     /// paper's appendix B.2).
     ///
     /// # Errors
@@ -31,14 +31,14 @@ impl ConfidenceSequence {
         Ok(Self { alpha, rho_squared: (log + log.ln() + 1.0).max(0.1) / tuned_for })
     }
 
-    /// How many standard errors the bound is away after `units` units; what 1.96 is to a single look.
+    /// Returns the bound's distance in standard errors after `units` units; 1.96 plays this part for a single look.
     #[must_use]
     pub fn critical(&self, units: f64) -> f64 {
         let t = units * self.rho_squared;
         (2.0 * (t + 1.0) / t * ((t + 1.0).sqrt() / self.alpha).ln()).sqrt()
     }
 
-    /// The always-valid p of a statistic (estimate / standard error) after `units` units: the smallest alpha
+    /// Returns the always-valid p of a statistic (estimate / standard error) after `units` units: the smallest alpha
     /// at which this sequence excludes 0. Take the smallest over the looks.
     #[must_use]
     pub fn p(&self, statistic: f64, units: f64) -> f64 {
@@ -46,7 +46,7 @@ impl ConfidenceSequence {
         ((t + 1.0).sqrt() * (-statistic * statistic * t / (2.0 * (t + 1.0))).exp()).min(1.0)
     }
 
-    /// Absolute and relative interval of a lift, over both arms' units.
+    /// Returns the absolute and relative interval of a lift, over both arms' units.
     #[must_use]
     pub fn lift(
         &self,

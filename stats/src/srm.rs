@@ -1,27 +1,27 @@
-//! Sample-ratio mismatch: whether the arms have the shares that were planned.
+//! Sample-ratio mismatch: do the arms have the planned shares?
 
 use serde::{Deserialize, Serialize};
 
 use crate::distribution::chi_square_sf;
 use crate::error::{Error, positive, within};
 
-/// Below this probability the split is taken for broken, and nothing else is to be believed (Fabijan et
+/// Below this probability the split counts as broken, and no other result can be trusted (Fabijan et
 /// al. 2019 use .0005 to .01; practice settled on .001).
 pub const ALPHA: f64 = 0.001;
 
-/// A chi-square test's result.
+/// Result of a chi-square test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChiSquare {
     /// Pearson's statistic.
     pub statistic: f64,
     /// Degrees of freedom.
     pub degrees: f64,
-    /// Probability of so large a statistic if the expectation holds; 1 without degrees.
+    /// Probability of a statistic at least this large if the expectation holds; 1 without degrees of freedom.
     pub p: f64,
 }
 
 impl ChiSquare {
-    /// Of a statistic that is there already.
+    /// Creates the result for a statistic computed elsewhere.
     #[must_use]
     pub fn of(statistic: f64, degrees: usize) -> Self {
         let degrees = degrees as f64;
@@ -29,7 +29,7 @@ impl ChiSquare {
     }
 }
 
-/// Pearson's goodness of fit (1900): the sum of (observed - expected)^2 / expected. Cells that expect nothing
+/// Tests Pearson's goodness of fit (1900): the sum of (observed - expected)^2 / expected. Cells that expect nothing
 /// are left out; those that remain should expect five or more. Lists are matched up to the shorter one.
 #[must_use]
 pub fn goodness(observed: &[f64], expected: &[f64]) -> ChiSquare {
@@ -38,10 +38,10 @@ pub fn goodness(observed: &[f64], expected: &[f64]) -> ChiSquare {
     ChiSquare::of(statistic, cells().count().saturating_sub(1))
 }
 
-/// Whether `counts` of units have the planned `shares` (any positive scale).
+/// Tests if `counts` of units have the planned `shares` (any positive scale).
 ///
 /// # Errors
-/// Lists of different lengths, a negative count or share, or no shares at all.
+/// If the lists differ in length, a count or share is negative, or all shares are 0.
 pub fn check(counts: &[f64], shares: &[f64]) -> Result<ChiSquare, Error> {
     let (total, all) = totals(counts, shares)?;
     let expected: Vec<f64> = shares.iter().map(|share| share / all * total).collect();
