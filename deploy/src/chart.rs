@@ -19,7 +19,7 @@ const HOLES: [(&str, &str, &str, Option<usize>); 6] = [
     ("VirtualService", "/spec/gateways", "gateways", Some(4)),
 ];
 
-/// Adds the chart of `objects` to `files`.
+/// Adds a Helm chart of `objects` to `files`.
 pub(crate) fn write(subject: &Subject, objects: &[Object], files: &mut Files) -> Result<(), Refusal> {
     let mut values = json!({});
     for object in objects {

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::template::{BOOTSTRAP, ECDS, FailurePolicy, fill, inside, quoted, replaced};
 
-/// Where a variant's requests may go.
+/// A cluster that variants may route to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
-    /// As configs name it.
+    /// The cluster's name in configs.
     pub name: String,
     /// A host name, which Envoy resolves, or an address.
     pub host: String,
@@ -20,35 +20,35 @@ pub struct Cluster {
     pub port: u16,
 }
 
-/// What the files of a deployment are made of.
+/// The values from which a deployment's files are rendered.
 #[derive(Debug, Clone)]
 pub struct Deployment<'a> {
-    /// Where the proxy listens: address and port.
+    /// Address and port that the proxy listens on.
     pub listen: (&'a str, u16),
-    /// Where its admin interface listens.
+    /// Address and port that its admin interface listens on.
     pub admin: (&'a str, u16),
-    /// The module, as the proxy's machine names it.
+    /// Path of the module on the proxy's machine.
     pub wasm: &'a str,
-    /// The folder of `ecds.yaml`, as the proxy's machine names it.
+    /// Path of the folder with `ecds.yaml` on the proxy's machine.
     pub config_dir: &'a str,
-    /// The clusters; the first gets what no variant routes.
+    /// The clusters; the first gets the requests that no variant routes.
     pub clusters: &'a [Cluster],
-    /// What the module may import and the proxy may call; empty means everything.
+    /// Imports of the module, and callbacks that the proxy may call; empty allows all.
     pub capabilities: &'a [String],
-    /// What a trap means.
+    /// What the proxy does after a trap.
     pub failure_policy: FailurePolicy,
-    /// The variables of the proxy's environment that the module may read.
+    /// Environment variables of the proxy that the module may read.
     pub variables: &'a [String],
-    /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
+    /// True if requests with a `_` in any header's name are refused.
     pub reject_underscores: bool,
-    /// Requests come from another proxy of one's own, which has a Splitway.
+    /// True if requests come from your own proxy in front, which runs a Splitway.
     pub is_inside: bool,
-    /// The request headers that only variants set.
+    /// Request headers that only variants set.
     pub own_headers: &'a [String],
 }
 
-/// `name` with `-` and `_` in every combination: many servers take one for the other, and Envoy's lists do not. Of
-/// names with more than five, only as it is and with `_` throughout.
+/// Returns `name` with `-` and `_` in every combination: many servers treat them alike, and Envoy's lists do not. For
+/// names with more than five, returns only the name as it is and with `_` throughout.
 fn spellings(name: &str) -> Vec<String> {
     let parts: Vec<&str> = name.split('-').collect();
     let dashes = parts.len() - 1;
@@ -66,12 +66,12 @@ fn spellings(name: &str) -> Vec<String> {
     (0..1_usize << dashes).map(spelling).collect()
 }
 
-/// A piece of a bootstrap, and where in an existing one it goes.
+/// A piece of a bootstrap, and its place in an existing one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
     /// A file name without its ending.
     pub name: &'static str,
-    /// Where it goes.
+    /// Its place in the bootstrap.
     pub place: &'static str,
     /// YAML at indentation 0.
     pub text: String,
@@ -86,10 +86,10 @@ const FILTER: &str = "                  - name: splitway\n";
 const ROUTER: &str = "                  - name: envoy.filters.http.router\n";
 
 impl Deployment<'_> {
-    /// A whole bootstrap, and where it comes from said at its top.
+    /// Renders a whole bootstrap; a comment at its top names its origin.
     ///
     /// # Errors
-    /// When there is no cluster, or `bootstrap.yaml` no longer has what is replaced.
+    /// If there is no cluster, or `bootstrap.yaml` no longer contains what is replaced.
     pub fn bootstrap(&self) -> Result<String> {
         let (_, body) = BOOTSTRAP.split_once("\nnode:").context("no node in bootstrap.yaml")?;
         let (body, _) = body.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
@@ -107,10 +107,10 @@ impl Deployment<'_> {
         Ok(text)
     }
 
-    /// `ecds.yaml` with `document`, the experiment document as JSON.
+    /// Renders `ecds.yaml` with `document`, the experiment document as JSON.
     ///
     /// # Errors
-    /// When `ecds.yaml` no longer has what is replaced.
+    /// If `ecds.yaml` no longer contains what is replaced.
     pub fn ecds(&self, document: &str) -> Result<String> {
         let template = replaced(ECDS, "value: ${DOCUMENT}", "value: ${QUOTED}")?;
         let template = self.adapted(&template, "        ")?;
@@ -124,7 +124,7 @@ impl Deployment<'_> {
         )
     }
 
-    /// The pieces of [`Deployment::bootstrap`], for a bootstrap that exists already.
+    /// Renders the pieces of [`Deployment::bootstrap`], for a bootstrap that exists already.
     ///
     /// # Errors
     /// As [`Deployment::bootstrap`].
@@ -175,7 +175,7 @@ impl Deployment<'_> {
         ])
     }
 
-    /// The fields of a route without the filter, by name. Elsewhere they would remove what the filter sets.
+    /// Returns the fields of a route without the filter, by name. Elsewhere they would remove what the filter sets.
     #[must_use]
     pub fn disabled_route(&self) -> Vec<(&'static str, Value)> {
         let stamps = ["x-splitway", "x-splitway-cluster", "x-splitway-shadow"];
@@ -209,8 +209,8 @@ impl Deployment<'_> {
         )
     }
 
-    /// `template` with the restriction behind its only `failure_policy`, and the environment behind its
-    /// only `runtime`; `indent` is that of the former.
+    /// Returns `template` with the restriction behind its only `failure_policy`, and the environment behind its
+    /// only `runtime`; `indent` is the indentation of the former.
     fn adapted(&self, template: &str, indent: &str) -> Result<String> {
         let mut text = template.to_owned();
         if !self.variables.is_empty() {
@@ -233,7 +233,7 @@ impl Deployment<'_> {
         Ok(text)
     }
 
-    /// One route per cluster but the first, and the default one.
+    /// Renders one route per cluster except the first, and the default route.
     fn route_lines(&self) -> Result<String> {
         let (_, tail) = BOOTSTRAP.split_once(ROUTES).context("no routes in bootstrap.yaml")?;
         let (comment, tail) = tail.split_once(ROUTE).context("no route in bootstrap.yaml")?;
@@ -280,13 +280,13 @@ path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT
 strip_trailing_host_dot: true
 ";
 
-/// 400 for every header name with a `_`. The filter removes the spellings of its own headers without it.
+/// Answers 400 to every header name with a `_`. Without it, the filter removes such spellings of its own headers.
 const REJECTION: &str = "common_http_protocol_options:\n  headers_with_underscores_action: REJECT_REQUEST\n";
 
-/// Returns `text`, a bootstrap or a listener of one, with the option that refuses such requests.
+/// Returns `text`, a bootstrap or one of its listeners, with the option that refuses such requests.
 ///
 /// # Errors
-/// When `text` does not contain the line that the option goes behind.
+/// If `text` does not contain the line that the option goes behind.
 pub fn rejecting_underscores(text: &str) -> Result<String> {
     let indent = " ".repeat(16);
     let lines = REJECTION.lines().map(|line| format!("{indent}{line}\n"));
@@ -314,7 +314,7 @@ custom_tags:
     request_header: { name: x-splitway }
 ";
 
-/// `text` without the blanks that its lines begin with.
+/// Returns `text` without the blanks at the start of its lines.
 fn dedented(text: &str) -> String {
     let lines = || text.lines().filter(|line| !line.trim().is_empty());
     let indent = lines().map(|line| line.len() - line.trim_start().len()).min().unwrap_or_default();

@@ -7,27 +7,27 @@ use crate::service::Service;
 use crate::subject::Subject;
 use crate::template::FailurePolicy;
 
-/// A proxy of one's own with Splitway in it.
+/// Your own Envoy with Splitway in it.
 #[derive(Debug)]
 pub struct Proxy<'a> {
-    /// The clusters; the first gets what no variant routes.
+    /// The clusters; the first gets the requests that no variant routes.
     pub clusters: &'a [Service],
-    /// Where the proxy listens: address and port.
+    /// Address and port that the proxy listens on.
     pub listen: (&'a str, u16),
-    /// Where its admin interface listens.
+    /// Address and port that its admin interface listens on.
     pub admin: (&'a str, u16),
-    /// Where the folder will be on the proxy's machine.
+    /// Path of the folder on the proxy's machine.
     pub at: &'a str,
-    /// What a trap means.
+    /// What the proxy does after a trap.
     pub failure_policy: FailurePolicy,
-    /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
+    /// True if requests with a `_` in any header's name are refused.
     pub reject_underscores: bool,
 }
 
-/// The folder of `proxy` with `subject` in it: `envoy.yaml`, the module, the experiments, and snippets.
+/// Renders the folder of `proxy` with `subject` in it: `envoy.yaml`, the module, the experiments, and snippets.
 ///
 /// # Errors
-/// When the config names clusters that the proxy does not have, or a cluster has no port or an odd name.
+/// If the config names clusters that the proxy does not have, or a cluster has no port or an invalid name.
 pub fn folder(subject: &Subject, proxy: &Proxy<'_>) -> Result<Files, Refusal> {
     subject.must_know(proxy.clusters, subject.collector())?;
     let mut clusters = Vec::new();
@@ -72,7 +72,7 @@ pub fn folder(subject: &Subject, proxy: &Proxy<'_>) -> Result<Files, Refusal> {
     Ok(files)
 }
 
-/// What needs no quotes in YAML.
+/// Returns true if the text needs no quotes in YAML.
 fn is_plain(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

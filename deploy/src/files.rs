@@ -12,16 +12,16 @@ impl Files {
         self.0.push((path.as_ref().to_owned(), bytes.into()));
     }
 
-    /// Their paths below the folder.
+    /// Returns their paths below the folder.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|(path, _)| path.as_path())
     }
 
-    /// Writes them below `folder`, each by a rename, because a proxy may be watching. A file that is already as it should
-    /// be is left alone.
+    /// Writes them below `folder`, each by a rename, because a proxy may be watching. A file that is already up to
+    /// date is left alone.
     ///
     /// # Errors
-    /// When something cannot be written: what, and why.
+    /// If a file cannot be written; the error names it and the cause.
     pub fn write(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
         for (path, bytes) in &self.0 {
             debug_assert!(path.components().all(|part| matches!(part, Component::Normal(_))), "{path:?}");
@@ -39,7 +39,7 @@ impl Files {
         Ok(())
     }
 
-    /// The paths of those that `folder` does not have as they are.
+    /// Returns the paths of files that are missing in `folder` or differ there.
     pub fn stale<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
         let files = self.0.iter().map(|(path, bytes)| (folder.join(path), bytes));
         files.filter(|(path, bytes)| std::fs::read(path).ok().as_ref() != Some(bytes)).map(|(path, _)| path)

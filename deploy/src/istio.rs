@@ -15,20 +15,20 @@ use crate::service::Service;
 use crate::subject::Subject;
 use crate::template::FailurePolicy;
 
-/// Where proxies that mount the ConfigMaps find the experiments.
+/// Path of the experiments in proxies that mount the ConfigMaps.
 const EXPERIMENTS: &str = "/etc/splitway/experiments";
-/// And the module.
+/// Path of the module in them.
 const MODULE: &str = "/etc/splitway/filter/splitway.wasm";
 
 const HTTP_CONNECTION_MANAGER: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-/// A mesh of Istio with Splitway in it.
+/// An Istio mesh with Splitway in it.
 #[derive(Debug)]
 pub struct Mesh<'a> {
     /// How the proxies get the module and the experiments.
     pub delivery: Delivery<'a>,
-    /// The clusters; the first gets what no variant routes.
+    /// The clusters; the first gets the requests that no variant routes.
     pub clusters: &'a [Service],
     /// The hosts of the VirtualService.
     pub hosts: &'a [String],
@@ -36,36 +36,36 @@ pub struct Mesh<'a> {
     pub gateways: &'a [String],
     /// The labels of the proxies that run the filter.
     pub workload: &'a [(String, String)],
-    /// The namespace of all objects: that of the proxies.
+    /// The namespace of all objects, which is the proxies' namespace.
     pub namespace: &'a str,
     /// The name of all objects.
     pub name: &'a str,
-    /// What a trap means.
+    /// What the proxy does after a trap.
     pub failure_policy: FailurePolicy,
-    /// Whether requests with a `_` in a header's name are refused, whoever's header it is.
+    /// True if requests with a `_` in any header's name are refused.
     pub reject_underscores: bool,
 }
 
 /// How the proxies get the module and the experiments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery<'a> {
-    /// By a WasmPlugin, which istiod pushes; the proxies pull this image, pinned by its digest (`sha256:…`).
+    /// A WasmPlugin, which istiod pushes; the proxies pull this image, pinned by its digest (`sha256:…`).
     Image {
         /// `oci://REGISTRY/NAME[:TAG]`.
         image: &'a str,
-        /// What pins it.
+        /// The digest that pins it.
         digest: &'a str,
     },
-    /// By a WasmPlugin; the proxies fetch the module here, pinned by its hash.
+    /// A WasmPlugin; the proxies fetch the module here, pinned by its hash.
     Url(&'a str),
-    /// By ConfigMaps that the proxies mount and follow.
+    /// ConfigMaps that the proxies mount and follow.
     ConfigMap,
 }
 
-/// The folder of a kustomize base, and an overlay for each of `overlays`: its name and its namespace.
+/// Renders the folder of a kustomize base, and an overlay for each of `overlays`: its name and its namespace.
 ///
 /// # Errors
-/// When the config names clusters that the mesh does not have, or does not fit into a ConfigMap.
+/// If the config names clusters that the mesh does not have, or does not fit into a ConfigMap.
 pub fn kustomize(
     subject: &Subject,
     mesh: &Mesh<'_>,
@@ -87,10 +87,10 @@ pub fn kustomize(
     Ok(files)
 }
 
-/// The folder of a Helm chart of the same objects.
+/// Renders the folder of a Helm chart of the same objects.
 ///
 /// # Errors
-/// As [`kustomize`], and for a delivery by ConfigMap.
+/// As [`kustomize`]; also for a delivery by ConfigMap.
 pub fn helm(subject: &Subject, mesh: &Mesh<'_>) -> Result<Files, Refusal> {
     let objects = objects(subject, mesh)?;
     if mesh.delivery == Delivery::ConfigMap {
@@ -224,7 +224,7 @@ impl Objects<'_> {
             .into()
     }
 
-    /// Where the proxies get the module, and its hash; `None` if they mount it.
+    /// Returns where the proxies get the module, and its hash; `None` if they mount it.
     fn module(&self) -> Option<(String, String)> {
         match self.mesh.delivery {
             Delivery::Image { image, digest } => {
@@ -272,7 +272,7 @@ impl Objects<'_> {
         Ok(plugin)
     }
 
-    /// A snippet of the Envoy deployment, as JSON.
+    /// Returns a snippet of the Envoy deployment, as JSON.
     fn snippet(&self, name: &str) -> Result<Value, Refusal> {
         let clusters =
             [deployment::Cluster { name: "none".to_owned(), host: "127.0.0.1".to_owned(), port: 1 }];
@@ -402,7 +402,7 @@ impl Objects<'_> {
         })
     }
 
-    /// One per service that has subsets.
+    /// Renders one object per service that has subsets.
     fn destination_rules(&self) -> Vec<Value> {
         let mut hosts: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for cluster in self.mesh.clusters.iter().filter(|cluster| !cluster.labels.is_empty()) {

@@ -7,22 +7,22 @@ use crate::refusal::Refusal;
 use crate::subject::Subject;
 use crate::template::FailurePolicy;
 
-/// What a ConfigMap may hold: `MaxSecretSize` of the API server.
+/// Largest size of a ConfigMap, in bytes: `MaxSecretSize` of the API server.
 const CONFIGMAP_BYTES: usize = 1 << 20;
 
-/// What a ConfigMap's file is.
+/// Content of a ConfigMap's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content<'a> {
-    /// `ecds.yaml`, which an Envoy follows; the text is where the module is in the proxy's container.
+    /// `ecds.yaml`, which an Envoy follows; the text is the module's path in the proxy's container.
     Ecds(&'a str),
     /// The document alone, as JSON.
     Json,
 }
 
-/// A ConfigMap with the experiments, as YAML.
+/// Renders a ConfigMap with the experiments, as YAML.
 ///
 /// # Errors
-/// When it does not fit into one.
+/// If the experiments do not fit into one.
 pub fn configmap(
     subject: &Subject,
     name: &str,
@@ -40,7 +40,7 @@ pub fn configmap(
     yaml(&object)
 }
 
-/// `ecds.yaml` for proxies that mount the module at `module`.
+/// Renders `ecds.yaml` for proxies that mount the module at `module`.
 pub(crate) fn ecds(subject: &Subject, module: &str, policy: FailurePolicy) -> Result<String, Refusal> {
     let deployment = Deployment {
         listen: ("", 0),
@@ -58,7 +58,7 @@ pub(crate) fn ecds(subject: &Subject, module: &str, policy: FailurePolicy) -> Re
     deployment.ecds(&subject.json).map_err(Refusal::broken)
 }
 
-/// A ConfigMap with one file, which must fit.
+/// Creates a ConfigMap with one file, if it fits.
 pub(crate) fn config_map(name: &str, field: &str, key: &str, text: String) -> Result<Value, Refusal> {
     let stored = if field == "data" { text.len() } else { text.len() / 4 * 3 };
     if stored > CONFIGMAP_BYTES {
@@ -74,7 +74,7 @@ pub(crate) fn config_map(name: &str, field: &str, key: &str, text: String) -> Re
     }))
 }
 
-/// The object as YAML.
+/// Returns the object as YAML.
 pub(crate) fn yaml(object: &Value) -> Result<String, Refusal> {
     serde_saphyr::to_string(object).map_err(Refusal::broken)
 }

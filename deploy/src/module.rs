@@ -3,22 +3,22 @@
 use sha2::{Digest as _, Sha256};
 use wasmparser::{Parser, Payload, TypeRef};
 
-/// A module that is to be deployed.
+/// A module to be deployed.
 #[derive(Debug)]
 pub struct Module {
     /// The file's content.
     pub bytes: Vec<u8>,
     /// The SHA-256 of the bytes: 64 hexadecimal digits.
     pub sha256: String,
-    /// What it imports of the proxy, and the callbacks it has, sorted: Envoy's `allowed_capabilities`.
+    /// Its imports from the proxy, and its callbacks, sorted: Envoy's `allowed_capabilities`.
     pub capabilities: Vec<String>,
 }
 
 impl Module {
-    /// The module `bytes`.
+    /// Reads the module `bytes`.
     ///
     /// # Errors
-    /// When they are not a proxy-wasm module; the text says what they are instead.
+    /// If the bytes are not a proxy-wasm module; the text names what they are instead.
     pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
         let capabilities =
             capabilities(&bytes).map_err(|error| format!("is not a WebAssembly module: {error}"))?;
@@ -28,7 +28,7 @@ impl Module {
         Ok(Self { sha256: hex(&Sha256::digest(&bytes)), bytes, capabilities })
     }
 
-    /// A name that no other module has, so that a new one can lie beside the old one.
+    /// Returns a name that no other module has, so that a new one can lie beside the old one.
     #[must_use]
     pub fn file_name(&self) -> String {
         format!("splitway-{}.wasm", self.sha256.get(..12).unwrap_or_default())

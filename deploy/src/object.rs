@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// An object of Kubernetes, and the file that it goes to.
+/// A Kubernetes object, and the file that it is written to.
 pub(crate) struct Object {
     /// The file's name without its ending.
     pub(crate) file: String,

@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 
 const RULES: &str = include_str!("rules.yaml");
 
-/// The rules as a file of Prometheus' `rule_files`: alerts, and the shares of `plan` at the time `now`.
+/// Renders a file for Prometheus' `rule_files`: alerts, and the shares of `plan` at the time `now`.
 #[must_use]
 pub fn rules(plan: &Plan, now: Timestamp) -> String {
     let mut text = RULES.to_owned();
@@ -48,10 +48,10 @@ pub fn rules(plan: &Plan, now: Timestamp) -> String {
     text
 }
 
-/// The same rules as a PrometheusRule of the Prometheus operator, as YAML.
+/// Renders the same rules as a PrometheusRule of the Prometheus operator, as YAML.
 ///
 /// # Errors
-/// When the rules are not YAML, which a test would notice.
+/// If the rules are not YAML, which a test would notice.
 pub fn object(plan: &Plan, now: Timestamp, name: &str, namespace: Option<&str>) -> Result<String, Refusal> {
     let groups: Value = serde_saphyr::from_str(&rules(plan, now)).map_err(Refusal::broken)?;
     let mut object = json!({
@@ -66,7 +66,7 @@ pub fn object(plan: &Plan, now: Timestamp, name: &str, namespace: Option<&str>) 
     yaml(&object)
 }
 
-/// A config's version as the gauge `splitway_config_version` shows it: the first 48 of its bits.
+/// Returns a config's version as the gauge `splitway_config_version` shows it: its first 48 bits.
 fn shown_version(content_hash: &str) -> Option<u64> {
     u64::from_str_radix(content_hash.get(..12)?, 16).ok()
 }

@@ -4,19 +4,19 @@ use std::fmt;
 
 use splitway_engine::Problems;
 
-/// Why something is not rendered.
+/// The reason why something is not rendered.
 #[derive(Debug)]
 pub enum Refusal {
-    /// What was asked for cannot be rendered; the text is for whoever asked.
+    /// The request cannot be rendered; the text is for whoever made it.
     Request(String),
-    /// What the config makes does not fit its target.
+    /// The output does not fit its target.
     Unfit(String),
-    /// The config names what the deployment does not have, at these places.
+    /// The config names clusters that the deployment does not have, at these places.
     Config(Problems),
 }
 
 impl Refusal {
-    /// A template or a format that does not work out.
+    /// A template or a format is broken.
     pub(crate) fn broken(error: impl fmt::Display) -> Self {
         Self::Request(format!("{error:#}"))
     }

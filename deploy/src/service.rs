@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-/// A cluster that variants name, and the service that it is.
+/// A cluster that variants name, and the service behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// As configs name the cluster.
+    /// The cluster's name in configs.
     pub name: String,
     /// A host name, which the proxy resolves, or an address.
     pub host: String,
-    /// Its port; Istio finds one where there is none.
+    /// Its port; Istio finds one if it is absent.
     pub port: Option<u16>,
     /// Labels that make it one of Istio's subsets.
     pub labels: BTreeMap<String, String>,
@@ -19,7 +19,7 @@ impl Service {
     /// Reads `NAME=HOST[:PORT][,LABEL=VALUE…]`.
     ///
     /// # Errors
-    /// When `text` is not of this form: what was expected.
+    /// If `text` does not have this form; the error names the expected one.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected =
             || "expected a cluster's name and its address, such as shop-v2=shop.example:80".to_owned();
@@ -49,7 +49,7 @@ pub fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
 /// Reads `NAME=VALUE`.
 ///
 /// # Errors
-/// When one of them is missing: what was expected.
+/// If the name or the value is missing; the error names what was expected.
 pub fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),

@@ -12,19 +12,19 @@ use crate::service::Service;
 #[derive(Debug)]
 pub struct Subject {
     document: Document,
-    /// What the document means.
+    /// The plan compiled from the document.
     pub plan: Plan,
     config: wire::Config,
     /// The document as the filter gets it.
     pub json: String,
-    /// The environment variables that the document names, in order of their names.
+    /// Environment variables that the document names, sorted by name.
     pub variables: Vec<String>,
     /// The compiled filter.
     pub module: Module,
 }
 
 impl Subject {
-    /// The experiments of `document`, of which `plan` was made and which names `variables`, in `module`.
+    /// Creates a subject from `document`, from which `plan` was compiled and which names `variables`, and `module`.
     #[must_use]
     pub fn new(document: Document, plan: Plan, variables: Vec<String>, module: Module) -> Self {
         let config = read_wire(&document);
@@ -32,13 +32,13 @@ impl Subject {
         Self { document, plan, config, json, variables, module }
     }
 
-    /// The cluster of the collector that exposures go to.
+    /// Returns the cluster of the collector that exposures go to.
     pub(crate) fn collector(&self) -> Option<(Place, &str)> {
         let place = Place::default().key("exposure").key("otlp").key("cluster");
         Some((place, &self.config.exposure.as_ref()?.otlp.as_ref()?.cluster))
     }
 
-    /// The clusters to which variants copy their requests.
+    /// Returns the clusters to which variants copy their requests.
     pub(crate) fn shadows(&self) -> BTreeSet<&str> {
         let variants = self.config.experiments.iter().flat_map(|experiment| &experiment.variants);
         variants.filter_map(|variant| variant.route.as_ref()?.shadow.as_deref()).collect()
@@ -70,7 +70,7 @@ impl Subject {
         if problems.is_empty() { Ok(()) } else { Err(Refusal::Config(problems)) }
     }
 
-    /// Each place that names a cluster to which variants route or copy requests, and the name.
+    /// Returns each place that names a cluster to which variants route or copy requests, and the name.
     fn clusters(&self) -> Vec<(Place, &str)> {
         let mut found = Vec::new();
         for (index, experiment) in self.config.experiments.iter().enumerate() {

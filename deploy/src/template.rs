@@ -7,9 +7,9 @@ use std::fmt;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A bootstrap of Envoy with Splitway in it.
+/// An Envoy bootstrap with Splitway in it.
 pub const BOOTSTRAP: &str = include_str!("../envoy/bootstrap.yaml");
-/// The file by which Envoy's extension config discovery gets the filter's configuration.
+/// The file from which Envoy's extension config discovery reads the filter's configuration.
 pub const ECDS: &str = include_str!("../envoy/ecds.yaml");
 
 /// An access logger that writes requests with records to a file.
@@ -22,10 +22,10 @@ pub const TRACING_OTLP: &str = include_str!("../envoy/tracing-otlp.yaml");
 /// What Envoy does with a request, and with later ones, when the filter's VM traps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FailurePolicy {
-    /// 503 while the VM is restarted, with a back-off of about a second. What we recommend.
+    /// 503 while the VM restarts, with a back-off of about a second. We recommend this one.
     #[default]
     Reload,
-    /// Requests pass, the filter stays off until the next config update.
+    /// Requests pass; the filter stays off until the next config update.
     Open,
     /// 503 until the next config update. Envoy's own default.
     Closed,
@@ -41,10 +41,10 @@ impl fmt::Display for FailurePolicy {
     }
 }
 
-/// Returns `template` for a proxy behind another proxy of one's own, whose request ids and client addresses hold.
+/// Returns `template` for a proxy behind your own proxy, whose request ids and client addresses are kept.
 ///
 /// # Errors
-/// When `template` no longer contains what is replaced.
+/// If `template` no longer contains what is replaced.
 pub fn inside(template: &str) -> Result<String> {
     const EDGE: &str =
         "                # This proxy is the edge: it sets x-forwarded-for and x-request-id itself, so a
@@ -61,7 +61,7 @@ pub fn inside(template: &str) -> Result<String> {
 /// Returns `text` with its only `old` replaced by `new`.
 ///
 /// # Errors
-/// When `text` contains `old` not exactly once.
+/// If `text` does not contain `old` exactly once.
 pub fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
     anyhow::ensure!(text.matches(old).count() == 1, "expected one {old:?} in\n{text}");
     Ok(text.replace(old, new))
@@ -71,7 +71,7 @@ pub fn replaced(text: &str, old: &str, new: &str) -> Result<String> {
 /// inside a value is never taken for a placeholder.
 ///
 /// # Errors
-/// When a placeholder has no value, or no end.
+/// If a placeholder has no value, or no end.
 pub fn fill(template: &str, values: &[(&str, String)]) -> Result<String> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
